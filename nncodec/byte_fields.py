@@ -1,0 +1,89 @@
+"""Numbers and fields <-> bytes, and reading from streams that may end early.
+
+A varint is an unsigned LEB128 number below 2^63 in its shortest form: seven bits a byte, the lowest
+first, the top bit set in all bytes but the last.
+"""
+
+from typing import BinaryIO
+
+from nncodec.errors import BitstreamError, TruncatedError
+
+REMEDY = "the file is damaged; get another copy"
+UPGRADE = "it was written by a newer version; upgrade nncodec"
+NO_LAYER = "the file ends early, no layer is whole; get another copy"
+
+_CHUNK_BYTES = 1 << 20
+
+
+def varint(value: int) -> bytes:
+    """Gives the varint of a number."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def read_up_to(file: BinaryIO, size: int) -> bytes:
+    """Reads `size` bytes, or fewer where the file ends, and takes no memory for missing ones."""
+    chunks = []
+    while size and (chunk := file.read(min(size, _CHUNK_BYTES))):
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
+
+
+def read_exactly(file: BinaryIO, size: int) -> bytes:
+    """Reads `size` bytes of a header, or raises `TruncatedError`."""
+    data = read_up_to(file, size)
+    if len(data) < size:
+        raise TruncatedError(NO_LAYER)
+    return data
+
+
+class Fields:
+    """Takes fields from bytes, one after another.
+
+    Every method raises `BitstreamError` where the bytes end or are not in the one form allowed.
+
+    Attributes:
+        rest: how many bytes are left.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._offset = 0
+
+    @property
+    def rest(self) -> int:
+        return len(self._data) - self._offset
+
+    def take(self, size: int) -> bytes:
+        """Takes `size` bytes."""
+        if size > self.rest:
+            raise BitstreamError(f"the header's fields need more bytes than it has; {REMEDY}")
+        self._offset += size
+        return self._data[self._offset - size : self._offset]
+
+    def varint(self) -> int:
+        """Takes a varint."""
+        value = 0
+        for shift in range(0, 63, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if shift and not byte:
+                    raise BitstreamError(f"a number is not in its shortest form; {REMEDY}")
+                return value
+        raise BitstreamError(f"a number is not below 2^63; {REMEDY}")
+
+    def text(self, limit: int) -> str:
+        """Takes a varint length, at most `limit`, and as many bytes of UTF-8."""
+        size = self.varint()
+        if size > limit:
+            raise BitstreamError(f"a text of {size} bytes is above the limit of {limit}; {REMEDY}")
+        try:
+            return self.take(size).decode()
+        except UnicodeDecodeError as error:
+            raise BitstreamError(f"a text is not UTF-8; {REMEDY}") from error

@@ -1,0 +1,300 @@
+r"""The container: a header and the payloads of its segments <-> bytes, and only that.
+
+A file of version 1, integers little-endian:
+
+    offset  size
+    0       6     magic: 8E 4E 4E 43 0D 0A, which is no text and shows newline translation
+    6       1     version: 1
+    7       v     length of the body (varint, see `byte_fields`)
+            n     body
+            4     CRC-32 (zlib.crc32) of everything before it
+            ...   the payloads of the segments, one after another, to the end of the file
+
+Magic, version, length, body and CRC frame every version: where the CRC is right and the version
+unknown, the file is from a newer nncodec; where the CRC is wrong, it is damaged. The body, in full:
+
+    flags     varint   bit 0: a model id is present; the other bits are 0
+    shape     5 varints: layers, batch, height, width, layer_depth; each at least 1
+    source    byte 1   bits 0-1: index into FORMATS; bit 2: layout nchw; bits 3-4: axes - 3;
+                       bit 5: signed; bits 6-7: 0
+              byte 2   bits 0-4: index into DTYPES; bits 5-7: name: 0 "", 1 "codes", 2 "arr_0",
+                       3 another, which follows: varint length in bytes, UTF-8
+    model id  8 bytes, if flagged
+    segments  until they cover the layers:
+              varint   layers in the segment << 1 | stored
+              varint   bytes of its payload
+              4 bytes  CRC-32 of its bits, packed in the order of the tensor, then its payload
+
+A stored payload is the packed bits; a coded one is whole words of 4 bytes. Their sizes are checked
+against the shape before anything is allocated.
+"""
+
+import io
+import itertools
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from nncodec.byte_fields import NO_LAYER, REMEDY, UPGRADE, Fields, read_exactly, read_up_to, varint
+from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
+from nncodec.source import NPY_MAGIC, ZIP_MAGICS, Source, pack_source, unpack_source
+
+MAGIC = b"\x8eNNC\r\n"
+VERSION = 1
+MODEL_ID_BYTES = 8
+MAX_BODY_BYTES = 1 << 20
+
+MAX_BITS = 1 << 36
+"""Limit of the code bits in a file."""
+
+MAX_BITS_PER_PAYLOAD_BYTE = 1 << 19
+"""A tiny file cannot claim a huge tensor: no frequency is above 65535 / 65536, so a code bit costs
+at least 2.2e-5 bits, and a payload byte holds at most 363,400 of them (8 bytes are slack)."""
+
+MAX_PAYLOAD_BYTES_PER_BIT = 4
+"""No frequency is below 1 / 65536, so a code bit costs at most 2 bytes (16 bytes are slack)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is known of one payload before it is decoded.
+
+    Attributes:
+        layers: how many it holds; they follow those of the segments before.
+        stored: whether the payload is the packed bits rather than range-coded.
+        byte_length: bytes of the payload.
+        checksum: CRC-32 of the decoded bits, packed in the order of the tensor, continued over the
+            payload: some of a payload's bits decide nothing, and their damage must show too.
+    """
+
+    layers: int
+    stored: bool
+    byte_length: int
+    checksum: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """Everything in a container but the payloads.
+
+    Attributes:
+        shape: of the code tensor, (layers, batch, height, width, layer_depth).
+        source: what the code file was.
+        model_id: 8 bytes, or none.
+        segments: of the whole file, even where only a part of it was read.
+
+    Raises:
+        CodesError: the attributes contradict each other, or are above a limit.
+    """
+
+    shape: tuple[int, int, int, int, int]
+    source: Source
+    model_id: bytes
+    segments: tuple[Segment, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 5 or min(self.shape) < 1:
+            raise CodesError(f"shape {self.shape} is not of 5 sizes from 1 on")
+        if self.bits > MAX_BITS:
+            raise CodesError(f"shape {self.shape} is above the limit of {MAX_BITS} code bits")
+        if self.source.axes == 3 and self.shape[1] != 1:
+            raise CodesError(f"shape {self.shape} has a batch, an array of 3 axes has none")
+        if len(self.model_id) not in (0, MODEL_ID_BYTES):
+            raise CodesError(f"a model id of {len(self.model_id)} bytes is not {MODEL_ID_BYTES}")
+        for index, segment in enumerate(self.segments):
+            _check_segment(segment, segment.layers * self.bits_per_layer, f"segment {index}")
+        covered = sum(segment.layers for segment in self.segments)
+        if covered != self.layers:
+            raise CodesError(f"the segments hold {covered} layers, not {self.layers}")
+
+    @property
+    def layers(self) -> int:
+        return self.shape[0]
+
+    @property
+    def bits_per_layer(self) -> int:
+        return math.prod(self.shape[1:])
+
+    @property
+    def bits(self) -> int:
+        return math.prod(self.shape)
+
+    def segment_layers(self) -> list[range]:
+        """Gives the layers that each segment holds."""
+        ends = itertools.accumulate(segment.layers for segment in self.segments)
+        return [range(e - one.layers, e) for one, e in zip(self.segments, ends, strict=True)]
+
+
+def pack_header(header: Header) -> bytes:
+    """Gives the bytes before the first payload.
+
+    Raises:
+        CodesError: there are more segments than fit a header.
+    """
+    body = bytearray(varint(1 if header.model_id else 0))
+    for size in header.shape:
+        body += varint(size)
+    body += pack_source(header.source) + header.model_id
+    for segment in header.segments:
+        body += varint(segment.layers << 1 | segment.stored) + varint(segment.byte_length)
+        body += segment.checksum.to_bytes(4, "little")
+    if len(body) > MAX_BODY_BYTES:
+        raise CodesError(
+            f"{len(header.segments)} segments need a header above the limit of {MAX_BODY_BYTES} "
+            "bytes; put more layers into a segment"
+        )
+    framed = MAGIC + bytes([VERSION]) + varint(len(body)) + body
+    return framed + zlib.crc32(framed).to_bytes(4, "little")
+
+
+def unpack_header(data: bytes) -> tuple[Header, int]:
+    """Undoes `pack_header`.
+
+    Args:
+        data: a container, or as much of it as holds the header.
+
+    Returns:
+        The header, and the offset of the first payload.
+
+    Raises:
+        BitstreamError: no container, a damaged one, or (`TruncatedError`) one that ends too early.
+        UnsupportedError: a container of a newer version.
+    """
+    file = io.BytesIO(data)
+    return read_header(file), file.tell()
+
+
+def read_header(file: BinaryIO) -> Header:
+    """Reads a header, and no byte beyond; errors as for `unpack_header`.
+
+    Args:
+        file: binary stream, at the start of a container; it need not be seekable.
+    """
+    magic = read_up_to(file, len(MAGIC))
+    _check_magic(magic)
+    frame = magic + read_exactly(file, 2)
+    while frame[-1] >= 0x80 and len(frame) < len(MAGIC) + 10:
+        frame += read_exactly(file, 1)
+    body_bytes = Fields(frame[len(MAGIC) + 1 :]).varint()
+    if body_bytes > MAX_BODY_BYTES:
+        raise BitstreamError(
+            f"the header claims {body_bytes} bytes, above the limit of {MAX_BODY_BYTES}; {REMEDY}"
+        )
+    body = read_exactly(file, body_bytes)
+    if zlib.crc32(frame + body) != int.from_bytes(read_exactly(file, 4), "little"):
+        raise BitstreamError(f"the header's checksum is wrong; {REMEDY}")
+    version = frame[len(MAGIC)]
+    if version != VERSION:
+        raise UnsupportedError(f"the file is of version {version}, not {VERSION}; {UPGRADE}")
+    return _unpack_body(Fields(body))
+
+
+def pack(header: Header, payloads: Sequence[bytes]) -> bytes:
+    """Gives a container; errors as for `pack_header`.
+
+    Args:
+        header: whose segments say how long the payloads are.
+        payloads: one for each segment.
+    """
+    if [len(payload) for payload in payloads] != [one.byte_length for one in header.segments]:
+        raise ValueError("the payloads are not those of the segments")
+    return b"".join([pack_header(header), *payloads])
+
+
+def read_container(
+    file: BinaryIO, *, layers: int | None = None, partial: bool = False
+) -> tuple[Header, list[bytes]]:
+    """Reads a header and payloads, and no byte beyond the last one that is needed.
+
+    Args:
+        file: binary stream, at the start of a container; it need not be seekable.
+        layers: read only the segments that hold so many first layers. Otherwise all are read, and
+            the file must end behind them.
+        partial: take a file whose end is missing, if it has a whole segment.
+
+    Returns:
+        The header of the whole file, and the payloads of the first segments.
+
+    Raises:
+        BitstreamError: as for `unpack_header`, or the file goes on behind the last payload.
+        TruncatedError: the file ends within the payloads; it has the number of whole layers.
+        CodesError: the file has fewer than `layers`.
+    """
+    header = read_header(file)
+    if layers is not None and not 1 <= layers <= header.layers:
+        raise CodesError(f"layers {layers}: the file has {header.layers}; ask for some of them")
+    payloads: list[bytes] = []
+    for segment, held in zip(header.segments, header.segment_layers(), strict=True):
+        if layers is not None and held.start >= layers:
+            return header, payloads
+        payload = read_up_to(file, segment.byte_length)
+        if len(payload) < segment.byte_length:
+            if not held.start:
+                raise TruncatedError(NO_LAYER)
+            if partial:
+                return header, payloads
+            raise TruncatedError(
+                f"the file ends early, only {held.start} of its {header.layers} layers whole; "
+                "--partial gives what is whole, or get another copy",
+                held.start,
+            )
+        payloads.append(payload)
+    if layers is None and read_up_to(file, 1):
+        raise BitstreamError(f"at least one byte follows the last payload; {REMEDY}")
+    return header, payloads
+
+
+def _check_segment(segment: Segment, bits: int, what: str) -> None:
+    length = segment.byte_length
+    if segment.layers < 1 or length < 0 or not 0 <= segment.checksum < 1 << 32:
+        raise CodesError(f"{what} cannot be {segment}")
+    if segment.stored:
+        if length != (bits + 7) // 8:
+            raise CodesError(f"{what} stores {bits} bits in {length} bytes")
+    elif length % 4:
+        raise CodesError(f"{what} has {length} bytes, which are no whole words of 4")
+    elif bits > MAX_BITS_PER_PAYLOAD_BYTE * (length + 8):
+        raise CodesError(f"{what} claims {bits} bits, more than its {length} bytes can hold")
+    elif length > MAX_PAYLOAD_BYTES_PER_BIT * bits + 16:
+        raise CodesError(f"{what} claims {length} bytes, more than its {bits} bits can need")
+
+
+def _check_magic(magic: bytes) -> None:
+    if magic == MAGIC:
+        return
+    if magic and MAGIC.startswith(magic):
+        raise TruncatedError(NO_LAYER)
+    if magic.startswith((NPY_MAGIC, *ZIP_MAGICS)):
+        raise BitstreamError("the file is a code file, not a container; use nncodec compress on it")
+    if magic[:5] in (MAGIC[:4] + b"\r", MAGIC[:4] + b"\n"):
+        raise BitstreamError(
+            "the file's line ends were changed as if it were text; get a copy in binary mode"
+        )
+    what = "no container" if magic else "empty"
+    raise BitstreamError(f"the file is {what}; give a file that nncodec compress wrote")
+
+
+def _unpack_body(fields: Fields) -> Header:
+    flags = fields.varint()
+    if flags > 1:
+        raise UnsupportedError(f"the file has the unknown flags {flags:#x}; {UPGRADE}")
+    layers, batch, height, width, layer_depth = [fields.varint() for _ in range(5)]
+    try:
+        source = unpack_source(fields)
+        model_id = fields.take(MODEL_ID_BYTES if flags else 0)
+        segments, covered = [], 0
+        while covered < layers:
+            head, length = fields.varint(), fields.varint()
+            checksum = int.from_bytes(fields.take(4), "little")
+            segments.append(Segment(head >> 1, bool(head & 1), length, checksum))
+            covered += head >> 1
+        header = Header(
+            (layers, batch, height, width, layer_depth), source, model_id, tuple(segments)
+        )
+    except CodesError as error:
+        raise BitstreamError(f"{error}; {REMEDY}") from error
+    if fields.rest:
+        raise BitstreamError(f"the header goes on {fields.rest} bytes after its fields; {REMEDY}")
+    return header

@@ -1,0 +1,474 @@
+"""Containers: golden bytes, round trips, what is read of a file, and a message for each refusal."""
+
+import dataclasses
+import io
+import zlib
+from typing import BinaryIO, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nncodec.byte_fields import varint
+from nncodec.container import (
+    MAGIC,
+    MAX_BODY_BYTES,
+    Header,
+    Segment,
+    pack,
+    pack_header,
+    read_container,
+    read_header,
+    unpack_header,
+)
+from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
+from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
+
+SOURCE = Source("npz", "nchw", 5, "<f4", signed=True, name="bits")
+HEADER = Header(
+    shape=(4, 1, 3, 200, 2),
+    source=SOURCE,
+    model_id=b"modelid8",
+    segments=(
+        Segment(1, True, 150, 0x01020304),
+        Segment(2, False, 8, 0xFFFFFFFF),
+        Segment(1, False, 0, 0),
+    ),
+)
+PAYLOADS = [bytes(range(150)), b"\x00\x01\x02\x03\x04\x05\x06\x07", b""]
+GOLDEN_BODY = (
+    b"\x01"  # flags: a model id
+    b"\x04\x01\x03\xc8\x01\x02"  # shape: 4, 1, 3, 200, 2
+    b"\x35\x6a"  # npz 1, nchw 4, axes 2 << 3, signed 32; dtype 10 "<f4", name 3 << 5
+    b"\x04bits"
+    b"modelid8"
+    b"\x03\x96\x01\x04\x03\x02\x01"  # 1 layer, stored, 150 bytes
+    b"\x04\x08\xff\xff\xff\xff"  # 2 layers, coded, 8 bytes
+    b"\x02\x00\x00\x00\x00\x00"  # 1 layer, coded, 0 bytes
+)
+GOLDEN_HEADER = b"\x8eNNC\r\n" + b"\x01" + b"\x29" + GOLDEN_BODY + b"\xd8\xee\x60\x02"
+FILE = GOLDEN_HEADER + b"".join(PAYLOADS)
+
+# Of the one that is plainest: no model, no name, one stored bit.
+TINY = Header((1, 1, 1, 1, 1), Source(), b"", (Segment(1, True, 1, 7),))
+TINY_BODY = b"\x00" + b"\x01\x01\x01\x01\x01" + b"\x13\x02" + b"\x03\x01\x07\x00\x00\x00"
+
+
+def framed(body: bytes, version: int = 1, length: bytes | None = None) -> bytes:
+    """A header with a right checksum, whatever is in it."""
+    length = varint(len(body)) if length is None else length
+    data = MAGIC + bytes([version]) + length + body
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+def tiny_body(
+    *,
+    flags: bytes = b"\x00",
+    shape: bytes = b"\x01\x01\x01\x01\x01",
+    source: bytes = b"\x13\x02",
+    model_id: bytes = b"",
+    segments: bytes = b"\x03\x01\x07\x00\x00\x00",
+) -> bytes:
+    return flags + shape + source + model_id + segments
+
+
+class Counting(io.RawIOBase):
+    """A stream that cannot seek, gives few bytes at a time, and counts them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.inner = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0
+        return self.inner.read(min(size, 7))
+
+    @property
+    def count(self) -> int:
+        return self.inner.tell()
+
+    @property
+    def stream(self) -> BinaryIO:
+        return cast(BinaryIO, self)
+
+
+# --- bytes -------------------------------------------------------------------------------------
+
+
+def test_golden_bytes() -> None:
+    assert pack_header(HEADER) == GOLDEN_HEADER
+    assert unpack_header(GOLDEN_HEADER) == (HEADER, len(GOLDEN_HEADER))
+    assert pack(HEADER, PAYLOADS) == FILE
+    assert unpack_header(FILE) == (HEADER, len(GOLDEN_HEADER))
+    assert read_header(io.BytesIO(FILE)) == HEADER
+    assert read_container(io.BytesIO(FILE)) == (HEADER, PAYLOADS)
+
+
+def test_tiny_golden_bytes() -> None:
+    assert tiny_body() == TINY_BODY
+    assert pack_header(TINY) == b"\x8eNNC\r\n\x01\x0e" + TINY_BODY + b"\x59\xa4\x16\x77"
+    assert unpack_header(framed(TINY_BODY)) == (TINY, len(TINY_BODY) + 12)
+
+
+def test_what_a_header_knows() -> None:
+    assert HEADER.layers == 4
+    assert HEADER.bits_per_layer == 1200
+    assert HEADER.bits == 4800
+    assert HEADER.segment_layers() == [range(1), range(1, 3), range(3, 4)]
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_overhead(format_: str) -> None:
+    dtype = {"npy": "<f4", "npz": "<f4", "packed": "<i8", "tensor": "|u1"}[format_]
+    for name in ("", "arr_0", "codes") if format_ == "npz" else ("",):
+        header = Header(
+            (16, 1, 240, 135, 32),
+            Source(format_, dtype=dtype, name=name),
+            b"modelid8",
+            (Segment(1, False, (2 << 20) - 4, 0xFFFFFFFF),) * 16,
+        )
+        assert len(pack_header(header)) <= 32 + 8 * 16
+
+
+def test_pack_refuses_other_payloads() -> None:
+    for payloads in (PAYLOADS[:2], [*PAYLOADS[:2], b"1234"], [*PAYLOADS, b""]):
+        with pytest.raises(ValueError, match="the payloads are not those of the segments"):
+            pack(HEADER, payloads)
+
+
+# --- properties --------------------------------------------------------------------------------
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> Source:
+    format_ = draw(st.sampled_from(FORMATS))
+    if format_ == "tensor":
+        return Source()
+    dtypes = [dtype for dtype in DTYPES if format_ != "packed" or dtype[1] in "iu"]
+    dtype = draw(st.sampled_from(dtypes))
+    names = st.sampled_from(["", "codes", "arr_0"]) | st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60
+    )
+    return Source(
+        format=format_,
+        layout=draw(st.sampled_from(LAYOUTS)),
+        axes=draw(st.sampled_from([3, 4, 5])),
+        dtype=dtype,
+        signed=format_ != "packed" and dtype[1] in "if" and draw(st.booleans()),
+        name=draw(names) if format_ == "npz" else "",
+    )
+
+
+@st.composite
+def headers(draw: st.DrawFn, largest: int = 300) -> Header:
+    source = draw(sources())
+    parts = draw(st.lists(st.integers(1, largest), min_size=1, max_size=5))
+    batch = 1 if source.axes == 3 else draw(st.integers(1, largest))
+    height, width = draw(st.integers(1, 300)), draw(st.integers(1, 2))
+    shape = (sum(parts), batch, height, width, draw(st.integers(1, 64)))
+    bits_per_layer = shape[1] * shape[2] * shape[3] * shape[4]
+    segments = []
+    for layers in parts:
+        bits = layers * bits_per_layer
+        stored = draw(st.booleans())
+        words = draw(st.integers(bits >> 20, bits + 4))
+        checksum = draw(st.integers(0, 0xFFFFFFFF))
+        length = (bits + 7) // 8 if stored else 4 * words
+        segments.append(Segment(layers, stored, length, checksum))
+    model_id = draw(st.sampled_from([b"", b"\0" * 8, b"modelid8"]))
+    return Header(shape, source, model_id, tuple(segments))
+
+
+@given(headers(), st.binary(max_size=20))
+def test_header_round_trip(header: Header, tail: bytes) -> None:
+    data = pack_header(header)
+    assert unpack_header(data + tail) == (header, len(data))
+    stream = Counting(data + tail)
+    assert read_header(stream.stream) == header
+    assert stream.count == len(data)
+
+
+@given(headers(largest=3), st.data())
+def test_container_round_trip(header: Header, data: st.DataObject) -> None:
+    payloads = [bytes([index]) * one.byte_length for index, one in enumerate(header.segments)]
+    packed = pack(header, payloads)
+    stream = Counting(packed)
+    assert read_container(stream.stream) == (header, payloads)
+
+    layers = data.draw(st.integers(1, header.layers))
+    held = [index for index, one in enumerate(header.segment_layers()) if one.start < layers]
+    stream = Counting(packed + b"no matter what follows")
+    assert read_container(stream.stream, layers=layers) == (header, payloads[: len(held)])
+    assert stream.count == len(pack_header(header)) + sum(map(len, payloads[: len(held)]))
+
+
+def refused_or_canonical(data: bytes) -> None:
+    """Bytes that are taken must be the only ones for what they say."""
+    try:
+        header, offset = unpack_header(data)
+    except BitstreamError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        assert "; " in str(error)  # noqa: PT017
+    else:
+        assert pack_header(header) == data[:offset]
+
+
+@given(st.binary(max_size=80), st.integers(0, len(MAGIC) + 1))
+def test_any_bytes_are_refused(tail: bytes, kept: int) -> None:
+    data = (MAGIC + b"\x01")[:kept] + tail
+    refused_or_canonical(data)
+
+
+@settings(max_examples=500)
+@given(st.binary(max_size=60), st.sampled_from([0, 1, 1, 1, 1, 2, 255]))
+def test_any_body_is_refused_or_canonical(body: bytes, version: int) -> None:
+    refused_or_canonical(framed(body, version))
+
+
+@settings(max_examples=500)
+@given(st.sampled_from([TINY_BODY, GOLDEN_BODY]), st.data())
+def test_any_changed_body_is_refused_or_canonical(body: bytes, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(len(body), start + 2)))
+    middle = data.draw(st.binary(max_size=3))
+    refused_or_canonical(framed(body[:start] + middle + body[end:]))
+
+
+@pytest.mark.parametrize("header", [HEADER, TINY])
+def test_every_flipped_bit_of_a_header_is_refused(header: Header) -> None:
+    intact = pack_header(header)
+    for bit in range(8 * len(intact)):
+        data = bytearray(intact)
+        data[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BitstreamError) as caught:
+            unpack_header(bytes(data) + bytes(300))
+        assert not isinstance(caught.value, UnsupportedError)
+
+
+def test_every_truncation_is_refused() -> None:
+    ends = [len(GOLDEN_HEADER) + 150, len(FILE)]  # of the segments that have bytes
+    for size in range(len(FILE)):
+        whole = 1 if size >= ends[0] else 0
+        with pytest.raises(TruncatedError if size else BitstreamError) as caught:
+            read_container(Counting(FILE[:size]).stream)
+        assert getattr(caught.value, "whole_layers", 0) == whole
+        if size < len(GOLDEN_HEADER):
+            with pytest.raises(BitstreamError):
+                unpack_header(FILE[:size])
+
+
+@given(st.binary(min_size=1, max_size=9))
+def test_every_extension_is_refused(tail: bytes) -> None:
+    with pytest.raises(BitstreamError, match="at least one byte follows the last payload; the fil"):
+        read_container(io.BytesIO(FILE + tail))
+    with pytest.raises(BitstreamError, match="at least one byte follows"):
+        read_container(io.BytesIO(FILE + tail), partial=True)
+
+
+# --- parts of a file ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("layers", "count"), [(1, 1), (2, 2), (3, 2), (4, 3)])
+def test_the_first_layers_alone_are_read(layers: int, count: int) -> None:
+    end = len(GOLDEN_HEADER) + sum(map(len, PAYLOADS[:count]))
+    for data in (FILE + b"more", FILE[:end]):
+        stream = Counting(data)
+        assert read_container(stream.stream, layers=layers) == (HEADER, PAYLOADS[:count])
+        assert stream.count == end
+
+
+@pytest.mark.parametrize("layers", [0, -1, 5])
+def test_layers_that_are_not_there(layers: int) -> None:
+    stream = Counting(FILE)
+    with pytest.raises(CodesError, match=f"layers {layers}: the file has 4; ask for some of them"):
+        read_container(stream.stream, layers=layers)
+    assert stream.count == len(GOLDEN_HEADER)
+
+
+def test_partial_gives_what_is_whole() -> None:
+    first = len(GOLDEN_HEADER) + 150
+    for size in range(first, len(FILE)):
+        assert read_container(io.BytesIO(FILE[:size]), partial=True) == (HEADER, PAYLOADS[:1])
+        assert read_container(io.BytesIO(FILE[:size]), layers=2, partial=True)[1] == PAYLOADS[:1]
+        with pytest.raises(
+            TruncatedError,
+            match="the file ends early, only 1 of its 4 layers whole; --partial gives what is",
+        ):
+            read_container(io.BytesIO(FILE[:size]), layers=2)
+    for size in (first - 1, len(GOLDEN_HEADER), len(GOLDEN_HEADER) - 1):
+        with pytest.raises(TruncatedError, match="ends early, no layer is whole; get another copy"):
+            read_container(io.BytesIO(FILE[:size]), partial=True)
+    assert read_container(io.BytesIO(FILE), partial=True) == (HEADER, PAYLOADS)
+
+
+def test_missing_bytes_take_no_memory() -> None:
+    sizes = []
+
+    class Short(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            sizes.append(size)
+            return super().read(size)
+
+    huge = Header((1, 1, 1 << 16, 1 << 10, 64), Source(), b"", (Segment(1, True, 1 << 29, 0),))
+    with pytest.raises(TruncatedError, match="no layer is whole"):
+        read_container(Short(pack_header(huge) + b"12345"))
+    assert max(sizes) <= 1 << 20
+    assert sizes[-1] > 1 << 19
+
+
+# --- refusals ----------------------------------------------------------------------------------
+
+DAMAGED = "the file is damaged; get another copy"
+NEWER = "it was written by a newer version; upgrade nncodec"
+NO_CONTAINER = "the file is no container; give a file that nncodec compress wrote"
+CODE_FILE = "the file is a code file, not a container; use nncodec compress on it"
+LINE_ENDS = "the file's line ends were changed as if it were text; get a copy in binary mode"
+TOO_FEW = "the header's fields need more bytes than it has; "
+SHORTEST = "a number is not in its shortest form; "
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty; give a file that nncodec compress wrote"),
+        (b"some text\n", NO_CONTAINER),
+        (b"x", NO_CONTAINER),
+        (b"\x8eNNCxx", NO_CONTAINER),
+        (b"\x93NUMPY\x01\x00", CODE_FILE),
+        (b"PK\x03\x04\x14\x00", CODE_FILE),
+        (b"PK\x05\x06" + bytes(18), CODE_FILE),
+        (FILE.replace(b"\r\n", b"\n"), LINE_ENDS),
+        (FILE.replace(b"\n", b"\r\n"), LINE_ENDS),
+        (FILE.replace(b"\n", b"\r"), LINE_ENDS),
+        (FILE.replace(b"\r", b"\n"), LINE_ENDS),
+    ],
+)
+def test_no_container(data: bytes, message: str) -> None:
+    with pytest.raises(BitstreamError) as caught:
+        unpack_header(data)
+    assert str(caught.value) == message
+    assert type(caught.value) is BitstreamError
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            MAGIC + b"\x01\xff\xff\x7f" + bytes(9),
+            "claims 2097151 bytes, above the limit of 1048576",
+        ),
+        (framed(TINY_BODY, length=b"\x8e\x00"), SHORTEST),
+        (MAGIC + b"\x01" + b"\x80" * 9 + bytes(9), r"a number is not below 2\^63; "),
+        (framed(TINY_BODY)[:-1] + b"\x00", "the header's checksum is wrong; "),
+        (framed(b""), TOO_FEW),
+        (framed(TINY_BODY[:-1]), TOO_FEW),
+        (framed(TINY_BODY + b"\0\0"), "the header goes on 2 bytes after its fields; "),
+        (framed(tiny_body(flags=b"\x80\x00")), SHORTEST),
+        (framed(tiny_body(shape=b"\x01\x01\x81\x00\x01\x01")), SHORTEST),
+        (framed(tiny_body(segments=b"\x83\x00\x01\x07\0\0\0")), SHORTEST),
+        (framed(tiny_body(segments=b"\x03\x81\x00\x07\0\0\0")), SHORTEST),
+        (framed(tiny_body(shape=b"\x01\x01\x01\x01" + b"\xff" * 9)), r"not below 2\^63; "),
+        (framed(tiny_body(shape=b"\x01\x01\x01\x00\x01")), r"shape \(1, 1, 1, 0, 1\) is not of 5"),
+        (
+            framed(
+                tiny_body(
+                    shape=varint(1 << 60) + b"\x01" * 4,
+                    segments=varint(1 << 61) + bytes(5),
+                )
+            ),
+            "is above the limit of 68719476736 code bits; ",
+        ),
+        (
+            framed(tiny_body(shape=b"\x01" * 4 + varint((1 << 36) + 1))),
+            "is above the limit of 68719476736 code bits; ",
+        ),
+        (framed(tiny_body(source=b"\x0f\x02")), "no code file can be described by Source"),
+        (framed(tiny_body(source=b"\x31\x02")), "no code file can be described by Source"),
+        (framed(tiny_body(source=b"\x10\x22")), "no code file can be described by Source"),
+        (framed(tiny_body(source=b"\x11\x62\x05codes")), "the name 'codes' is not in its shortest"),
+        (framed(tiny_body(source=b"\x11\x62\x00")), "the name '' is not in its shortest form"),
+        (framed(tiny_body(source=b"\x11\x62\x02\xff\xff")), "a text is not UTF-8; "),
+        (framed(tiny_body(source=b"\x11\x62\x03\0ab")), "no code file can be described by Source"),
+        (
+            framed(tiny_body(source=b"\x11\x62\x80\x02" + b"x" * 256)),
+            "a text of 256 bytes is above the limit of 255; ",
+        ),
+        (framed(tiny_body(source=b"\x11\x62\x7fx")), TOO_FEW),
+        (
+            framed(tiny_body(shape=b"\x01\x02\x01\x01\x01", source=b"\x00\x02")),
+            r"shape \(1, 2, 1, 1, 1\) has a batch, an array of 3 axes has none; ",
+        ),
+        (framed(tiny_body(flags=b"\x01", model_id=b"short")), TOO_FEW),
+        (framed(tiny_body(segments=b"\x05\x01\0\0\0\0")), "segments hold 2 layers, not 1; "),
+        (
+            framed(tiny_body(segments=b"\x01\x00\0\0\0\0\x03\x01\x07\0\0\0")),
+            r"segment 0 cannot be Segment\(layers=0, ",
+        ),
+        (framed(tiny_body(segments=b"\x03\x02\0\0\0\0")), "segment 0 stores 1 bits in 2 bytes; "),
+        (framed(tiny_body(segments=b"\x02\x03\0\0\0\0")), "has 3 bytes, which are no whole words"),
+        (
+            framed(
+                tiny_body(shape=b"\x01" * 4 + varint(12 << 19 | 1), segments=b"\x02\x04\0\0\0\0")
+            ),
+            "segment 0 claims 6291457 bits, more than its 4 bytes can hold; ",
+        ),
+        (
+            framed(tiny_body(segments=b"\x02\x18\0\0\0\0")),
+            "segment 0 claims 24 bytes, more than its 1 bits can need; ",
+        ),
+    ],
+)
+def test_damage(data: bytes, message: str) -> None:
+    with pytest.raises(BitstreamError, match=message) as caught:
+        unpack_header(data)
+    assert type(caught.value) is BitstreamError
+    assert str(caught.value).endswith(DAMAGED)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (framed(b"anything", version=2), "the file is of version 2, not 1; "),
+        (framed(b"", version=255), "the file is of version 255, not 1; "),
+        (framed(tiny_body(flags=b"\x02")), "the file has the unknown flags 0x2; "),
+        (framed(tiny_body(flags=b"\x80\x01")), "the file has the unknown flags 0x80; "),
+        (framed(tiny_body(source=b"\x53\x02")), "the file has the unknown source 0x53 0x02; "),
+        (framed(tiny_body(source=b"\x1b\x02")), "the file has the unknown source 0x1b 0x02; "),
+        (framed(tiny_body(source=b"\x13\x15")), "the file has the unknown source 0x13 0x15; "),
+        (framed(tiny_body(source=b"\x13\x82")), "the file has the unknown source 0x13 0x82; "),
+    ],
+)
+def test_newer_versions_are_told_from_damage(data: bytes, message: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        unpack_header(data)
+    assert str(caught.value) == message + NEWER
+    damaged = bytearray(data)
+    damaged[-1] ^= 1
+    with pytest.raises(BitstreamError, match="checksum is wrong") as caught_damage:
+        unpack_header(bytes(damaged))
+    assert type(caught_damage.value) is BitstreamError
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shape": (1, 2, 3)}, r"shape \(1, 2, 3\) is not of 5 sizes from 1 on"),
+        ({"model_id": b"short"}, "a model id of 5 bytes is not 8"),
+        ({"segments": ()}, "the segments hold 0 layers, not 1"),
+        ({"segments": (Segment(1, True, 1, 1 << 32),)}, "segment 0 cannot be Segment"),
+        ({"segments": (Segment(1, False, -4, 0),)}, "segment 0 cannot be Segment"),
+    ],
+)
+def test_headers_that_cannot_be(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(CodesError, match=message):
+        dataclasses.replace(TINY, **fields)  # type: ignore[arg-type]
+
+
+def test_more_segments_than_fit_a_header() -> None:
+    count = MAX_BODY_BYTES // 6
+    header = Header((count, 1, 1, 1, 1), Source(), b"", (Segment(1, True, 1, 0),) * count)
+    with pytest.raises(CodesError, match=f"{count} segments need a header above the limit of 1048"):
+        pack_header(header)
+    count -= 3
+    header = Header((count, 1, 1, 1, 1), Source(), b"", (Segment(1, True, 1, 0),) * count)
+    assert unpack_header(pack_header(header))[0] == header
