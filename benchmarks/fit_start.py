@@ -1,0 +1,78 @@
+"""Fits the weights from which the adaptive stage starts, and writes nncodec/adaptive_start.py.
+
+    python benchmarks/fit_start.py --encoder 'codes/rnn/*.npz' --encoder 'codes/conv/*.npz'
+
+The adaptive stage runs over every file; what the layers' weights have become at the end is averaged
+over the files of an encoder, then over the encoders, so that no encoder is favoured. Channels have
+no common meaning, so their own weights start from zero.
+"""
+
+import glob
+import textwrap
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+import nncodec
+from nncodec.adaptive import AdaptiveStage
+from nncodec.adaptive_start import START_BITS, START_WEIGHTS
+from nncodec.codes import read_code_file
+from nncodec.schedule import Schedule
+
+_PAGE = '''"""The layers' weights from which the adaptive stage starts, by benchmarks/fit_start.py.
+
+Every row is a layer, the last one all later layers; the columns are LAYER_TAPS, then the gates of
+contexts.py. They say what codes of several encoders have in common: neighbours tend to agree, the
+more so the more the rest of their bits does.
+"""
+
+import numpy as np
+
+START_BITS = {bits}  # fractional bits
+# fmt: off
+START_WEIGHTS = np.array(
+    [
+{rows}
+    ],
+    dtype=np.int64,
+)
+# fmt: on
+'''
+
+
+def final_weights(path: str) -> npt.NDArray[np.float64]:
+    """The weights at the end of a file: [rows of START_WEIGHTS, inputs], of weight 1.0."""
+    codes = read_code_file(path).codes
+    schedule = Schedule(*codes.shape)
+    stage = AdaptiveStage(schedule)
+    bits, position = codes.reshape(-1)[schedule.order()], 0
+    for step in schedule:
+        count = len(stage.frequencies(step))
+        stage.learn(step, bits[position : position + count])
+        position += count
+    weights = stage.layer_weights().mean(axis=1)
+    rows = len(START_WEIGHTS)
+    last = weights[rows - 1 :].mean(axis=0) if len(weights) >= rows else np.nan
+    return np.concatenate([weights[: rows - 1], [last * np.ones(weights.shape[1])]])
+
+
+@click.command()
+@click.option("--encoder", multiple=True, required=True, help="Glob of one encoder's code files.")
+def main(encoder: tuple[str, ...]) -> None:
+    """Fits the start of the adaptive stage to the code files of several encoders."""
+    encoders = [
+        np.mean([final_weights(path) for path in sorted(glob.glob(pattern))], axis=0)
+        for pattern in encoder
+    ]
+    table = np.round(np.mean(encoders, axis=0) * (1 << START_BITS)).astype(int)
+    rows = [textwrap.fill(f"[{', '.join(map(str, row))}],", 92) for row in table]
+    page = _PAGE.format(bits=START_BITS, rows=textwrap.indent("\n".join(rows), " " * 8))
+    path = Path(nncodec.__file__).with_name("adaptive_start.py")
+    path.write_text(page)
+    click.echo(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""Code tensors <-> containers: the one traversal, in whichever direction its coders point.
+
+    encode   codes ── Encoder ──┐                       ┌── payloads ── container
+                                ├── traversal ── bits ──┤
+    decode   payload ─ Decoder ─┘  frequencies, step by step  └── codes
+
+The traversal asks the model for the frequencies of a step, the coders for its bits, and shows the
+bits to the model. Encoding and decoding differ in the coders they pass, and in nothing else.
+"""
+
+import io
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nncodec.adaptive import AdaptiveStage
+from nncodec.codes import pack_bits, validate_codes
+from nncodec.container import Header, Segment, pack, read_container, unpack_header
+from nncodec.errors import BitstreamError, ModelError
+from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
+from nncodec.schedule import Schedule
+from nncodec.source import Source
+
+Codes = npt.NDArray[np.uint8]
+Progress = Callable[[int], object]
+"""Called after every step with the number of bits that it coded."""
+
+MODELS = ("auto", "adaptive")
+
+SEGMENT_BITS = 2048
+"""Layers smaller than this share a segment with the next ones, to save their 12 bytes each."""
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """What a layer costs.
+
+    Attributes:
+        layer: its number, from 0.
+        bits: its code bits.
+        bytes: its payload; layers that share a segment share its bytes by their code bits.
+        code_length: the sum of -log2 of the probability of every bit, in bits; None where unknown.
+        stored: whether it was cheaper to store its bits as they are.
+    """
+
+    layer: int
+    bits: int
+    bytes: int
+    code_length: float | None
+    stored: bool
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A container, and what is in it."""
+
+    data: bytes
+    header: Header
+    layers: list[LayerSize]
+
+
+def encode(codes: npt.ArrayLike, model: str = "auto") -> bytes:
+    """Compresses a code tensor.
+
+    Args:
+        codes: {0, 1} of any dtype, [layers, batch, height, width, layer_depth].
+        model: "adaptive", the model that learns from the codes alone, or "auto", the cheapest.
+
+    Returns:
+        A container, which `decode` turns back into the same bits.
+
+    Raises:
+        CodesError: `codes` is no such tensor.
+        ModelError: there is no such model.
+
+    Example:
+        >>> codes = np.zeros((2, 1, 4, 6, 8), dtype=np.uint8)
+        >>> bool((decode(encode(codes)) == codes).all())
+        True
+    """
+    return encode_source(validate_codes(codes), Source(), model=model).data
+
+
+def decode(data: bytes, *, layers: int | None = None) -> Codes:
+    """Gives back the code tensor of a container, or its first layers.
+
+    Args:
+        data: a container.
+        layers: how many layers to decode, from the first; all by default. Bytes of later layers
+            may be missing.
+
+    Returns:
+        uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+
+    Raises:
+        BitstreamError: `data` is damaged, or no container.
+        CodesError: the container has fewer layers.
+    """
+    header, payloads = read_container(io.BytesIO(data), layers=layers)
+    return decode_payloads(header, payloads)[:layers]
+
+
+def read_header(data: bytes) -> Header:
+    """Reads what a container says of itself, from its first bytes.
+
+    Raises:
+        BitstreamError: `data` is damaged, or no container.
+    """
+    return unpack_header(data)[0]
+
+
+def encode_source(
+    codes: Codes, source: Source, *, model: str = "auto", progress: Progress | None = None
+) -> Encoded:
+    """Compresses a code tensor that came from a code file.
+
+    Args:
+        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        source: what the code file was; the container keeps it.
+        model: one of MODELS.
+        progress: is told of the bits as they are coded.
+
+    Raises:
+        CodesError: the tensor is too large for a container.
+        ModelError: there is no such model.
+    """
+    _require_model(model)
+    counts = _layers_per_segment(codes)
+    held = _split(codes, counts)
+    orders = _orders(codes.shape, counts)
+    coders = [
+        Encoder(part.reshape(-1)[orders[count]]) for part, count in zip(held, counts, strict=True)
+    ]
+    _traverse(Schedule(*codes.shape), counts, coders, progress)
+
+    segments: list[Segment] = []
+    payloads: list[bytes] = []
+    sizes: list[LayerSize] = []
+    for part, count, coder in zip(held, counts, coders, strict=True):
+        payload = coder.payload()
+        packed = pack_bits(coder.bits())
+        stored = len(packed) <= len(payload)
+        if stored:
+            payload = packed
+        payloads.append(payload)
+        segments.append(Segment(count, stored, len(payload), _checksum(part, payload)))
+        lengths = _per_layer(coder, orders[count], count)
+        for index, length in enumerate(lengths):
+            share = len(payload) * (index + 1) // count - len(payload) * index // count
+            size = LayerSize(len(sizes), part[0].size, share, float(length), stored)
+            sizes.append(size)
+    header = Header(codes.shape, source, b"", tuple(segments))
+    return Encoded(pack(header, payloads), header, sizes)
+
+
+def decode_payloads(
+    header: Header, payloads: Sequence[bytes], *, progress: Progress | None = None
+) -> Codes:
+    """Decodes the first segments of a container.
+
+    Args:
+        header: of the container.
+        payloads: of its first segments, as many as are wanted.
+        progress: is told of the bits as they are decoded.
+
+    Returns:
+        uint8 {0, 1}, [layers of these segments, batch, height, width, layer_depth].
+
+    Raises:
+        BitstreamError: a checksum is wrong.
+        ModelError: the container needs a model that is not here.
+    """
+    if header.model_id:
+        raise ModelError(f"the file needs model {header.model_id.hex()}, which is not here")
+    segments = header.segments[: len(payloads)]
+    counts = [segment.layers for segment in segments]
+    shape = (sum(counts), *header.shape[1:])
+    orders = _orders(shape, counts)
+    coders: list[Coder] = []
+    for segment, payload in zip(segments, payloads, strict=True):
+        if segment.stored:
+            bits = segment.layers * header.bits_per_layer
+            packed = np.frombuffer(payload, dtype=np.uint8)
+            coders.append(KnownBits(np.unpackbits(packed, count=bits)))
+        else:
+            coders.append(Decoder(payload))
+    _traverse(Schedule(*shape), counts, coders, progress)
+
+    codes = np.empty(shape, dtype=np.uint8)
+    parts = zip(_split(codes, counts), segments, payloads, coders, strict=True)
+    for index, (part, segment, payload, coder) in enumerate(parts):
+        part.reshape(-1)[orders[segment.layers]] = coder.bits()
+        if _checksum(part, payload) != segment.checksum:
+            layers = header.segment_layers()[index]
+            raise BitstreamError(
+                f"the checksum of layers {layers.start} to {layers.stop - 1} is wrong; "
+                "the file is damaged; get another copy"
+            )
+    return codes
+
+
+def code_lengths(
+    codes: Codes, *, model: str = "auto", progress: Progress | None = None
+) -> npt.NDArray[np.float64]:
+    """The theoretical size of every layer, with no bitstream written.
+
+    Args:
+        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        model: one of MODELS.
+        progress: is told of the bits as they are measured.
+
+    Returns:
+        float64, [layers]: sums of -log2 of the probability of every bit, in bits.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    _require_model(model)
+    schedule = Schedule(*codes.shape)
+    order = schedule.order()
+    coder = Encoder(codes.reshape(-1)[order])
+    _traverse(schedule, [len(codes)], [coder], progress)
+    return _per_layer(coder, order, len(codes))
+
+
+def _traverse(
+    schedule: Schedule,
+    counts: Sequence[int],
+    coders: Sequence[Coder],
+    progress: Progress | None,
+) -> None:
+    """Visits every bit once, in coding order.
+
+    Args:
+        schedule: of the code tensor.
+        counts: how many layers each coder has; they add up to all.
+        coders: one a segment, in the order of their layers.
+        progress: is told how many bits each step had.
+    """
+    model = AdaptiveStage(schedule)
+    coder_of_layer = np.repeat(np.arange(len(coders)), counts)
+    for step in schedule:
+        frequencies = model.frequencies(step)
+        bits = np.empty(len(frequencies), dtype=np.uint8)
+        ends = np.cumsum(schedule.diagonal_sizes[step.diagonals])
+        begins = (ends - schedule.diagonal_sizes[step.diagonals])[step.starts]
+        active, first = np.unique(coder_of_layer[step.layers], return_index=True)
+        limits = [*begins[first], len(bits)]
+        for index, begin, end in zip(active, limits[:-1], limits[1:], strict=True):
+            bits[begin:end] = coders[index].code(frequencies[begin:end])
+        model.learn(step, bits)
+        if progress:
+            progress(len(bits))
+
+
+def _require_model(model: str) -> None:
+    if model not in MODELS:
+        raise ModelError(f"there is no model {model!r}; there are {', '.join(MODELS)}")
+
+
+def _layers_per_segment(codes: Codes) -> list[int]:
+    together = min(math.ceil(SEGMENT_BITS / codes[0].size), len(codes))
+    whole, rest = divmod(len(codes), together)
+    return [together] * whole + [rest] * bool(rest)
+
+
+def _split(codes: Codes, counts: Sequence[int]) -> list[Codes]:
+    return np.split(codes, np.cumsum(counts)[:-1])
+
+
+def _orders(shape: Sequence[int], counts: Sequence[int]) -> dict[int, npt.NDArray[np.int64]]:
+    """The coding order of a segment, by its number of layers."""
+    return {count: Schedule(count, *shape[1:]).order() for count in set(counts)}
+
+
+def _per_layer(
+    coder: Encoder, order: npt.NDArray[np.int64], layers: int
+) -> npt.NDArray[np.float64]:
+    layer = order // (len(order) // layers)
+    return np.bincount(layer, coder.code_lengths(), layers).astype(np.float64)
+
+
+def _checksum(codes: Codes, payload: bytes) -> int:
+    """CRC-32 of a segment's bits, packed in the order of the tensor, and of its payload.
+
+    The payload has bits that decide nothing; without it their damage would pass unseen.
+    """
+    return zlib.crc32(payload, zlib.crc32(pack_bits(codes)))
