@@ -18,14 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.adaptive import AdaptiveStage
-from nncodec.codes import pack_bits, validate_codes
 from nncodec.container import Header, Segment, pack, read_container, unpack_header
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
 from nncodec.schedule import Schedule
 from nncodec.source import Source
+from nncodec.tensors import Codes, pack_bits, validate_codes
 
-Codes = npt.NDArray[np.uint8]
 Progress = Callable[[int], object]
 """Called after every step with the number of bits that it coded."""
 

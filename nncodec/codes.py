@@ -1,16 +1,13 @@
-"""The code tensor: validation, packing, and reading and writing code files.
+"""Code files <-> code tensors.
 
-The canonical code tensor is uint8 {0, 1} with the axes (layers, batch, height, width, layer_depth).
 A code file is a `.npz` with `codes` (packed bits) and `shape`, or a `.npy` or `.npz` that holds one
 unpacked array; which it is shows in its content, not in its name. `read_code_file` gives the
 canonical codes and a `Source`, from which `write_code_file` makes the same arrays again. How arrays
 lie in files is the business of `array_files`.
 """
 
-import math
 import operator
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -18,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.array_files import (
-    check_shape,
-    check_sizes,
     file_label,
     list_names,
     npy_bytes,
@@ -33,8 +28,7 @@ from nncodec.array_files import (
 from nncodec.errors import CodesError
 from nncodec.layouts import choose_layout, from_canonical, to_canonical
 from nncodec.source import LAYOUTS, MAX_NAME_BYTES, NPY_MAGIC, ZIP_MAGICS, Source, name_fits
-
-Codes = npt.NDArray[np.uint8]
+from nncodec.tensors import Codes, pack_bits, require_values, unpack_bits, validate_codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,70 +42,6 @@ class CodeFile:
 
     codes: Codes
     source: Source
-
-
-def validate_codes(array: npt.ArrayLike) -> Codes:
-    """Checks that an array is a canonical code tensor.
-
-    Args:
-        array: bool, integer or float {0, 1}, [layers, batch, height, width, layer_depth].
-
-    Returns:
-        uint8, C-contiguous, the same values; the array itself where it is that already.
-
-    Raises:
-        CodesError: another number of axes, an empty axis, another dtype or another value.
-    """
-    try:
-        given = np.asarray(array)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CodesError("codes cannot be made an array; give a numpy array of uint8") from error
-    check_shape(given.shape, (5,), "the code tensor")
-    if given.dtype.kind not in "biuf":
-        raise CodesError(f"the code tensor has dtype {given.dtype.name}; convert it to uint8")
-    if given.dtype.kind == "b":
-        given = given.view(np.uint8)
-    with np.errstate(invalid="ignore"):  # signalling NaN
-        zeros, ones = given == 0, given == 1
-    _require(zeros | ones, given, "the code tensor", "must be 0 or 1")
-    return np.ascontiguousarray(given if given.dtype == np.uint8 else ones.view(np.uint8))
-
-
-def pack_bits(codes: npt.NDArray[Any]) -> bytes:
-    """Packs uint8 {0, 1} of any shape, in C order, the first bit highest, zeros at the end."""
-    return np.packbits(codes, axis=None).tobytes()
-
-
-def unpack_bits(
-    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], shape: Sequence[int]
-) -> Codes:
-    """Undoes `pack_bits`.
-
-    Args:
-        data: the packed bits.
-        shape: at least one axis, none of them empty.
-
-    Returns:
-        uint8 {0, 1} of that shape.
-
-    Raises:
-        CodesError: `data` is too short or too long for `shape`, or its padding bits are not zero.
-    """
-    packed = np.frombuffer(data, dtype=np.uint8)
-    sizes = check_sizes(shape, "the shape")
-    bits = math.prod(sizes)
-    needed = (bits + 7) // 8
-    if len(packed) != needed:
-        raise CodesError(
-            f"packed codes are too {'short' if len(packed) < needed else 'long'} for shape "
-            f"{sizes}: {len(packed)} bytes, not {needed}; one of the two is wrong"
-        )
-    if bits % 8 and packed[-1] & ((1 << (8 - bits % 8)) - 1):
-        raise CodesError(
-            f"packed codes have padding bits other than zero after the last bit of shape {sizes}; "
-            "the shape is wrong or the codes are damaged"
-        )
-    return np.unpackbits(packed, count=bits).reshape(sizes)
 
 
 def read_code_file(
@@ -234,19 +164,12 @@ def _binary_values(array: npt.NDArray[Any], what: str) -> tuple[Codes, bool]:
         ones, zeros = values == 1, values == 0
         minus = values == -1 if values.dtype.kind in "if" else np.zeros_like(ones)
     domain = "must be 0 or 1, or every value -1 or +1"
-    _require(ones | zeros | minus, values, what, domain)
+    require_values(ones | zeros | minus, values, what, domain)
     if values.dtype.kind == "f":
-        _require(~(zeros & np.signbit(values)), values, what, "must be 0.0 or 1.0; add 0.0 to it")
+        require_values(
+            ~(zeros & np.signbit(values)), values, what, "must be 0.0 or 1.0; add 0.0 to it"
+        )
     signed = bool(minus.any())
     if signed:
-        _require(~zeros, values, what + ", which holds -1 too", domain)
+        require_values(~zeros, values, what + ", which holds -1 too", domain)
     return ones.view(np.uint8), signed
-
-
-def _require(good: npt.NDArray[np.bool_], values: npt.NDArray[Any], what: str, rule: str) -> None:
-    """Names the first value that is not good."""
-    if good.all():
-        return
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmin(good)), good.shape))
-    value = str(values[index]).replace("nan", "NaN")
-    raise CodesError(f"value {value} at index {index} of {what}; every value {rule}")

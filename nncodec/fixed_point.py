@@ -6,6 +6,7 @@ long as no partial sum reaches 2^24 in float32, 2^53 in float64, which `require_
 libm function is called: `exp` differs in its last digit between machines, these recipes do not.
 """
 
+from functools import cache
 from math import isqrt
 from typing import Any
 
@@ -45,9 +46,11 @@ def round_half_up(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values: float32 or float64, changed in place and returned.
     """
     values += 0.5
-    return np.floor(values, out=values)
+    rounded: npt.NDArray[Any] = np.floor(values, out=values)
+    return rounded
 
 
+@cache
 def logistic_table() -> npt.NDArray[np.int32]:
     """The frequency of every logit: round(2^16 / (1 + exp(-z))), clamped to 1 ... 65535.
 
@@ -68,7 +71,9 @@ def logistic_table() -> npt.NDArray[np.int32]:
         upper.append(min(max((power * FREQUENCY_ONE * 2 // (one + power) + 1) // 2, 1), 65535))
         power = power * base >> 96
     lower = [FREQUENCY_ONE - frequency for frequency in reversed(upper[1:])]
-    return np.array(lower + upper, dtype=np.int32)
+    table = np.array(lower + upper, dtype=np.int32)
+    table.flags.writeable = False
+    return table
 
 
 def decaying_rate(start: int, half_life: int, samples: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -13,15 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nncodec import array_files
-from nncodec.codes import (
-    pack_bits,
-    read_code_file,
-    unpack_bits,
-    validate_codes,
-    write_code_file,
-)
+from nncodec.codes import read_code_file, write_code_file
 from nncodec.errors import CodesError
 from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
+from nncodec.tensors import pack_bits, unpack_bits, validate_codes
 
 Array = npt.NDArray[Any]
 
@@ -304,9 +299,13 @@ def test_auto_looks_at_the_first_layers_only(monkeypatch: pytest.MonkeyPatch) ->
     assert read_code_file(npy(np.moveaxis(codes, -1, -3))).source.layout == "nchw"
 
 
-def test_auto_prefers_nhwc_where_nothing_tells() -> None:
-    for array in (np.zeros((4, 6, 8)), np.ones((1, 1, 1))):
-        assert read_code_file(npy(array)).source.layout == "nhwc"
+def test_auto_is_lossless_where_nothing_tells() -> None:
+    assert read_code_file(npy(np.ones((1, 1, 1)))).source.layout == "nhwc"
+    for array in (np.zeros((4, 6, 8)), np.ones((1, 1, 9, 9, 1)), np.eye(7)[None]):
+        code_file = read_code_file(npy(array))
+        out = io.BytesIO()
+        write_code_file(out, code_file.codes, code_file.source)
+        np.testing.assert_array_equal(np.load(io.BytesIO(out.getvalue())), array)
 
 
 def test_layer_depth_can_settle_the_layout() -> None:

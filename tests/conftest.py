@@ -1,0 +1,10 @@
+"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: default, ci, expensive."""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
+settings.register_profile("expensive", deadline=None, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -1,0 +1,242 @@
+"""Code tensors <-> containers: lossless, progressive, as small as promised, the same everywhere."""
+
+import os
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nncodec
+from nncodec.codec import code_lengths, encode_source
+from nncodec.data import synthetic
+from nncodec.source import Source
+
+Codes = npt.NDArray[np.uint8]
+
+HEADER_BYTES, SEGMENT_BYTES = 32, 12
+"""What a container may have besides its payloads' ideal size."""
+
+
+@st.composite
+def code_tensors(draw: st.DrawFn, most_bits: int = 6000) -> Codes:
+    """Tensors of any shape: random, biased, constant, or smooth as real codes are."""
+    sizes = [
+        draw(st.integers(1, 32)),  # layers
+        draw(st.integers(1, 4)),
+        draw(st.integers(1, 40)),
+        draw(st.integers(1, 40)),
+        draw(st.integers(1, 64)),
+    ]
+    for axis in draw(st.permutations(range(5))):
+        rest = int(np.prod(sizes)) // sizes[axis]
+        sizes[axis] = max(1, min(sizes[axis], most_bits // rest))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["random", "biased", "constant", "smooth"]))
+    if kind == "constant":
+        return np.full(sizes, draw(st.integers(0, 1)), dtype=np.uint8)
+    if kind == "biased":
+        return (random.random(sizes) < 0.03).astype(np.uint8)
+    noise = random.normal(size=sizes)
+    if kind == "smooth":
+        noise = noise.cumsum(axis=2).cumsum(axis=3)
+    return (noise > 0).astype(np.uint8)
+
+
+def smooth_codes(shape: tuple[int, ...], seed: int = 0) -> Codes:
+    noise = np.random.default_rng(seed).normal(size=shape)
+    return (noise.cumsum(axis=2).cumsum(axis=3) > 0).astype(np.uint8)
+
+
+@given(code_tensors())
+def test_decode_gives_back_what_encode_was_given(codes: Codes) -> None:
+    decoded = nncodec.decode(nncodec.encode(codes))
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, codes)
+
+
+@given(code_tensors(), st.data())
+def test_the_first_layers_decode_alone_from_their_part_of_the_file(
+    codes: Codes, data: st.DataObject
+) -> None:
+    layers = data.draw(st.integers(1, len(codes)))
+    container = nncodec.encode(codes)
+    header = nncodec.read_header(container)
+    later = sum(
+        segment.byte_length
+        for segment, held in zip(header.segments, header.segment_layers(), strict=True)
+        if held.start >= layers
+    )
+    first_part = container[: len(container) - later]
+    np.testing.assert_array_equal(nncodec.decode(first_part, layers=layers), codes[:layers])
+
+
+@given(code_tensors())
+def test_a_container_is_as_large_as_theory_says(codes: Codes) -> None:
+    encoded = encode_source(codes, Source())
+    ideal = sum(layer.code_length or 0 for layer in encoded.layers) / 8
+    segments = len(encoded.header.segments)
+    assert len(encoded.data) <= ideal * 1.0005 + HEADER_BYTES + SEGMENT_BYTES * segments
+    coded = [layer for layer in encoded.layers if not layer.stored]
+    coded_ideal = sum(layer.code_length or 0 for layer in coded) / 8
+    assert sum(layer.bytes for layer in coded) >= coded_ideal * (1 - 1e-6)
+
+
+@given(code_tensors())
+def test_code_lengths_are_those_of_the_coded_layers(codes: Codes) -> None:
+    coded = [layer.code_length for layer in encode_source(codes, Source()).layers]
+    np.testing.assert_allclose(code_lengths(codes), coded, rtol=1e-5, atol=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 400))
+def test_random_bits_never_grow_by_more_than_promised(seed: int, layers: int, cells: int) -> None:
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 2, (layers, 1, 3, cells, 2), dtype=np.uint8)
+    container = nncodec.encode(codes)
+    segments = len(nncodec.read_header(container).segments)
+    packed = -(-codes.size // 8)
+    assert len(container) <= packed + HEADER_BYTES + SEGMENT_BYTES * segments
+
+
+def test_incompressible_layers_are_stored() -> None:
+    codes = np.random.default_rng(0).integers(0, 2, (2, 1, 16, 16, 16), dtype=np.uint8)
+    codes[0] = 0
+    layers = encode_source(codes, Source()).layers
+    assert [layer.stored for layer in layers] == [False, True]
+    assert layers[1].bytes == codes[1].size // 8
+    np.testing.assert_array_equal(nncodec.decode(nncodec.encode(codes)), codes)
+
+
+def test_small_layers_share_a_segment_and_large_ones_do_not() -> None:
+    small = nncodec.encode(smooth_codes((8, 1, 8, 8, 4)))
+    assert [segment.layers for segment in nncodec.read_header(small).segments] == [8]
+    large = nncodec.encode(smooth_codes((3, 1, 32, 32, 8)))
+    assert [segment.layers for segment in nncodec.read_header(large).segments] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("channels", [64, 65, 130])
+def test_layers_of_any_depth_are_lossless(channels: int) -> None:
+    codes = smooth_codes((2, 1, 5, 7, channels))
+    np.testing.assert_array_equal(nncodec.decode(nncodec.encode(codes)), codes)
+
+
+def test_what_the_model_learns_pays_on_correlated_codes() -> None:
+    codes = smooth_codes((2, 1, 32, 32, 8))
+    assert len(nncodec.encode(codes)) * 8 < 0.5 * codes.size
+
+
+def test_a_synthetic_sample_keeps_the_overhead_bound() -> None:
+    sample = synthetic.generate_sample(seed=1)
+    codes = np.moveaxis(sample.reshape(1, 31, 36, 4, 2), 3, 0)
+    encoded = encode_source(codes, Source())
+    ideal = sum(layer.code_length or 0 for layer in encoded.layers) / 8
+    bound = ideal * 1.0005 + HEADER_BYTES + SEGMENT_BYTES * len(encoded.header.segments)
+    assert len(encoded.data) <= bound
+    np.testing.assert_array_equal(nncodec.decode(encoded.data), codes)
+
+
+def test_every_flipped_bit_is_refused() -> None:
+    codes = smooth_codes((2, 1, 6, 6, 3))
+    container = nncodec.encode(codes)
+    for bit in range(8 * len(container)):
+        damaged = bytearray(container)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(nncodec.BitstreamError):
+            nncodec.decode(bytes(damaged))
+
+
+def test_every_truncation_and_extension_is_refused() -> None:
+    container = nncodec.encode(smooth_codes((3, 1, 12, 12, 16)))
+    for length in range(len(container)):
+        with pytest.raises(nncodec.BitstreamError):
+            nncodec.decode(container[:length])
+    with pytest.raises(nncodec.BitstreamError, match="follows the last payload"):
+        nncodec.decode(container + b"\0")
+
+
+def test_a_swapped_payload_is_refused() -> None:
+    first = nncodec.encode(smooth_codes((1, 1, 16, 16, 8), seed=1))
+    second = nncodec.encode(smooth_codes((1, 1, 16, 16, 8), seed=2))
+    offset = len(second) - nncodec.read_header(second).segments[0].byte_length
+    length = nncodec.read_header(first).segments[0].byte_length
+    payload = (second[offset:] + bytes(length))[:length]
+    with pytest.raises(nncodec.BitstreamError, match="damaged"):
+        nncodec.decode(first[: len(first) - length] + payload)
+
+
+def test_encode_takes_any_binary_array_and_refuses_others() -> None:
+    codes = smooth_codes((2, 1, 4, 4, 4))
+    container = nncodec.encode(codes)
+    for dtype in (bool, np.int64, np.float32):
+        assert nncodec.encode(codes.astype(dtype)) == container
+    assert nncodec.encode(np.asfortranarray(codes)) == container
+    with pytest.raises(nncodec.CodesError, match="4 axes.*must have 5"):
+        nncodec.encode(codes[0])
+    with pytest.raises(nncodec.CodesError, match="2"):
+        nncodec.encode(codes + 1)
+    with pytest.raises(nncodec.CodesError):
+        nncodec.encode(codes[:0])
+
+
+def test_an_unknown_model_is_refused_by_name() -> None:
+    codes = np.zeros((1, 1, 2, 2, 2), dtype=np.uint8)
+    with pytest.raises(nncodec.ModelError, match="no model 'best'.*auto, adaptive"):
+        nncodec.encode(codes, model="best")
+    assert nncodec.encode(codes, model="adaptive") == nncodec.encode(codes, model="auto")
+
+
+def test_more_layers_than_there_are_is_refused() -> None:
+    container = nncodec.encode(np.zeros((2, 1, 2, 2, 2), dtype=np.uint8))
+    for layers in (0, 3):
+        with pytest.raises(nncodec.CodesError, match="2"):
+            nncodec.decode(container, layers=layers)
+
+
+def test_progress_adds_up_to_all_bits() -> None:
+    codes = smooth_codes((2, 2, 5, 6, 3))
+    counts: list[int] = []
+    encode_source(codes, Source(), progress=counts.append)
+    assert sum(counts) == codes.size
+
+
+_FINGERPRINT = """
+import sys, zlib
+import numpy as np
+import nncodec
+noise = np.random.default_rng(0).normal(size=(3, 2, 40, 30, 24))
+codes = (noise.cumsum(axis=2).cumsum(axis=3) > 0).astype(np.uint8)
+data = nncodec.encode(codes)
+assert (nncodec.decode(data) == codes).all()
+print(zlib.crc32(data))
+"""
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+        {"OPENBLAS_CORETYPE": "Prescott"},
+        {"OPENBLAS_CORETYPE": "Haswell", "ATEN_CPU_CAPABILITY": "default"},
+        {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_ICL"},
+    ],
+    ids=lambda environment: " ".join(environment),
+)
+def test_containers_are_the_same_for_any_threads_and_instruction_set(
+    environment: dict[str, str],
+) -> None:
+    noise = np.random.default_rng(0).normal(size=(3, 2, 40, 30, 24))
+    codes = (noise.cumsum(axis=2).cumsum(axis=3) > 0).astype(np.uint8)
+    done = subprocess.run(
+        # A machine without some of the features says so in a warning; it has fewer to disable.
+        [sys.executable, "-W", "ignore", "-c", _FINGERPRINT],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) == zlib.crc32(nncodec.encode(codes))

@@ -1,0 +1,93 @@
+"""Which module may import which: arrows point one way, and containers know no numpy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nncodec
+
+PACKAGE = Path(nncodec.__file__).parent
+
+# Every module and what it may import beside the standard library and modules further up.
+ROOMS: list[tuple[str, set[str]]] = [
+    ("errors", set()),
+    ("byte_fields", set()),
+    ("source", set()),
+    ("container", set()),
+    ("array_files", {"numpy"}),
+    ("tensors", {"numpy"}),
+    ("fixed_point", {"numpy"}),
+    ("schedule", {"numpy"}),
+    ("contexts", {"numpy"}),
+    ("adaptive_start", {"numpy"}),
+    ("adaptive", {"numpy"}),
+    ("range_coder", {"numpy", "constriction"}),
+    ("codec", {"numpy"}),
+    ("layouts", {"numpy"}),
+    ("codes", {"numpy"}),
+    ("data.synthetic", {"numpy"}),
+    ("data.tfrecord", {"numpy", "google", "google_crc32c"}),
+    ("output_files", set()),
+    ("cli", {"click", "tqdm"}),
+]
+NO_FILES = {"fixed_point", "schedule", "contexts", "adaptive", "range_coder", "codec", "container"}
+
+
+def imports(module: str) -> set[str]:
+    tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module
+            if node.module in ("nncodec", "nncodec.data"):
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            else:
+                names.add(node.module)
+    return names
+
+
+def test_every_module_has_a_room() -> None:
+    found = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert found == {module for module, _ in ROOMS}
+
+
+@pytest.mark.parametrize("module", [module for module, _ in ROOMS])
+def test_imports_point_one_way(module: str) -> None:
+    order = [room for room, _ in ROOMS]
+    outside = dict(ROOMS)[module]
+    for name in imports(module):
+        top = name.split(".")[0]
+        if top == "nncodec":
+            inner = name.removeprefix("nncodec").lstrip(".")
+            if inner and inner in order:
+                assert order.index(inner) < order.index(module), f"{module} imports {inner}"
+            else:
+                assert module == "cli", f"{module} imports {name}"
+        else:
+            assert top in outside | sys.stdlib_module_names, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(NO_FILES))
+def test_models_and_coding_open_no_files(module: str) -> None:
+    text = (PACKAGE / f"{module}.py").read_text()
+    assert "open(" not in text.replace("_open(", "")
+    assert not imports(module) & {"os", "pathlib", "tempfile", "nncodec.array_files"}
+
+
+def test_importing_the_package_prints_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import nncodec, nncodec.cli"],
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == done.stderr == b""
