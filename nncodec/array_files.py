@@ -55,7 +55,9 @@ def read_bytes(file: str | os.PathLike[str] | BinaryIO) -> bytes:
     except IsADirectoryError as error:
         raise CodesError(f"{label}: is a directory; name a code file in it") from error
     except (OSError, ValueError) as error:
-        raise CodesError(f"{label}: cannot be read: {_reason(error)}") from error
+        raise CodesError(
+            f"{label}: cannot be read: {_reason(error)}; check it and its disk"
+        ) from error
 
 
 def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:
@@ -71,7 +73,9 @@ def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:
         else:
             file.write(data)
     except (OSError, ValueError) as error:
-        raise CodesError(f"{file_label(file)}: cannot be written: {_reason(error)}") from error
+        raise CodesError(
+            f"{file_label(file)}: cannot be written: {_reason(error)}; check its disk"
+        ) from error
 
 
 def read_npy(data: bytes, axes: tuple[int, ...], what: str) -> Array:
@@ -233,7 +237,7 @@ def _damage(what: str) -> Iterator[None]:
     """Turns whatever numpy, zipfile and zlib raise on damaged input into one line."""
     try:
         yield
-    except CodesError:
+    except (CodesError, MemoryError, ImportError):
         raise
     except Exception as error:
         raise CodesError(f"{what} is damaged or truncated ({_reason(error)})") from error

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.adaptive import AdaptiveStage
-from nncodec.container import Header, Segment, pack, read_container, unpack_header
-from nncodec.errors import BitstreamError, ModelError
+from nncodec.byte_fields import REMEDY
+from nncodec.container import MAX_BITS, Header, Segment, pack, read_container, unpack_header
+from nncodec.errors import BitstreamError, CodesError, ModelError
 from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
 from nncodec.schedule import Schedule
 from nncodec.source import Source
@@ -128,6 +129,10 @@ def encode_source(
         ModelError: there is no such model.
     """
     _require_model(model)
+    if codes.size > MAX_BITS:
+        raise CodesError(
+            f"{codes.size} code bits are above the limit of {MAX_BITS}; split the batch"
+        )
     counts = _layers_per_segment(codes)
     held = _split(codes, counts)
     orders = _orders(codes.shape, counts)
@@ -138,22 +143,17 @@ def encode_source(
 
     segments: list[Segment] = []
     payloads: list[bytes] = []
-    sizes: list[LayerSize] = []
+    lengths: list[float] = []
     for part, count, coder in zip(held, counts, coders, strict=True):
-        payload = coder.payload()
-        packed = pack_bits(coder.bits())
+        payload, packed = coder.payload(), pack_bits(coder.bits())
         stored = len(packed) <= len(payload)
-        if stored:
-            payload = packed
-        payloads.append(payload)
-        segments.append(Segment(count, stored, len(payload), _checksum(part, payload)))
-        lengths = _per_layer(coder, orders[count], count)
-        for index, length in enumerate(lengths):
-            share = len(payload) * (index + 1) // count - len(payload) * index // count
-            size = LayerSize(len(sizes), part[0].size, share, float(length), stored)
-            sizes.append(size)
+        payloads.append(packed if stored else payload)
+        segments.append(Segment(count, stored, len(payloads[-1]), _checksum(part, payloads[-1])))
+        lengths += _per_layer(coder, orders[count], count).tolist()
     header = Header(codes.shape, source, b"", tuple(segments))
-    return Encoded(pack(header, payloads), header, sizes)
+    sizes = zip(header.layer_bytes(), lengths, header.layer_stored(), strict=True)
+    layers = [LayerSize(index, codes[0].size, *size) for index, size in enumerate(sizes)]
+    return Encoded(pack(header, payloads), header, layers)
 
 
 def decode_payloads(
@@ -194,11 +194,9 @@ def decode_payloads(
     for index, (part, segment, payload, coder) in enumerate(parts):
         part.reshape(-1)[orders[segment.layers]] = coder.bits()
         if _checksum(part, payload) != segment.checksum:
-            layers = header.segment_layers()[index]
-            raise BitstreamError(
-                f"the checksum of layers {layers.start} to {layers.stop - 1} is wrong; "
-                "the file is damaged; get another copy"
-            )
+            held = header.segment_layers()[index]
+            which = f"layers {held[0]} to {held[-1]}" if len(held) > 1 else f"layer {held[0]}"
+            raise BitstreamError(f"the checksum of {which} is wrong; {REMEDY}")
     return codes
 
 

@@ -46,8 +46,8 @@ VERSION = 1
 MODEL_ID_BYTES = 8
 MAX_BODY_BYTES = 1 << 20
 
-MAX_BITS = 1 << 36
-"""Limit of the code bits in a file."""
+MAX_BITS = 1 << 28
+"""Limit of the code bits in a file, and with it of the memory that a small one can ask for."""
 
 MAX_BITS_PER_PAYLOAD_BYTE = 1 << 19
 """A tiny file cannot claim a huge tensor: no frequency is above 65535 / 65536, so a code bit costs
@@ -125,6 +125,18 @@ class Header:
         """Gives the layers that each segment holds."""
         ends = itertools.accumulate(segment.layers for segment in self.segments)
         return [range(e - one.layers, e) for one, e in zip(self.segments, ends, strict=True)]
+
+    def layer_bytes(self) -> list[int]:
+        """Gives the payload bytes of each layer; layers of one segment share its bytes evenly."""
+        shares = []
+        for segment in self.segments:
+            ends = [segment.byte_length * i // segment.layers for i in range(segment.layers + 1)]
+            shares += [end - begin for begin, end in itertools.pairwise(ends)]
+        return shares
+
+    def layer_stored(self) -> list[bool]:
+        """Gives, for each layer, whether its segment is stored."""
+        return [segment.stored for segment in self.segments for _ in range(segment.layers)]
 
 
 def pack_header(header: Header) -> bytes:

@@ -31,6 +31,7 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("data.synthetic", {"numpy"}),
     ("data.tfrecord", {"numpy", "google", "google_crc32c"}),
     ("output_files", set()),
+    ("reports", set()),
     ("cli", {"click", "tqdm"}),
 ]
 NO_FILES = {"fixed_point", "schedule", "contexts", "adaptive", "range_coder", "codec", "container"}

@@ -1,7 +1,8 @@
 """Containers of every published version, decoded for ever.
 
 v1/CASE/ holds `codes.npy`, the code tensor in canonical order, `bitstream.bin`, its container, and
-`header.json`, what the container says of itself. Only `python -m tests.golden.generate` writes them.
+`header.json`, what the container says of itself. `python -m tests.golden.generate` alone writes
+them.
 """
 
 from pathlib import Path

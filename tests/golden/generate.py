@@ -26,7 +26,7 @@ def smooth(*shape: int) -> Codes:
     wave = (channel * 7 + layer * 5 + image * 3 + 11) * (row + 2) // 3 + column * (channel + 3)
     grain = (row * 31 + column * 17 + channel * 13 + layer * 7 + image * 5) * 2654435761 % 997
     period = 2 * (height + width + depth)
-    return ((wave % period < period // 2) ^ (grain < 60)).astype(np.uint8)
+    return np.asarray((wave % period < period // 2) ^ (grain < 60), dtype=np.uint8)
 
 
 def noise(*shape: int) -> Codes:

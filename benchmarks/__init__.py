@@ -1,0 +1,1 @@
+"""Benchmarks of rate and speed; run each as a file."""

@@ -1,0 +1,427 @@
+"""The commands: parse, call, print.
+
+What is printed goes to standard output, or to standard error where the output itself goes there.
+An error is one line on standard error, `nncodec: FILE: what is wrong; what to do`, and exit code 1;
+2 is wrong usage, 130 an interruption.
+"""
+
+import contextlib
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, BinaryIO, NoReturn, TextIO, TypeVar
+
+import click
+
+import nncodec
+from nncodec.array_files import npy_bytes, npz_bytes
+from nncodec.codec import (
+    MODELS,
+    Encoded,
+    Progress,
+    code_lengths,
+    decode_payloads,
+    encode_source,
+)
+from nncodec.codes import read_code_file, write_code_file
+from nncodec.container import read_container, read_header
+from nncodec.data import synthetic, tfrecord
+from nncodec.errors import CodesError, NncodecError
+from nncodec.output_files import (
+    STANDARD_STREAM,
+    check_output,
+    label_of,
+    open_input,
+    open_output,
+    os_error_line,
+)
+from nncodec.reports import (
+    container_facts,
+    container_text,
+    evaluation,
+    evaluation_text,
+    evaluations,
+    extent,
+    size_table,
+)
+from nncodec.source import LAYOUTS, Source
+from nncodec.tensors import Codes
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Commands(click.Group):
+    """A group of commands whose errors are one line each."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with _one_line_errors():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _one_line_errors():  # here too: click itself would answer an interruption
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(nncodec.__version__, prog_name="nncodec", message="%(prog)s %(version)s")
+def main() -> None:
+    """Compresses the binary codes that neural image encoders write, without loss.
+
+    A code file is a .npz with `codes` (packed bits) and `shape`, or a .npy or .npz of one unpacked
+    array of two values. In place of a file, - is standard input or output.
+
+    \b
+    Example:
+      nncodec compress codes.npz codes.bin
+      nncodec decompress codes.bin again.npz
+    """
+
+
+def _options(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_input = click.argument("input_", metavar="INPUT")
+_output = click.argument("output", metavar="OUTPUT")
+_force = click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
+_quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_layers = click.option(
+    "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
+)
+_output_option = click.option("--output", required=True, metavar="FILE", help="The file to write.")
+_seed = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="S"
+)
+_reading = _options(
+    click.option(
+        "--model",
+        type=click.Choice(MODELS),
+        default="auto",
+        help="auto, the cheapest, or adaptive, which learns from the codes alone.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["auto", *LAYOUTS]),
+        default="auto",
+        help="Axis order of the codes: height, width, depth (nhwc, TensorFlow) or depth, height, "
+        "width (nchw, PyTorch); auto takes the cheaper one.",
+    ),
+    click.option(
+        "--layer-depth",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Cut the depth of 3 or 4 axes into layers of N bits; otherwise it is one layer.",
+    ),
+    _layers,
+)
+
+
+@main.command()
+@_input
+@_output
+@_reading
+@click.option("--no-verify", is_flag=True, help="Do not decode the result and compare.")
+@_force
+@_as_json
+@_quiet
+def compress(
+    input_: str,
+    output: str,
+    model: str,
+    layout: str,
+    layer_depth: int | None,
+    layers: int | None,
+    no_verify: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compresses the code file INPUT into OUTPUT.
+
+    Prints how many bytes every layer took, beside its theoretical size under the model (its code
+    length, in bytes). Layers on which the model does not pay are stored.
+
+    \b
+    Example:
+      nncodec compress codes.npz codes.bin
+    """
+    check_output(output, force=force, source=input_)
+    with open_input(input_) as (stream, label):
+        codes, source = _read_codes(stream, layout, layer_depth, layers)
+        work = codes.size * (1 if no_verify else 2)
+        with _progress(label, work, quiet or as_json) as progress:
+            encoded = encode_source(codes, source, model=model, progress=progress)
+            if not no_verify:
+                _verify(encoded, codes, progress)
+    with open_output(output, force=force) as file:
+        file.write(encoded.data)
+    where = sys.stderr if output == STANDARD_STREAM else sys.stdout
+    facts = container_facts(encoded.header, encoded.layers)
+    if as_json:
+        _print(json.dumps(facts), where)
+    elif not quiet:
+        _print(
+            f"{label}: {codes.size} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
+            f"({facts['layout']}, {extent(codes.shape)})",
+            where,
+        )
+        _print(size_table(encoded), where)
+
+
+@main.command()
+@_input
+@_output
+@_layers
+@click.option("--partial", is_flag=True, help="Take the whole layers of a file that was cut off.")
+@_force
+@_quiet
+def decompress(
+    input_: str, output: str, layers: int | None, partial: bool, force: bool, quiet: bool
+) -> None:
+    """Restores the code file OUTPUT from the compressed INPUT.
+
+    The arrays get the names, types, shapes and values that they had.
+
+    \b
+    Example:
+      nncodec decompress codes.bin again.npz
+      nncodec decompress --layers 4 codes.bin first4.npz
+    """
+    check_output(output, force=force, source=input_)
+    with open_input(input_) as (stream, label):
+        header, payloads = read_container(stream, layers=layers, partial=partial)
+        held = header.segment_layers()[len(payloads) - 1].stop
+        with _progress(label, held * header.bits_per_layer, quiet) as progress:
+            codes = decode_payloads(header, payloads, progress=progress)[:layers]
+        content = io.BytesIO()
+        write_code_file(content, codes, header.source)
+    with open_output(output, force=force) as file:
+        file.write(content.getbuffer())
+    wanted = layers or header.layers
+    if len(codes) < wanted:
+        note = f"the file ends early; {len(codes)} of {wanted} layers are whole, and written"
+        click.echo(f"nncodec: {label}: {note}", err=True)
+    if not quiet:
+        where = sys.stderr if output == STANDARD_STREAM else sys.stdout
+        _print(f"{label}: {extent(codes.shape)} -> {label_of(output)}", where)
+
+
+@main.command()
+@click.argument("file", metavar="FILE")
+@_as_json
+def info(file: str, as_json: bool) -> None:
+    """Says what a compressed FILE holds, from its header alone.
+
+    \b
+    Example:
+      nncodec info codes.bin
+    """
+    with open_input(file) as (stream, label):
+        header = read_header(stream)
+    if as_json:
+        _print(json.dumps(container_facts(header)))
+    else:
+        _print(container_text(label, header))
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def test(files: Sequence[str]) -> None:
+    """Decodes each compressed FILE and checks it.
+
+    Prints one line a file; the exit code is 1 if any is bad.
+
+    \b
+    Example:
+      nncodec test *.bin
+    """
+    good = [_test_file(name) for name in files]
+    if not all(good):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("files", metavar="CODES...", nargs=-1, required=True)
+@_reading
+@_as_json
+def evaluate(
+    files: Sequence[str],
+    model: str,
+    layout: str,
+    layer_depth: int | None,
+    layers: int | None,
+    as_json: bool,
+) -> None:
+    """Measures the theoretical size of the code files CODES.
+
+    Writes no file. Prints the code length of every layer in bits, its rate, and the rate of all
+    layers up to it; for several files their means too.
+
+    \b
+    Example:
+      nncodec evaluate --layers 4 codes/*.npz
+    """
+    results = []
+    for name in files:
+        with open_input(name) as (stream, label):
+            codes, source = _read_codes(stream, layout, layer_depth, layers)
+            with _progress(label, codes.size, as_json) as progress:
+                lengths = code_lengths(codes, model=model, progress=progress)
+        facts = {"file": label, "layout": source.layout, "shape": list(codes.shape)}
+        results.append(facts | evaluation([codes[0].size] * len(codes), lengths.tolist()))
+        if not as_json:
+            _print(evaluation_text(label, results[-1]))
+    if len(files) > 1:
+        whole = evaluations(results)
+        if not as_json:
+            _print(evaluation_text(f"mean of {len(files)} files", whole["mean"]))
+    if as_json:
+        _print(json.dumps(whole if len(files) > 1 else results[0]))
+
+
+@main.group()
+def synthesize() -> None:
+    """Writes synthetic codes of known entropy: 0.72193 bits a bit."""
+
+
+@synthesize.command()
+@_output_option
+@click.option("--count", type=click.IntRange(min=1), required=True, metavar="N")
+@_seed
+@_force
+@_quiet
+def dataset(output: str, count: int, seed: int, force: bool, quiet: bool) -> None:
+    """Writes a TFRecord file of N samples of 35 x 48 x 8 (height x width x depth).
+
+    \b
+    Example:
+      nncodec synthesize dataset --output train.tfrecord --count 20000
+    """
+    samples = synthetic.generate(count, seed=seed)
+    bits = math.prod(synthetic.DATASET_SHAPE)
+    with (
+        open_output(output, force=force) as file,
+        _progress(label_of(output), count * bits, quiet) as progress,
+    ):
+        tfrecord.write_codes(file, _counted(samples, progress))
+
+
+@synthesize.command()
+@_output_option
+@_seed
+@_force
+def sample(output: str, seed: int, force: bool) -> None:
+    """Writes one sample of 31 x 36 x 8 (height x width x depth), layers of 2 bits, unpacked.
+
+    FILE ends with .npy or .npz.
+
+    \b
+    Example:
+      nncodec synthesize sample --output sample.npy
+      nncodec compress --layer-depth 2 sample.npy sample.bin
+    """
+    if output != STANDARD_STREAM and not output.endswith((".npy", ".npz")):
+        raise click.BadParameter("must end with .npy or .npz", param_hint="--output")
+    codes = synthetic.generate_sample(seed=seed)
+    with open_output(output, force=force) as file:
+        file.write(npz_bytes({"codes": codes}) if output.endswith("z") else npy_bytes(codes))
+
+
+def _test_file(name: str) -> bool:
+    try:
+        with open_input(name) as (stream, label):
+            header, payloads = read_container(stream)
+            with _progress(label, header.bits) as progress:
+                decode_payloads(header, payloads, progress=progress)
+    except NncodecError as error:
+        click.echo(f"nncodec: {error}", err=True)
+        return False
+    _print(f"{label}: ok")
+    return True
+
+
+def _read_codes(
+    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None
+) -> tuple[Codes, Source]:
+    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth)
+    held = len(code_file.codes)
+    if layers is not None and layers > held:
+        raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")
+    return code_file.codes[:layers], code_file.source
+
+
+def _verify(encoded: Encoded, codes: Codes, progress: Progress | None) -> None:
+    try:
+        header, payloads = read_container(io.BytesIO(encoded.data))
+        decoded = decode_payloads(header, payloads, progress=progress)
+        same = header == encoded.header and bool((decoded == codes).all())
+    except NncodecError:
+        same = False
+    if not same:
+        raise NncodecError(
+            "what was compressed does not decode to the same codes, and nothing was written; this "
+            "is a defect of nncodec, please report it with the file"
+        )
+
+
+def _print(text: str, where: TextIO | None = None) -> None:
+    where = where or sys.stdout
+    encoding = getattr(where, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), where)
+
+
+@contextlib.contextmanager
+def _progress(label: str, bits: int, quiet: bool = False) -> Iterator[Progress | None]:
+    """Shows a bar where someone may look at it; gives what to tell the progress to."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm  # not for the quick commands
+
+    with tqdm(total=bits, desc=label, unit="bit", unit_scale=True, leave=False, delay=0.2) as bar:
+        yield bar.update
+
+
+def _counted(samples: Iterable[Codes], progress: Progress | None) -> Iterator[Codes]:
+    for sample in samples:
+        yield sample
+        if progress:
+            progress(sample.size)
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except NncodecError as error:
+        _fail(str(error), 1)
+    except MemoryError:
+        _fail("not enough memory; close other programs or use a larger machine", 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        _fail("", 1)
+    except OSError as error:  # of files, all are named already; of what is printed, not
+        _fail(f"<stdout>: {os_error_line(error)}", 1)
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError):
+        # It cannot be written, and Python would complain again when it ends.
+        with contextlib.suppress(OSError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if line:
+        with contextlib.suppress(OSError):
+            click.echo(f"nncodec: {line}", err=True)
+    sys.exit(code)

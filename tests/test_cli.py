@@ -1,0 +1,794 @@
+"""The commands: what they write and print, and one line for everything that can go wrong."""
+
+import errno
+import io
+import json
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from typing import Any, Protocol
+
+import click
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import CliRunner, Result
+
+import nncodec
+from nncodec import output_files
+from nncodec.byte_fields import varint
+from nncodec.cli import main
+from nncodec.codec import decode_payloads
+from nncodec.container import MAGIC
+from nncodec.data import synthetic, tfrecord
+from nncodec.errors import NncodecError
+
+Array = npt.NDArray[Any]
+
+COMMAND = [sys.executable, "-c", "from nncodec.cli import main; main(prog_name='nncodec')"]
+SHAPE = (3, 1, 12, 10, 8)  # a layer of 960 bits: all three share a segment
+LARGE_SHAPE = (3, 1, 24, 20, 8)  # a segment for each layer
+
+needs_dev_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may do anything")
+
+
+class Run(Protocol):
+    def __call__(self, *args: str, stdin: bytes = b"") -> Result: ...
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in an empty folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*args: str, stdin: bytes = b"") -> Result:
+        result = CliRunner().invoke(main, args, input=stdin, prog_name="nncodec")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+def smooth(shape: tuple[int, ...] = SHAPE) -> npt.NDArray[np.uint8]:
+    """Signs of noise that is averaged over height and width of [..., height, width, depth]."""
+    noise = np.random.default_rng(7).standard_normal(shape)
+    for axis in (-3, -2):
+        noise = noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)
+    return (noise > 0).astype(np.uint8)
+
+
+def packed(array: Array, dtype: str = "int64") -> dict[str, Array]:
+    return {"shape": np.array(array.shape, dtype), "codes": np.packbits(array)}
+
+
+def npz(**arrays: Array) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def save(name: str, **arrays: Array) -> None:
+    write(name, npz(**arrays))
+
+
+def load(data: bytes) -> dict[str, Array]:
+    loaded = np.load(io.BytesIO(data), allow_pickle=False)
+    return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+
+
+def assert_same_arrays(actual: bytes, expected: bytes) -> None:
+    ours, theirs = load(actual), load(expected)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name].dtype.str == theirs[name].dtype.str
+        assert np.array_equal(ours[name], theirs[name])
+
+
+def read(name: str) -> bytes:
+    return pathlib.Path(name).read_bytes()
+
+
+def write(name: str, data: bytes) -> None:
+    pathlib.Path(name).write_bytes(data)
+
+
+def listing() -> dict[str, bytes | None]:
+    """What the folder holds: nothing may be new, gone or changed."""
+    found = pathlib.Path().iterdir()
+    return {path.name: path.read_bytes() if path.is_file() else None for path in found}
+
+
+def assert_refused(run: Run, args: list[str], line: str, stdin: bytes = b"") -> None:
+    before = listing()
+    result = run(*args, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"nncodec: {line}\n"
+    assert listing() == before
+
+
+@pytest.fixture
+def container(run: Run) -> bytes:
+    """A small one, `codes.bin`, beside its `codes.npz`."""
+    save("codes.npz", **packed(smooth()))
+    assert run("compress", "codes.npz", "codes.bin", "--quiet").exit_code == 0
+    return read("codes.bin")
+
+
+# --- round trips -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        packed(smooth()),
+        packed(np.moveaxis(smooth(), -1, 2), ">i4"),
+        packed(smooth()[0]),
+        {"codes": smooth()},
+        {"any name, é": smooth()[0, 0].astype("float16") * 2 - 1},
+    ],
+    ids=["nhwc", "nchw", "4 axes", "npz", "npz of -1, +1"],
+)
+def test_npz_round_trip(run: Run, arrays: dict[str, Array]) -> None:
+    save("codes.npz", **arrays)
+    assert run("compress", "codes.npz", "codes.bin").exit_code == 0
+    assert run("decompress", "codes.bin", "again.npz").exit_code == 0
+    assert_same_arrays(read("again.npz"), read("codes.npz"))
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "layers"),
+    [
+        (smooth()[0, 0].astype(bool), [], 1),
+        (smooth()[0, 0].astype("int16"), ["--layer-depth", "2", "--layout", "nhwc"], 4),
+        (smooth()[0].astype("float32") * 2 - 1, ["--layer-depth", "4", "--no-verify"], 2),
+        (smooth().astype(">f8"), ["--layout", "nchw", "--model", "adaptive"], 3),
+    ],
+    ids=["3 axes", "3 axes, cut", "4 axes, cut", "5 axes"],
+)
+def test_npy_round_trip(run: Run, array: Array, options: list[str], layers: int) -> None:
+    np.save("codes.npy", array)
+    result = run("compress", "codes.npy", "codes.bin", "--json", *options)
+    assert json.loads(result.stdout)["shape"][0] == layers
+    assert run("decompress", "codes.bin", "again.npy").exit_code == 0
+    assert_same_arrays(read("again.npy"), read("codes.npy"))
+
+
+def test_standard_streams(run: Run, container: bytes) -> None:
+    compressed = run("compress", "-", "-", stdin=read("codes.npz"))
+    assert compressed.stdout_bytes == container
+    assert compressed.stderr.startswith("<stdin>: 2880 bits -> ")
+    restored = run("decompress", "-", "-", stdin=container)
+    assert_same_arrays(restored.stdout_bytes, read("codes.npz"))
+    assert restored.stderr == "<stdin>: 3 layers of 1 x 12 x 10 x 8 -> <stdout>\n"
+    assert run("test", "-", stdin=container).stdout == "<stdin>: ok\n"
+    assert run("info", "-", stdin=container).stdout.startswith("<stdin>: nncodec container")
+
+
+def test_first_layers(run: Run, container: bytes) -> None:
+    assert run("decompress", "codes.bin", "two.npz", "--layers", "2").exit_code == 0
+    save("expected.npz", **packed(smooth()[:2]))
+    assert_same_arrays(read("two.npz"), read("expected.npz"))
+    result = run("compress", "codes.npz", "two.bin", "--layers", "2", "--json")
+    assert json.loads(result.stdout)["input_bits"] == 2 * 960
+    assert run("decompress", "two.bin", "again.npz").exit_code == 0
+    assert_same_arrays(read("again.npz"), read("expected.npz"))
+
+
+@pytest.mark.parametrize("command", [["compress", "codes.npz"], ["decompress", "codes.bin"]])
+def test_layers_out_of_range(run: Run, container: bytes, command: list[str]) -> None:
+    line = f"{command[1]}: layers 4: the file has 3; ask for some of them"
+    assert_refused(run, [*command, "new", "--layers", "4"], line)
+    result = run(*command, "new", "--layers", "0")
+    assert result.exit_code == 2
+    assert "0 is not in the range x>=1" in result.stderr
+
+
+def test_partial(run: Run) -> None:
+    save("codes.npz", **packed(smooth(LARGE_SHAPE)))
+    facts = json.loads(run("compress", "codes.npz", "codes.bin", "--json").stdout)
+    data = read("codes.bin")
+    write("cut.bin", data[:-1])
+    line = (
+        "cut.bin: the file ends early, only 2 of its 3 layers whole; "
+        "--partial gives what is whole, or get another copy"
+    )
+    assert_refused(run, ["decompress", "cut.bin", "cut.npz"], line)
+
+    result = run("decompress", "cut.bin", "cut.npz", "--partial", "--quiet")
+    assert (result.exit_code, result.stdout) == (0, "")
+    whole = "the file ends early; 2 of 3 layers are whole, and written"
+    assert result.stderr == f"nncodec: cut.bin: {whole}\n"
+    save("expected.npz", **packed(smooth(LARGE_SHAPE)[:2]))
+    assert_same_arrays(read("cut.npz"), read("expected.npz"))
+
+    for options in (["--layers", "2"], ["--layers", "2", "--partial"]):  # nothing is missing
+        result = run("decompress", "cut.bin", "cut.npz", "--force", "--quiet", *options)
+        assert (result.exit_code, result.stderr) == (0, "")
+    assert run("decompress", "codes.bin", "all.npz", "--partial", "--quiet").stderr == ""
+
+    write("cut.bin", data[: len(data) - sum(layer["bytes"] for layer in facts["layers"]) + 3])
+    line = "cut.bin: the file ends early, no layer is whole; get another copy"
+    assert_refused(run, ["decompress", "cut.bin", "none.npz", "--partial"], line)
+
+
+# --- what is printed ---------------------------------------------------------------------------
+
+
+def test_compress_json(run: Run) -> None:
+    save("codes.npz", **packed(np.moveaxis(smooth(LARGE_SHAPE), -1, 2)))
+    result = run("compress", "codes.npz", "codes.bin", "--json")
+    facts = json.loads(result.stdout)
+    size = len(read("codes.bin"))
+    assert list(facts) == [
+        *("input_bits", "output_bytes", "rate", "model", "model_id", "layout", "shape", "layers")
+    ]
+    assert facts["input_bits"] == 3 * 24 * 20 * 8
+    assert facts["output_bytes"] == size
+    assert facts["rate"] == size * 8 / facts["input_bits"]
+    assert (facts["model"], facts["model_id"], facts["layout"]) == ("adaptive", None, "nchw")
+    assert facts["shape"] == list(LARGE_SHAPE)
+    assert [layer["layer"] for layer in facts["layers"]] == [0, 1, 2]
+    for layer in facts["layers"]:
+        assert list(layer) == ["layer", "bits", "bytes", "code_length", "stored"]
+        assert layer["bits"] == 24 * 20 * 8
+        assert layer["bytes"] * 8 >= layer["code_length"] > 0
+
+    known = json.loads(run("info", "codes.bin", "--json").stdout)
+    unknown = [layer | {"code_length": None} for layer in facts["layers"]]
+    assert known == facts | {"layers": unknown}
+    evaluated = json.loads(run("evaluate", "codes.npz", "--json").stdout)
+    for ours, theirs in zip(evaluated["layers"], facts["layers"], strict=True):
+        assert ours["code_length"] == pytest.approx(theirs["code_length"])
+
+
+def test_info_knows_layers_that_share_a_segment(run: Run, container: bytes) -> None:
+    made = json.loads(run("compress", "codes.npz", "new.bin", "--json").stdout)["layers"]
+    known = json.loads(run("info", "new.bin", "--json").stdout)["layers"]
+    assert [layer["bytes"] for layer in known] == [layer["bytes"] for layer in made]
+
+
+def test_compress_summary(run: Run) -> None:
+    codes = smooth(LARGE_SHAPE)
+    codes[2] = np.random.default_rng(0).integers(0, 2, codes[2].shape)
+    save("codes.npz", **packed(codes))
+    result = run("compress", "codes.npz", "codes.bin", "--layout", "nhwc")
+    title, head, *rows = result.stdout.splitlines()
+    size = len(read("codes.bin"))
+    assert title == (
+        f"codes.npz: 11520 bits -> {size} bytes, rate {size * 8 / 11520:.4f} "
+        "(nhwc, 3 layers of 1 x 24 x 20 x 8)"
+    )
+    assert head.split() == ["layer", "bits", "bytes", "theory", "rate"]
+    cells = [row.split() for row in rows]
+    assert [row[0] for row in cells] == ["0", "1", "2", "header", "total"]
+    assert cells[2][1:3] + cells[2][4:] == ["3840", "480", "1.0000", "stored"]
+    assert sum(int(row[2]) for row in cells[:3]) + int(cells[3][1]) == size
+    assert cells[4][1:3] == ["11520", str(size)]
+    assert float(cells[4][3]) == pytest.approx(sum(float(row[3]) for row in cells[:3]), abs=0.3)
+
+
+@pytest.mark.parametrize("command", [["compress", "codes.npz"], ["decompress", "codes.bin"]])
+def test_quiet(run: Run, container: bytes, command: list[str]) -> None:
+    result = run(*command, "new", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_info(run: Run) -> None:
+    save("codes.npz", bits=smooth(LARGE_SHAPE).astype("<f4") * 2 - 1)
+    run("compress", "codes.npz", "codes.bin")
+    text = run("info", "codes.bin").stdout
+    assert "codes.bin: nncodec container, version 1\n" in text
+    assert "3 layers of 1 x 24 x 20 x 8 (batch x height x width x bits)" in text
+    assert ".npz, one array named 'bits', dtype <f4 over -1, +1, 5 axes, nhwc" in text
+    assert [line.split()[0] for line in text.splitlines()[-4:]] == ["layers", "0", "1", "2"]
+
+
+def test_info_reads_the_header_alone(run: Run, container: bytes) -> None:
+    whole = run("info", "codes.bin", "--json").stdout
+    write("codes.bin", container[: len(container) - 200])
+    assert run("info", "codes.bin", "--json").stdout == whole
+
+
+def test_test_goes_on_after_a_bad_file(run: Run, container: bytes) -> None:
+    write("bad.bin", container[:-1] + bytes([container[-1] ^ 1]))
+    result = run("test", "codes.bin", "bad.bin", "missing.bin", "codes.bin")
+    assert result.exit_code == 1
+    assert result.stdout == "codes.bin: ok\ncodes.bin: ok\n"
+    bad, missing = result.stderr.splitlines()
+    assert bad.startswith("nncodec: bad.bin: the checksum of layers 0 to 2 is wrong; ")
+    assert missing == "nncodec: missing.bin: no such file or folder; check the name"
+    assert run("test", "codes.bin").exit_code == 0
+
+
+def test_evaluate(run: Run) -> None:
+    np.save("a.npy", smooth())
+    np.save("b.npy", 1 - smooth()[:2])
+    one = json.loads(run("evaluate", "a.npy", "--json").stdout)
+    assert list(one) == ["file", "layout", "shape", "input_bits", "code_length", "rate", "layers"]
+    assert (one["file"], one["input_bits"]) == ("a.npy", 2880)
+    assert one["code_length"] == pytest.approx(sum(row["code_length"] for row in one["layers"]))
+    assert one["rate"] == pytest.approx(one["code_length"] / 2880)
+    assert one["layers"][-1]["rate_so_far"] == pytest.approx(one["rate"])
+    assert {"layer", "bits", "bytes", "code_length", "stored"} <= one["layers"][0].keys()
+
+    both = json.loads(run("evaluate", "a.npy", "b.npy", "--json").stdout)
+    first, second = both["files"]
+    assert first == one
+    assert both["input_bits"] == 2880 + 1920
+    assert both["code_length"] == pytest.approx(first["code_length"] + second["code_length"])
+    assert both["rate"] == pytest.approx(both["code_length"] / both["input_bits"])
+    assert both["mean"]["rate"] == pytest.approx((first["rate"] + second["rate"]) / 2)
+    so_far = [[row["rate_so_far"] for row in file["layers"]] for file in (first, second)]
+    mean_so_far = [row["rate_so_far"] for row in both["mean"]["layers"]]
+    assert mean_so_far[:2] == pytest.approx(np.mean([so_far[0][:2], so_far[1]], axis=0))
+    assert mean_so_far[2] == so_far[0][2]  # of the one file that has a third layer
+    assert [row["bits"] for row in both["layers"]] == [1920, 1920, 960]
+
+    text = run("evaluate", "a.npy", "b.npy", "--layers", "1").stdout.splitlines()
+    assert text[0].startswith("a.npy: 960 bits, code length ")
+    assert text[1].split("  ")[-1] == "rate so far"
+    assert text[3].startswith("b.npy: 960 bits, code length ")
+    assert text[6].startswith("mean of 2 files: rate ")
+    assert listing().keys() == {"a.npy", "b.npy"}
+
+
+def test_progress_is_told_of_every_bit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    total = []
+
+    class Bar:
+        def __init__(self, **options: Any) -> None:
+            total.append(options["total"])
+
+        def __enter__(self) -> "Bar":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, bits: int) -> None:
+            steps.append(bits)
+
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    np.save("codes.npy", smooth())
+    run("compress", "codes.npy", "a.bin")
+    assert not steps  # no terminal
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    main(["compress", "codes.npy", "b.bin"], standalone_mode=False)
+    assert total == [2 * 2880]
+    assert sum(steps) == 2 * 2880
+    main(["compress", "codes.npy", "c.bin", "--quiet"], standalone_mode=False)
+    main(["compress", "codes.npy", "d.bin", "--json"], standalone_mode=False)
+    assert len(total) == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+# --- synthetic codes ---------------------------------------------------------------------------
+
+
+def test_synthesize_dataset(run: Run) -> None:
+    args = ["synthesize", "dataset", "--output", "d.tfrecord", "--count", "3", "--seed", "5"]
+    assert run(*args).exit_code == 0
+    samples = list(tfrecord.read_codes("d.tfrecord"))
+    assert np.array_equal(samples, list(synthetic.generate(3, seed=5)))
+    assert_refused(
+        run, args, "d.tfrecord: exists already; add --force to replace it, or name another"
+    )
+    assert run(*args[:-1], "6", "--force").exit_code == 0
+    assert next(tfrecord.read_codes("d.tfrecord")).shape == (35, 48, 8)
+
+
+@pytest.mark.parametrize("name", ["sample.npy", "sample.npz"])
+def test_synthesize_sample(run: Run, name: str) -> None:
+    assert run("synthesize", "sample", "--output", name, "--seed", "3").exit_code == 0
+    (array,) = load(read(name)).values()
+    assert np.array_equal(array, synthetic.generate_sample(seed=3))
+    result = run("compress", "--layer-depth", "2", "--json", name, "sample.bin")
+    assert json.loads(result.stdout)["shape"] == [4, 1, 31, 36, 2]
+
+
+def test_synthesize_sample_says_which_suffixes(run: Run) -> None:
+    result = run("synthesize", "sample", "--output", "sample.txt")
+    assert result.exit_code == 2
+    assert "must end with .npy or .npz" in result.stderr
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+def npy(array: Array, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def with_value(value: float) -> bytes:
+    array = smooth()[0, 0].astype(np.float32)
+    array[1, 2, 3] = value
+    return npy(array)
+
+
+GOOD = npz(**packed(smooth()))
+DAMAGED = GOOD[: len(GOOD) // 2] + b"????" + GOOD[len(GOOD) // 2 + 4 :]
+OBJECTS = npy(np.array([[[None]]]), allow_pickle=True)
+SHORT = npz(shape=np.array(SHAPE), codes=np.packbits(smooth())[:-1])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty; give a .npy or .npz file of codes"),
+        (b"hello\n", "neither a .npy nor a .npz file; save codes with"),
+        (DAMAGED, "is damaged or truncated ("),
+        (GOOD[:-30], "the .npz is damaged or truncated ("),
+        (SHORT, "packed codes are too short for shape (3, 1, 12, 10, 8): 359 bytes, not 360"),
+        (with_value(2), "value 2.0 at index (1, 2, 3) of the array; every value must be 0 or 1"),
+        (with_value(np.nan), "value NaN at index (1, 2, 3) of the array; every value must be"),
+        (OBJECTS, "the array holds Python objects, which are never unpickled; save uint8"),
+        (npy(smooth()[None]), "the array has 6 axes, a wrong number; it must have 3 or 4 or 5"),
+    ],
+    ids=["empty", "text", "damaged", "cut", "short", "two", "nan", "objects", "axes"],
+)
+@pytest.mark.parametrize("command", ["compress", "evaluate"])
+def test_bad_code_file(run: Run, command: str, data: bytes, message: str) -> None:
+    write("codes", data)
+    write("old.bin", b"precious")
+    before = listing()
+    output = {"compress": ["old.bin", "--force"], "evaluate": []}[command]
+    result = run(command, "codes", *output)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("nncodec: codes: ")
+    assert message in line
+    assert listing() == before
+
+
+def test_layer_depth_that_does_not_divide(run: Run) -> None:
+    np.save("codes.npy", smooth()[0, 0])
+    line = (
+        "codes.npy: layer_depth 7 does not divide the depth 8 in layout nhwc; "
+        "give a divisor of the depth, or the other layout"
+    )
+    assert_refused(run, ["compress", "codes.npy", "codes.bin", "--layer-depth", "7"], line)
+
+
+@pytest.mark.parametrize(
+    "command", [["compress"], ["decompress"], ["info"], ["test"], ["evaluate"]], ids=str
+)
+def test_inputs_that_are_no_files(run: Run, command: list[str]) -> None:
+    os.mkdir("folder")
+    output = ["new"] if "compress" in command[0] else []
+    line = "missing: no such file or folder; check the name"
+    assert_refused(run, [*command, "missing", *output], line)
+    line = "folder: is a directory; name a file in it"
+    assert_refused(run, [*command, "folder", *output], line)
+
+
+@needs_permissions
+def test_unreadable_and_unwritable(run: Run, container: bytes) -> None:
+    os.chmod("codes.bin", 0)
+    line = "codes.bin: permission denied; check its permissions and its folder's"
+    assert_refused(run, ["info", "codes.bin"], line)
+    os.mkdir("folder", 0o500)
+    line = "folder/new: its folder is not writable; change that or name another"
+    assert_refused(run, ["compress", "codes.npz", "folder/new"], line)
+
+
+def header(body: bytes, version: int = 1) -> bytes:
+    framed = MAGIC + bytes([version]) + varint(len(body)) + body
+    return framed + zlib.crc32(framed).to_bytes(4, "little")
+
+
+ABSURD = b"".join([varint(0), *[varint(1 << 40)] * 5, bytes(2)])
+
+BIG = b"".join([varint(0), *map(varint, (1, 1, 1 << 12, 1 << 12, 1 << 10)), bytes(2)])
+BIG += varint(1 << 1) + varint(8) + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty; give a file that nncodec compress wrote"),
+        (b"hello\n", "the file is no container; give a file that nncodec compress wrote"),
+        (GOOD, "the file is a code file, not a container; use nncodec compress on it"),
+        (header(b"", 2), "the file is of version 2, not 1; it was written by a newer version;"),
+        (header(ABSURD), "the file is damaged; get another copy"),
+        (header(BIG), "above the limit of 268435456 code bits; the file is"),
+        (MAGIC + b"\x01\x05", "the file ends early, no layer is whole; get another copy"),
+    ],
+    ids=["empty", "text", "code file", "newer", "absurd", "too big", "cut"],
+)
+@pytest.mark.parametrize("command", ["decompress", "info", "test"])
+def test_bad_container(run: Run, command: str, data: bytes, message: str) -> None:
+    write("codes.bin", data)
+    write("old.npz", b"precious")
+    before = listing()
+    output = ["old.npz", "--force"] if command == "decompress" else []
+    result = run(command, "codes.bin", *output)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("nncodec: codes.bin: ")
+    assert message in line
+    assert listing() == before
+
+
+def test_bytes_appended(run: Run, container: bytes) -> None:
+    write("codes.bin", container + b"\0")
+    line = (
+        "codes.bin: at least one byte follows the last payload; "
+        "the file is damaged; get another copy"
+    )
+    assert_refused(run, ["decompress", "codes.bin", "new.npz"], line)
+
+
+def test_a_flipped_bit_anywhere(run: Run, container: bytes) -> None:
+    before = listing()
+    for index in range(0, len(container), 1 + len(container) // 100):
+        damaged = bytearray(container)
+        damaged[index] ^= 1 << index % 8
+        result = run("decompress", "-", "new.npz", stdin=bytes(damaged))
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("nncodec: <stdin>: ")
+    assert listing() == before
+
+
+def test_not_enough_memory(run: Run, container: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("nncodec.cli.decode_payloads", fail)
+    line = "codes.bin: not enough memory for it; use a larger machine"
+    assert_refused(run, ["decompress", "codes.bin", "new.npz"], line)
+
+
+# --- outputs -----------------------------------------------------------------------------------
+
+TWO_WAYS = pytest.mark.parametrize(
+    "command", [["compress", "codes.npz"], ["decompress", "codes.bin"]], ids=lambda it: it[0]
+)
+
+
+@TWO_WAYS
+def test_output_exists(run: Run, container: bytes, command: list[str]) -> None:
+    write("old", b"precious")
+    line = "old: exists already; add --force to replace it, or name another"
+    assert_refused(run, [*command, "old"], line)
+    assert run(*command, "old", "--force", "--quiet").exit_code == 0
+    assert read("old") != b"precious"
+    assert listing().keys() == {"codes.npz", "codes.bin", "old"}
+
+
+@TWO_WAYS
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("no/new", "no/new: its folder does not exist; make it or name another"),
+        ("folder", "folder: is a directory; name a file in it"),
+        ("new/", "new/: is a directory; name a file in it"),
+        ("", "'': is a directory; name a file in it"),
+    ],
+)
+def test_outputs_that_cannot_be(
+    run: Run, container: bytes, command: list[str], output: str, line: str
+) -> None:
+    os.mkdir("folder")
+    assert_refused(run, [*command, output, "--force"], line)
+
+
+@TWO_WAYS
+@pytest.mark.parametrize("name", ["{}", "./{}", "link"])
+def test_output_is_the_input(run: Run, container: bytes, command: list[str], name: str) -> None:
+    os.symlink(command[1], "link")
+    output = name.format(command[1])
+    line = f"{output}: is the input itself; name another output"
+    assert_refused(run, [*command, output, "--force"], line)
+
+
+def test_the_output_is_checked_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nncodec.cli.open_input", None)  # would be the first step of it
+    write("old", b"")
+    for command in ("compress", "decompress"):
+        line = "old: exists already; add --force to replace it, or name another"
+        assert_refused(run, [command, "input", "old"], line)
+
+
+@TWO_WAYS
+def test_full_disk(
+    run: Run, container: bytes, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write("old", b"precious")
+    monkeypatch.setattr(os, "fsync", fail)
+    line = "the disk is full; free some space"
+    assert_refused(run, [*command, "new"], f"new: {line}")
+    assert_refused(run, [*command, "old", "--force"], f"old: {line}")
+
+
+@needs_dev_full
+@TWO_WAYS
+def test_full_device(run: Run, container: bytes, command: list[str]) -> None:
+    line = "/dev/full: the disk is full; free some space"
+    assert_refused(run, [*command, "/dev/full"], line)
+
+
+def test_interrupted_while_writing(
+    run: Run, container: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    before = listing()
+    result = run("compress", "codes.npz", "new")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "nncodec: interrupted\n"
+    assert listing() == before
+
+
+def test_a_wrong_container_is_never_written(
+    run: Run, container: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "nncodec.cli.decode_payloads",
+        lambda *args, **options: 1 - decode_payloads(*args, **options),
+    )
+    line = (
+        "codes.npz: what was compressed does not decode to the same codes, and nothing was "
+        "written; this is a defect of nncodec, please report it with the file"
+    )
+    assert_refused(run, ["compress", "codes.npz", "new.bin"], line)
+    assert run("compress", "codes.npz", "new.bin", "--no-verify").exit_code == 0
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_an_output_that_appears_meanwhile_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", refuse_link)
+    with pytest.raises(NncodecError, match=r"^new: exists already; "):
+        write_while_another_does("new")
+    assert listing() == {"new": b"theirs"}
+    with output_files.open_output("other", force=False) as file:
+        file.write(b"ours")
+        assert not os.path.exists("other")
+    assert listing() == {"new": b"theirs", "other": b"ours"}
+
+
+def write_while_another_does(name: str) -> None:
+    with output_files.open_output(name, force=False) as file:
+        file.write(b"ours")
+        write(name, b"theirs")
+
+
+def refuse_link(*_: str) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_outputs_are_new_files_like_any_other(run: Run) -> None:
+    old = os.umask(0o027)
+    try:
+        with output_files.open_output("new", force=False) as file:
+            file.write(b"1")
+    finally:
+        os.umask(old)
+    assert os.stat("new").st_mode & 0o777 == 0o640
+    os.symlink("new", "link")
+    with output_files.open_output("link", force=True) as file:
+        file.write(b"2")
+    assert os.path.islink("link")
+    assert read("new") == b"2"
+
+
+# --- help --------------------------------------------------------------------------------------
+
+COMMANDS: dict[str, list[str]] = {
+    "compress": [
+        *("--model", "--layout", "--layer-depth", "--layers"),
+        *("--no-verify", "--force", "--json", "--quiet"),
+    ],
+    "decompress": ["--layers", "--partial", "--force", "--quiet"],
+    "info": ["--json"],
+    "test": [],
+    "evaluate": ["--model", "--layout", "--layer-depth", "--layers", "--json"],
+    "synthesize dataset": ["--output", "--count", "--seed", "--force"],
+    "synthesize sample": ["--output", "--seed", "--force"],
+}
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help(run: Run, flag: str) -> None:
+    text = run(flag).stdout
+    for command, options in COMMANDS.items():
+        assert f"\n  {command.split()[0]} " in text
+        page = run(*command.split(), flag)
+        assert page.exit_code == 0
+        assert f"Example:\n    nncodec {command}" in page.stdout
+        assert all(f"  {option} " in page.stdout for option in options)
+    assert isinstance(main, click.Group)
+    assert set(main.commands) == {command.split()[0] for command in COMMANDS}
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout == f"nncodec {nncodec.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["compress"], ["nothing"], ["compress", "a", "b", "--model", "none"]]
+)
+def test_wrong_usage(run: Run, args: list[str]) -> None:
+    assert run(*args).exit_code == 2
+
+
+# --- real processes ----------------------------------------------------------------------------
+
+
+def test_pipes(run: Run, container: bytes) -> None:
+    with open("codes.npz", "rb") as stream:
+        compressed = subprocess.run(
+            [*COMMAND, "compress", "-", "-", "--quiet"], stdin=stream, capture_output=True
+        )
+    assert (compressed.returncode, compressed.stdout, compressed.stderr) == (0, container, b"")
+    restored = subprocess.run(
+        [*COMMAND, "decompress", "-", "-", "--quiet"], input=container, capture_output=True
+    )
+    assert restored.stderr == b""
+    assert_same_arrays(restored.stdout, read("codes.npz"))
+
+
+@needs_dev_full
+@pytest.mark.parametrize(
+    "args", [["info", "codes.bin"], ["--help"], ["compress", "codes.npz", "-"]], ids=str
+)
+def test_standard_output_is_full(run: Run, container: bytes, args: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*COMMAND, *args], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == b"nncodec: <stdout>: the disk is full; free some space\n"
+
+
+@pytest.mark.parametrize("args", [["info", "codes.bin"], ["compress", "codes.npz", "-"]], ids=str)
+def test_nobody_reads_standard_output(run: Run, container: bytes, args: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, *args, "--json"], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"Broken" not in done.stderr
+
+
+def test_interrupted(run: Run) -> None:
+    args = ["synthesize", "dataset", "--output", "d.tfrecord", "--count", "100000"]
+    process = subprocess.Popen([*COMMAND, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not listing() and process.poll() is None:  # until it writes
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == (b"", b"nncodec: interrupted\n")
+    assert process.returncode == 130
+    assert listing() == {}
+
+
+def test_no_binary_on_a_terminal(run: Run, container: bytes) -> None:
+    master, terminal = pty.openpty()
+    done = subprocess.run(
+        [*COMMAND, "compress", "codes.npz", "-"], stdout=terminal, stderr=subprocess.PIPE
+    )
+    os.close(terminal)
+    os.close(master)
+    assert done.returncode == 1
+    assert done.stderr == b"nncodec: <stdout>: is a terminal; redirect it or name a file\n"
