@@ -45,10 +45,9 @@ from nncodec.schedule import Schedule, Step
 Float32: TypeAlias = npt.NDArray[np.float32]
 Float64: TypeAlias = npt.NDArray[np.float64]
 
-WEIGHT_BITS = 16  # fractional bits of a weight as it learns
-_PREDICTION_BITS = 10  # and as it predicts
+WEIGHT_BITS = FREQUENCY_BITS + UNIT_BITS  # fractional bits of a weight: those of error times input
+_PREDICTION_BITS = 10  # fractional bits of a weight as it predicts
 _SUM_BITS = _PREDICTION_BITS + UNIT_BITS  # fractional bits of a sum of weights times inputs
-_ERROR_BITS = 12  # fractional bits of an error in a learner's gradient
 _LARGEST_WEIGHT = 4
 
 LEARNERS = 2
@@ -56,9 +55,10 @@ FAST, SLOW = range(LEARNERS)
 _RATE_BITS = 20
 _START_RATES = (31457, 8389)  # 0.03 and 0.008, with _RATE_BITS fractional bits
 _HALF_LIFE = 200
-_CHANNEL_TAP_SHARE = 3, 10  # of the rate, for a tap's weight in one channel
-_LAYER_SHARE = 9, 100  # of the rate, for a layer's weights, from each of its channels
+_CHANNEL_TAP_SHIFT = 2  # a tap's weight in one channel learns at a quarter of the rate
+_LAYER_SHARE, _LAYER_SHIFT = 3, 5  # a layer's weights learn 3/32 of what each channel's would
 
+_MIXER_BITS = 16  # fractional bits of a mixer's weight
 _MIXER_START = (1 << 15, 1 << 15, 0, 0, 0)  # fast, slow, two parts of the slow, a constant
 _MIXER_CONSTANT = 77  # 0.3, as a logit
 _MIXER_START_RATE = 3146  # 0.003
@@ -69,8 +69,8 @@ _LARGEST_MIXER_WEIGHT = 8
 _FULL_STEP = 40
 """A step of more positions learns from their mean as if it had this many; larger sums diverge."""
 
-_CHUNK = 31
-"""Positions over which a gradient is summed in float32."""
+_CHUNK = 60
+"""Positions over which a change is summed in float32."""
 
 
 class AdaptiveStage:
@@ -111,9 +111,8 @@ class AdaptiveStage:
         self._mixer.learn(step, self._mixer_inputs, error.astype(np.float64))
 
         errors = (target[..., None] - self._learner_frequencies) * valid[..., None]
-        errors = np.moveaxis(errors, -1, 1).astype(np.float32)
-        surprise = _scaled(errors[:, FAST], UNIT_BITS + 1 - FREQUENCY_BITS)
-        self._learners.learn(step, context, _scaled(errors, _ERROR_BITS - FREQUENCY_BITS))
+        surprise = _scaled(errors[..., FAST], UNIT_BITS + 1 - FREQUENCY_BITS).astype(np.float32)
+        self._learners.learn(step, context, errors)
         signs = (2 * ones - 1) * valid
         self._grid.record(context, signs.astype(np.float32), surprise)
 
@@ -138,6 +137,7 @@ class _Learners:
     def __init__(self, schedule: Schedule, block: int) -> None:
         # The weights of a unit are the columns of one row, so that they learn in one go.
         self._columns: dict[str, slice] = {}
+        self._learners: dict[str, int] = {}
         learner: list[int] = []
         for name, learners, inputs in (
             ("known", (FAST, SLOW), block),
@@ -147,8 +147,10 @@ class _Learners:
             ("constant", (FAST, SLOW), 1),
         ):
             self._columns[name] = slice(len(learner), len(learner) + len(learners) * inputs)
+            self._learners[name] = len(learners)
             learner += np.repeat(learners, inputs).tolist()
-        self._units = np.zeros((schedule.layers * schedule.channels, len(learner)))
+        units = schedule.layers * schedule.channels
+        self._units = np.zeros((units, len(learner)), dtype=np.float32)
         self._predicting = _for_prediction(self._units)
 
         rows = np.minimum(np.arange(schedule.layers), len(START_WEIGHTS) - 1)
@@ -157,14 +159,12 @@ class _Learners:
         self._layers_predicting = _for_prediction(self.layers)
         self._layer_of_unit = np.repeat(np.arange(schedule.layers), schedule.channels)
 
+        # Where steps are long and rates low, errors keep more bits, which their sum then loses.
+        times = [int(size) // _FULL_STEP for size in schedule.diagonal_sizes]
+        spare = np.array([1 << max(0, n.bit_length() - 1) for n in times])[:, None, None]
         rates = np.stack([_rates(schedule, rate, _HALF_LIFE) for rate in _START_RATES], axis=1)
-        unit_rates = rates[:, learner]
-        share, whole = _CHANNEL_TAP_SHARE
-        unit_rates[:, self._columns["taps"]] *= share
-        unit_rates[:, self._columns["taps"]] //= whole
-        self._unit_rates = unit_rates / (1 << _RATE_BITS)
-        share, whole = _LAYER_SHARE
-        self._layer_rates = (rates * share // whole / (1 << _RATE_BITS))[..., None]
+        self._rates = rates[:, None] * spare / (1 << _RATE_BITS)
+        self._without_spare = 1 / spare
 
     def logits(self, step: Step, context: Context) -> Float64:
         """The learners' logits, and parts of the slow one's, for the mixer.
@@ -173,62 +173,87 @@ class _Learners:
             float64 (U, P, mixer inputs), integers with LOGIT_BITS fractional bits.
         """
         own = self._sums("known", step, context.known)
-        own += self._sums("taps", step, context.taps[..., : len(CHANNEL_TAPS)])
         own += self._predicting[step.units, None, self._columns["constant"]] * UNIT
         own[..., FAST] += self._sums("surprise", step, context.surprise)[..., 0]
         earlier = self._sums("earlier", step, context.earlier)[..., 0]
         own[..., SLOW] += earlier
 
-        shared = self._layers_predicting.take(self._layer_of_unit[step.units], axis=0)
-        shared = np.moveaxis(shared, 1, -1)
-        together = np.matmul(context.taps, shared[:, : len(LAYER_TAPS)])
-        together += np.matmul(context.gates, shared[:, len(LAYER_TAPS) :])
+        weights = self._layers_predicting.take(self._layer_of_unit[step.units], axis=0)
+        weights[..., : len(CHANNEL_TAPS)] += self._weights_of("taps", step)
+        neighbours = np.matmul(context.neighbours, np.moveaxis(weights, 1, -1))
 
         logits = np.empty((*earlier.shape, len(_MIXER_START)))
-        np.add(own, together, out=logits[..., :LEARNERS], dtype=np.float64)
-        logits[..., LEARNERS] = together[..., SLOW]
+        np.add(own, neighbours, out=logits[..., :LEARNERS], dtype=np.float64)
+        logits[..., LEARNERS] = neighbours[..., SLOW]
         logits[..., LEARNERS + 1] = earlier
         logits[..., LEARNERS + 2] = _MIXER_CONSTANT << (_SUM_BITS - LOGIT_BITS)
         return _to_logits(logits, _SUM_BITS)
 
-    def learn(self, step: Step, context: Context, errors: Float32) -> None:
+    def learn(self, step: Step, context: Context, errors: npt.NDArray[Any]) -> None:
         """Moves the weights along the gradient of the step's code length.
 
         Args:
             step: the step.
             context: what `logits` was given.
-            errors: float32 (U, LEARNERS, P), integers with _ERROR_BITS fractional bits.
+            errors: int32 (U, P, LEARNERS), with FREQUENCY_BITS fractional bits.
         """
-        fast, slow = errors[:, [FAST]], errors[:, [SLOW]]
-        taps, gates = _gradient(errors, context.taps), _gradient(errors, context.gates)
-        change = np.empty((len(errors), self._units.shape[1]))
-        for name, gradient in (
-            ("known", _gradient(errors, context.known)),
-            ("surprise", _gradient(fast, context.surprise)),
-            ("earlier", _gradient(slow, context.earlier)),
-            ("taps", taps[..., : len(CHANNEL_TAPS)]),
-            ("constant", errors.sum(axis=2, dtype=np.float64) * UNIT),
+        moves = round_half_up(errors * self._rates[step.diagonals])
+        moves = np.moveaxis(moves, -1, 1).astype(np.float32)
+        constant = np.full((*errors.shape[:2], 1), UNIT, dtype=np.float32)
+        fast, slow = moves[:, FAST : FAST + 1], moves[:, SLOW : SLOW + 1]
+        neighbours = self._change(step, moves, context.neighbours)
+        change = np.empty((len(errors), self._units.shape[1]), dtype=np.float32)
+        for name, part in (
+            ("known", self._change(step, moves, context.known)),
+            ("surprise", self._change(step, fast, context.surprise)),
+            ("earlier", self._change(step, slow, context.earlier)),
+            ("taps", _scaled(neighbours[..., : len(CHANNEL_TAPS)], -_CHANNEL_TAP_SHIFT)),
+            ("constant", self._change(step, moves, constant)),
         ):
-            change[:, self._columns[name]] = gradient.reshape(len(errors), -1)
-        change *= self._unit_rates[step.diagonals]
+            change[:, self._columns[name]] = part.reshape(len(errors), -1)
         weights = self._units[step.units]
-        weights += round_half_up(change)
+        weights += change
         _clamp(weights, _LARGEST_WEIGHT << WEIGHT_BITS)
         self._predicting[step.units] = _for_prediction(weights)
 
-        change = np.concatenate([taps, gates], axis=2)
-        change *= self._layer_rates[step.diagonals]
+        together = np.add.reduceat(neighbours, step.starts, dtype=np.float64)
         weights = self.layers[step.layers]
-        weights += round_half_up(_sum_by_layer(step, change))
+        weights += _scaled(together * _LAYER_SHARE, -_LAYER_SHIFT)
         _clamp(weights, _LARGEST_WEIGHT << WEIGHT_BITS)
         self._layers_predicting[step.layers] = _for_prediction(weights)
 
+    def _change(self, step: Step, moves: Float32, inputs: Float32) -> Float32:
+        """Sums move times input over the positions.
+
+        Args:
+            step: the step.
+            moves: float32 (U, learners, P): errors times rates, with WEIGHT_BITS - UNIT_BITS and
+                the spare fractional bits.
+            inputs: float32 (U, P, inputs).
+
+        Returns:
+            float32 (U, learners, inputs), with WEIGHT_BITS fractional bits.
+        """
+        change: Float32 = np.matmul(moves[..., :_CHUNK], inputs[:, :_CHUNK])
+        if inputs.shape[1] <= _CHUNK:
+            return change  # of steps so short that nothing was spare
+        total = np.zeros(change.shape)
+        total += change
+        for begin in range(_CHUNK, inputs.shape[1], _CHUNK):
+            chunk = slice(begin, begin + _CHUNK)
+            total += np.matmul(moves[..., chunk], inputs[:, chunk])
+        total *= self._without_spare[step.diagonals]
+        return round_half_up(total).astype(np.float32)
+
     def _sums(self, name: str, step: Step, inputs: Float32) -> Float32:
         """float32 (U, P, learners), integers with _SUM_BITS fractional bits."""
-        weights = self._predicting[step.units, self._columns[name]]
-        weights = weights.reshape(len(weights), -1, inputs.shape[2])
-        sums: Float32 = np.matmul(inputs, np.moveaxis(weights, 1, -1))
+        sums: Float32 = np.matmul(inputs, np.moveaxis(self._weights_of(name, step), 1, -1))
         return sums
+
+    def _weights_of(self, name: str, step: Step) -> Float32:
+        """float32 (U, learners, inputs), integers with _PREDICTION_BITS fractional bits."""
+        weights = self._predicting[step.units, self._columns[name]]
+        return weights.reshape(len(weights), self._learners[name], -1)
 
 
 class _Mixer:
@@ -244,18 +269,18 @@ class _Mixer:
     def logits(self, step: Step, inputs: Float64) -> Float64:
         """The mixed logits, float64 (U, P), of logits (U, P, inputs)."""
         mixed = np.matmul(inputs, self._weights[step.units, :, None])[..., 0]
-        return _to_logits(mixed, LOGIT_BITS + WEIGHT_BITS)
+        return _to_logits(mixed, LOGIT_BITS + _MIXER_BITS)
 
     def learn(self, step: Step, inputs: Float64, error: Float64) -> None:
         """Learns from errors, float64 (U, P), with FREQUENCY_BITS fractional bits."""
         change = np.matmul(error[:, None], inputs)[:, 0]
-        change = _scaled(change, WEIGHT_BITS - FREQUENCY_BITS - LOGIT_BITS)
+        change = _scaled(change, _MIXER_BITS - FREQUENCY_BITS - LOGIT_BITS)
         change *= self._rates[step.diagonals]
-        together = _sum_by_layer(step, change)
+        together = np.add.reduceat(change, step.starts)
         of_unit = self._layer_of_unit[step.units] - step.layers.start
         weights = self._weights[step.units]
         weights += round_half_up(together[of_unit] + _MIXER_UNIT_SHARE * change)
-        _clamp(weights, _LARGEST_MIXER_WEIGHT << WEIGHT_BITS)
+        _clamp(weights, _LARGEST_MIXER_WEIGHT << _MIXER_BITS)
 
 
 def _rates(schedule: Schedule, start: int, half_life: int) -> npt.NDArray[np.int64]:
@@ -266,33 +291,12 @@ def _rates(schedule: Schedule, start: int, half_life: int) -> npt.NDArray[np.int
     return rates * counted // sizes
 
 
-def _gradient(errors: Float32, inputs: Float32) -> Float64:
-    """Sums error times input over the positions.
-
-    Args:
-        errors: float32 (U, learners, P), integers with _ERROR_BITS fractional bits.
-        inputs: float32 (U, P, inputs).
-
-    Returns:
-        float64 (U, learners, inputs); exact, since each float32 sum is over _CHUNK positions.
-    """
-    total: Float64 = np.matmul(errors[..., :_CHUNK], inputs[:, :_CHUNK]).astype(np.float64)
-    for begin in range(_CHUNK, inputs.shape[1], _CHUNK):
-        chunk = slice(begin, begin + _CHUNK)
-        total += np.matmul(errors[..., chunk], inputs[:, chunk])
-    return total
-
-
-def _sum_by_layer(step: Step, values: Float64) -> Float64:
-    return np.add.reduceat(values, step.starts)
-
-
 def _scaled(values: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
-    """Multiplies by a negative power of two, 2^bits, and rounds."""
+    """Multiplies by 2^bits, where bits <= 0, and rounds."""
     return round_half_up(values * (1 / (1 << -bits)))
 
 
-def _for_prediction(weights: Float64) -> Float32:
+def _for_prediction(weights: npt.NDArray[Any]) -> Float32:
     return _scaled(weights, _PREDICTION_BITS - WEIGHT_BITS).astype(np.float32)
 
 
@@ -303,26 +307,30 @@ def _to_logits(values: Float64, bits: int) -> Float64:
     return logits
 
 
-def _clamp(values: Float64, limit: int) -> None:
+def _clamp(values: npt.NDArray[Any], limit: int) -> None:
     np.clip(values, -limit, limit, out=values)
 
 
 def _prove_exact(schedule: Schedule) -> None:
     """Raises OverflowError where a sum could outgrow what carries it."""
     weight = _LARGEST_WEIGHT << _PREDICTION_BITS
-    own = (BLOCK + 2 * BLOCK + len(CHANNEL_TAPS) + 1) * UNIT  # known, surprise, taps, constant
-    shared = len(LAYER_TAPS) * UNIT + len(RESEMBLANCE_TAPS) * (LAYER_GATE + EARLIER_GATE)
-    require_exact(max(own, shared) * weight, np.float32)
-    gradient = LAYER_GATE << _ERROR_BITS  # of one position
-    require_exact(_CHUNK * gradient, np.float32)
+    own = (BLOCK + 2 * BLOCK + 1) * UNIT  # known, surprise, constant
+    require_exact(own * weight, np.float32)
+    gates = len(RESEMBLANCE_TAPS) * (LAYER_GATE + EARLIER_GATE)
+    taps = (len(LAYER_TAPS) + len(CHANNEL_TAPS)) * UNIT  # some have two weights
+    require_exact((gates + taps) * weight, np.float32)
 
-    # Rates fall as steps grow beyond _FULL_STEP, so that a layer's change stays within these.
+    # Rates fall as steps grow beyond _FULL_STEP, so that a change stays within that many moves.
+    move = (max(_START_RATES) >> (_RATE_BITS - FREQUENCY_BITS)) + 1
+    change = _FULL_STEP * move * LAYER_GATE
+    require_exact((_LARGEST_WEIGHT << WEIGHT_BITS) + change, np.float32)
+    require_exact(_CHUNK * move * LAYER_GATE, np.float32)
     positions = _FULL_STEP * schedule.channels
-    require_exact(positions * gradient * max(_START_RATES), np.float64)
-    mixed = LOGIT_LIMIT * (_LARGEST_MIXER_WEIGHT << WEIGHT_BITS)
+    require_exact(schedule.channels * change * _LAYER_SHARE, np.float64)
+    mixed = LOGIT_LIMIT * (_LARGEST_MIXER_WEIGHT << _MIXER_BITS)
     require_exact(len(_MIXER_START) * mixed, np.float64)
     gradient = LOGIT_LIMIT << FREQUENCY_BITS
     require_exact(int(schedule.diagonal_sizes.max()) * gradient, np.float64)
-    gradient >>= FREQUENCY_BITS + LOGIT_BITS - WEIGHT_BITS
+    gradient >>= FREQUENCY_BITS + LOGIT_BITS - _MIXER_BITS
     change = gradient * _MIXER_START_RATE * (1 + _MIXER_UNIT_SHARE)
     require_exact(positions * change, np.float64)

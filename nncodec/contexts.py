@@ -32,7 +32,7 @@ LAYER_TAPS = (
 )
 """Neighbours in the same channel whose weights the channels of a layer learn together."""
 
-GATES = 2 * len(RESEMBLANCE_TAPS)
+LAYER_INPUTS = len(LAYER_TAPS) + 2 * len(RESEMBLANCE_TAPS)
 
 BLOCK = 64
 """Most channels of a position that a unit sees; deeper layers are cut into equal blocks."""
@@ -55,10 +55,9 @@ class Context:
         known: float32 (U, P, B), the bits of the unit's block at the position.
         surprise: float32 (U, P, B), twice (bit - probability) of those bits.
         earlier: float32 (U, P, B), the block's bits at the position in the layer before.
-        taps: float32 (U, P, LAYER_TAPS), the neighbours in the same channel.
-        gates: float32 (U, P, GATES), the RESEMBLANCE_TAPS times how much the position resembles
-            that neighbour, by the known bits of this layer, then by those of the layer before.
-        neighbours: float32 (U, P, RESEMBLANCE_TAPS), the taps that come first.
+        neighbours: float32 (U, P, LAYER_INPUTS), the LAYER_TAPS of the channel, then the
+            RESEMBLANCE_TAPS times how much the position resembles that neighbour, by the known bits
+            of this layer, then by those of the layer before.
         resemblance: int64 (U, P, RESEMBLANCE_TAPS), how many of the known bits of this layer agree
             with the neighbour's, less how many differ.
     """
@@ -69,8 +68,6 @@ class Context:
     known: npt.NDArray[np.float32]
     surprise: npt.NDArray[np.float32]
     earlier: npt.NDArray[np.float32]
-    taps: npt.NDArray[np.float32]
-    gates: npt.NDArray[np.float32]
     neighbours: npt.NDArray[np.float32]
     resemblance: npt.NDArray[np.int64]
 
@@ -130,17 +127,18 @@ class Grid:
         rows_before = rows - self._plane_rows
         known_rows = self._known.reshape(-1, self.block)
 
-        offsets = self._tap_offsets[self._unit_layer[units]]
-        taps = self._known.take(cells[:, :, None] + offsets[:, None, :])
-        neighbours = np.ascontiguousarray(taps[..., : len(RESEMBLANCE_TAPS)])
-        gates = np.empty((*cells.shape, GATES), dtype=np.float32)
-        half = len(RESEMBLANCE_TAPS)
+        offsets = self._tap_offsets[self._unit_layer[units], None]
+        neighbours = np.empty((*cells.shape, LAYER_INPUTS), dtype=np.float32)
+        neighbours[..., : len(LAYER_TAPS)] = self._known.take(cells[:, :, None] + offsets)
+        gated = neighbours[..., : len(RESEMBLANCE_TAPS)]
+        by_layer = neighbours[..., len(LAYER_TAPS) : -len(RESEMBLANCE_TAPS)]
+        by_earlier = neighbours[..., -len(RESEMBLANCE_TAPS) :]
         resemblance = self._resemblance.take(rows, axis=0)
         index = (self._unit_rank[units] * (2 * self.block + 1) + self.block)[:, None, None]
-        np.multiply(self._layer_gate.take(resemblance + index), neighbours, out=gates[..., :half])
+        np.multiply(self._layer_gate.take(resemblance + index), gated, out=by_layer)
         index = self._resemblance.take(rows_before, axis=0)
         index += self.block
-        np.multiply(self._earlier_gate.take(index), neighbours, out=gates[..., half:])
+        np.multiply(self._earlier_gate.take(index), gated, out=by_earlier)
         return Context(
             rows=rows,
             cells=cells,
@@ -148,8 +146,6 @@ class Grid:
             known=known_rows.take(rows, axis=0),
             surprise=self._surprise.reshape(-1, self.block).take(rows, axis=0),
             earlier=known_rows.take(rows_before, axis=0),
-            taps=taps,
-            gates=gates,
             neighbours=neighbours,
             resemblance=resemblance,
         )
@@ -170,7 +166,7 @@ class Grid:
         self._known[context.cells] = signs * UNIT
         self._surprise[context.cells] = surprise
         # Two units of a step never share a row: at one position they would be at two steps.
-        agree = context.neighbours * (signs / UNIT)[..., None]
+        agree = context.neighbours[..., : len(RESEMBLANCE_TAPS)] * (signs / UNIT)[..., None]
         self._resemblance[context.rows] = context.resemblance + agree.astype(np.int64)
 
 

@@ -159,7 +159,7 @@ def sources(draw: st.DrawFn) -> Source:
 
 
 @st.composite
-def headers(draw: st.DrawFn, largest: int = 60) -> Header:
+def headers(draw: st.DrawFn, largest: int = 30) -> Header:
     source = draw(sources())
     parts = draw(st.lists(st.integers(1, largest), min_size=1, max_size=5))
     batch = 1 if source.axes == 3 else draw(st.integers(1, largest))
