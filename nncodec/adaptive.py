@@ -66,7 +66,7 @@ _MIXER_HALF_LIFE = 400
 _MIXER_UNIT_SHARE = 3  # what a unit's own errors count in its mixer, beside those of its layer
 _LARGEST_MIXER_WEIGHT = 8
 
-_FULL_STEP = 40
+_FULL_STEP = 16
 """A step of more positions learns from their mean as if it had this many; larger sums diverge."""
 
 _CHUNK = 60
@@ -159,8 +159,8 @@ class _Learners:
         self._layers_predicting = _for_prediction(self.layers)
         self._layer_of_unit = np.repeat(np.arange(schedule.layers), schedule.channels)
 
-        # Where steps are long and rates low, errors keep more bits, which their sum then loses.
-        times = [int(size) // _FULL_STEP for size in schedule.diagonal_sizes]
+        # Where steps are long and rates low, moves keep spare bits, which their sum then loses.
+        times = [int(size) // _CHUNK for size in schedule.diagonal_sizes]
         spare = np.array([1 << max(0, n.bit_length() - 1) for n in times])[:, None, None]
         rates = np.stack([_rates(schedule, rate, _HALF_LIFE) for rate in _START_RATES], axis=1)
         self._rates = rates[:, None] * spare / (1 << _RATE_BITS)
@@ -217,10 +217,10 @@ class _Learners:
         self._predicting[step.units] = _for_prediction(weights)
 
         together = np.add.reduceat(neighbours, step.starts, dtype=np.float64)
-        weights = self.layers[step.layers]
-        weights += _scaled(together * _LAYER_SHARE, -_LAYER_SHIFT)
-        _clamp(weights, _LARGEST_WEIGHT << WEIGHT_BITS)
-        self._layers_predicting[step.layers] = _for_prediction(weights)
+        shared = self.layers[step.layers]
+        shared += _scaled(together * _LAYER_SHARE, -_LAYER_SHIFT)
+        _clamp(shared, _LARGEST_WEIGHT << WEIGHT_BITS)
+        self._layers_predicting[step.layers] = _for_prediction(shared)
 
     def _change(self, step: Step, moves: Float32, inputs: Float32) -> Float32:
         """Sums move times input over the positions.
@@ -320,9 +320,10 @@ def _prove_exact(schedule: Schedule) -> None:
     taps = (len(LAYER_TAPS) + len(CHANNEL_TAPS)) * UNIT  # some have two weights
     require_exact((gates + taps) * weight, np.float32)
 
-    # Rates fall as steps grow beyond _FULL_STEP, so that a change stays within that many moves.
+    # Rates fall as steps grow beyond _FULL_STEP: a change stays within that many moves, and half
+    # a unit for each that was rounded.
     move = (max(_START_RATES) >> (_RATE_BITS - FREQUENCY_BITS)) + 1
-    change = _FULL_STEP * move * LAYER_GATE
+    change = (_FULL_STEP * move + _CHUNK) * LAYER_GATE
     require_exact((_LARGEST_WEIGHT << WEIGHT_BITS) + change, np.float32)
     require_exact(_CHUNK * move * LAYER_GATE, np.float32)
     positions = _FULL_STEP * schedule.channels
