@@ -7,11 +7,10 @@ memory is taken for it. Writing gives the same bytes every time.
 import contextlib
 import io
 import math
-import operator
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,11 +18,12 @@ import numpy.typing as npt
 
 from nncodec.errors import CodesError
 from nncodec.source import DTYPES
+from nncodec.tensors import check_shape
 
 Array = npt.NDArray[Any]
 
 MAX_BYTES = 4 << 30
-"""Limit of a file, of each array in it, and of the number of codes."""
+"""Limit of a file."""
 
 _CHUNK_BYTES = 1 << 20
 _NPY_HEADER_BYTES = 1 << 14  # numpy itself refuses headers above 10,000 bytes
@@ -87,7 +87,7 @@ def read_npy(data: bytes, axes: tuple[int, ...], what: str) -> Array:
         what: what messages call the array.
 
     Raises:
-        CodesError: damage, a dtype outside `DTYPES`, other axes, or a size above `MAX_BYTES`.
+        CodesError: damage, a dtype outside `DTYPES`, other axes, or more than `MAX_BITS` codes.
     """
     return _parse_npy(data, len(data), what, axes)
 
@@ -129,26 +129,6 @@ def npz_bytes(arrays: dict[str, Array]) -> bytes:
             with archive.open(info, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
     return stream.getvalue()
-
-
-def check_shape(shape: Sequence[int], axes: tuple[int, ...], what: str) -> None:
-    """Refuses a wrong number of axes, and what `check_sizes` refuses."""
-    if len(shape) not in axes:
-        allowed = " or ".join(str(n) for n in axes)
-        raise CodesError(f"{what} has {len(shape)} axes, a wrong number; it must have {allowed}")
-    check_sizes(shape, what)
-
-
-def check_sizes(shape: Sequence[int], what: str) -> tuple[int, ...]:
-    """Refuses negative and empty axes and more than `MAX_BYTES` codes; gives plain integers."""
-    sizes = tuple(operator.index(size) for size in shape)
-    if any(size < 0 for size in sizes):
-        raise CodesError(f"{what} {sizes} has a negative size; every axis starts at 1")
-    if not sizes or 0 in sizes:
-        raise CodesError(f"{what} {sizes} has an empty axis; there are no codes in it")
-    if math.prod(sizes) > MAX_BYTES:
-        raise CodesError(f"{what} {sizes} is above the limit of {MAX_BYTES} codes; split it")
-    return sizes
 
 
 def list_names(names: list[str]) -> str:
@@ -210,8 +190,6 @@ def _parse_npy_header(
         wider = "float64" if dtype.kind == "f" else "uint8"
         raise CodesError(f"{what} has the unsupported dtype {dtype.name}; convert it to {wider}")
     needed = math.prod(shape) * dtype.itemsize
-    if needed > MAX_BYTES:
-        raise CodesError(f"{what} of shape {shape} is above the limit of {MAX_BYTES} bytes")
     if stream.tell() + needed != size:
         raise CodesError(
             f"{what} of shape {shape} needs {needed} bytes and {size - stream.tell()} are there; "

@@ -5,14 +5,12 @@ An error is one line on standard error, `nncodec: FILE: what is wrong; what to d
 2 is wrong usage, 130 an interruption.
 """
 
-import contextlib
 import io
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, BinaryIO, NoReturn, TextIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
@@ -36,7 +34,6 @@ from nncodec.output_files import (
     label_of,
     open_input,
     open_output,
-    os_error_line,
 )
 from nncodec.reports import (
     container_facts,
@@ -49,23 +46,12 @@ from nncodec.reports import (
 )
 from nncodec.source import LAYOUTS, Source
 from nncodec.tensors import Codes
+from nncodec.terminal import Commands, print_text, progress_bar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class _Commands(click.Group):
-    """A group of commands whose errors are one line each."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        with _one_line_errors():
-            return super().main(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _one_line_errors():  # here too: click itself would answer an interruption
-            return super().invoke(ctx)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(nncodec.__version__, prog_name="nncodec", message="%(prog)s %(version)s")
 def main() -> None:
     """Compresses the binary codes that neural image encoders write, without loss.
@@ -158,7 +144,7 @@ def compress(
     with open_input(input_) as (stream, label):
         codes, source = _read_codes(stream, layout, layer_depth, layers)
         work = codes.size * (1 if no_verify else 2)
-        with _progress(label, work, quiet or as_json) as progress:
+        with progress_bar(label, work, quiet or as_json) as progress:
             encoded = encode_source(codes, source, model=model, progress=progress)
             if not no_verify:
                 _verify(encoded, codes, progress)
@@ -167,14 +153,14 @@ def compress(
     where = sys.stderr if output == STANDARD_STREAM else sys.stdout
     facts = container_facts(encoded.header, encoded.layers)
     if as_json:
-        _print(json.dumps(facts), where)
+        print_text(json.dumps(facts), where)
     elif not quiet:
-        _print(
+        print_text(
             f"{label}: {codes.size} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
             f"({facts['layout']}, {extent(codes.shape)})",
             where,
         )
-        _print(size_table(encoded), where)
+        print_text(size_table(encoded), where)
 
 
 @main.command()
@@ -200,7 +186,7 @@ def decompress(
     with open_input(input_) as (stream, label):
         header, payloads = read_container(stream, layers=layers, partial=partial)
         held = header.segment_layers()[len(payloads) - 1].stop
-        with _progress(label, held * header.bits_per_layer, quiet) as progress:
+        with progress_bar(label, held * header.bits_per_layer, quiet) as progress:
             codes = decode_payloads(header, payloads, progress=progress)[:layers]
         content = io.BytesIO()
         write_code_file(content, codes, header.source)
@@ -212,7 +198,7 @@ def decompress(
         click.echo(f"nncodec: {label}: {note}", err=True)
     if not quiet:
         where = sys.stderr if output == STANDARD_STREAM else sys.stdout
-        _print(f"{label}: {extent(codes.shape)} -> {label_of(output)}", where)
+        print_text(f"{label}: {extent(codes.shape)} -> {label_of(output)}", where)
 
 
 @main.command()
@@ -228,9 +214,9 @@ def info(file: str, as_json: bool) -> None:
     with open_input(file) as (stream, label):
         header = read_header(stream)
     if as_json:
-        _print(json.dumps(container_facts(header)))
+        print_text(json.dumps(container_facts(header)))
     else:
-        _print(container_text(label, header))
+        print_text(container_text(label, header))
 
 
 @main.command()
@@ -274,18 +260,18 @@ def evaluate(
     for name in files:
         with open_input(name) as (stream, label):
             codes, source = _read_codes(stream, layout, layer_depth, layers)
-            with _progress(label, codes.size, as_json) as progress:
+            with progress_bar(label, codes.size, as_json) as progress:
                 lengths = code_lengths(codes, model=model, progress=progress)
         facts = {"file": label, "layout": source.layout, "shape": list(codes.shape)}
         results.append(facts | evaluation([codes[0].size] * len(codes), lengths.tolist()))
         if not as_json:
-            _print(evaluation_text(label, results[-1]))
+            print_text(evaluation_text(label, results[-1]))
     if len(files) > 1:
         whole = evaluations(results)
         if not as_json:
-            _print(evaluation_text(f"mean of {len(files)} files", whole["mean"]))
+            print_text(evaluation_text(f"mean of {len(files)} files", whole["mean"]))
     if as_json:
-        _print(json.dumps(whole if len(files) > 1 else results[0]))
+        print_text(json.dumps(whole if len(files) > 1 else results[0]))
 
 
 @main.group()
@@ -310,7 +296,7 @@ def dataset(output: str, count: int, seed: int, force: bool, quiet: bool) -> Non
     bits = math.prod(synthetic.DATASET_SHAPE)
     with (
         open_output(output, force=force) as file,
-        _progress(label_of(output), count * bits, quiet) as progress,
+        progress_bar(label_of(output), count * bits, quiet) as progress,
     ):
         tfrecord.write_codes(file, _counted(samples, progress))
 
@@ -340,12 +326,12 @@ def _test_file(name: str) -> bool:
     try:
         with open_input(name) as (stream, label):
             header, payloads = read_container(stream)
-            with _progress(label, header.bits) as progress:
+            with progress_bar(label, header.bits) as progress:
                 decode_payloads(header, payloads, progress=progress)
     except NncodecError as error:
         click.echo(f"nncodec: {error}", err=True)
         return False
-    _print(f"{label}: ok")
+    print_text(f"{label}: ok")
     return True
 
 
@@ -373,55 +359,8 @@ def _verify(encoded: Encoded, codes: Codes, progress: Progress | None) -> None:
         )
 
 
-def _print(text: str, where: TextIO | None = None) -> None:
-    where = where or sys.stdout
-    encoding = getattr(where, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), where)
-
-
-@contextlib.contextmanager
-def _progress(label: str, bits: int, quiet: bool = False) -> Iterator[Progress | None]:
-    """Shows a bar where someone may look at it; gives what to tell the progress to."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm  # not for the quick commands
-
-    with tqdm(total=bits, desc=label, unit="bit", unit_scale=True, leave=False, delay=0.2) as bar:
-        yield bar.update
-
-
 def _counted(samples: Iterable[Codes], progress: Progress | None) -> Iterator[Codes]:
     for sample in samples:
         yield sample
         if progress:
             progress(sample.size)
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except NncodecError as error:
-        _fail(str(error), 1)
-    except MemoryError:
-        _fail("not enough memory; close other programs or use a larger machine", 1)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        _fail("", 1)
-    except OSError as error:  # of files, all are named already; of what is printed, not
-        _fail(f"<stdout>: {os_error_line(error)}", 1)
-
-
-def _fail(line: str, code: int) -> NoReturn:
-    try:
-        sys.stdout.flush()
-    except (OSError, AttributeError):
-        # It cannot be written, and Python would complain again when it ends.
-        with contextlib.suppress(OSError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if line:
-        with contextlib.suppress(OSError):
-            click.echo(f"nncodec: {line}", err=True)
-    sys.exit(code)

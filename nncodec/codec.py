@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from nncodec.adaptive import AdaptiveStage
 from nncodec.byte_fields import REMEDY
-from nncodec.container import MAX_BITS, Header, Segment, pack, read_container, unpack_header
-from nncodec.errors import BitstreamError, CodesError, ModelError
+from nncodec.container import Header, Segment, pack, read_container, unpack_header
+from nncodec.errors import BitstreamError, ModelError
 from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
 from nncodec.schedule import Schedule
 from nncodec.source import Source
@@ -125,14 +125,9 @@ def encode_source(
         progress: is told of the bits as they are coded.
 
     Raises:
-        CodesError: the tensor is too large for a container.
         ModelError: there is no such model.
     """
     _require_model(model)
-    if codes.size > MAX_BITS:
-        raise CodesError(
-            f"{codes.size} code bits are above the limit of {MAX_BITS}; split the batch"
-        )
     counts = _layers_per_segment(codes)
     held = _split(codes, counts)
     orders = _orders(codes.shape, counts)

@@ -39,15 +39,12 @@ from typing import BinaryIO
 
 from nncodec.byte_fields import NO_LAYER, REMEDY, UPGRADE, Fields, read_exactly, read_up_to, varint
 from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
-from nncodec.source import NPY_MAGIC, ZIP_MAGICS, Source, pack_source, unpack_source
+from nncodec.source import MAX_BITS, NPY_MAGIC, ZIP_MAGICS, Source, pack_source, unpack_source
 
 MAGIC = b"\x8eNNC\r\n"
 VERSION = 1
 MODEL_ID_BYTES = 8
 MAX_BODY_BYTES = 1 << 20
-
-MAX_BITS = 1 << 28
-"""Limit of the code bits in a file, and with it of the memory that a small one can ask for."""
 
 MAX_BITS_PER_PAYLOAD_BYTE = 1 << 19
 """A tiny file cannot claim a huge tensor: no frequency is above 65535 / 65536, so a code bit costs

@@ -50,6 +50,23 @@ def round_half_up(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return rounded
 
 
+def scale_down(values: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
+    """Divides by 2^bits and rounds as `round_half_up`, into a new array."""
+    return round_half_up(values * (1 / (1 << bits)))
+
+
+def clamp(values: npt.NDArray[Any], limit: int) -> None:
+    """Brings values into -limit ... limit, in place."""
+    np.clip(values, -limit, limit, out=values)
+
+
+def to_logits(values: npt.NDArray[np.float64], bits: int) -> npt.NDArray[np.float64]:
+    """Rounds numbers with `bits` fractional bits to logits, and clamps them."""
+    logits = scale_down(values, bits - LOGIT_BITS)
+    clamp(logits, LOGIT_LIMIT)
+    return logits
+
+
 @cache
 def logistic_table() -> npt.NDArray[np.int32]:
     """The frequency of every logit: round(2^16 / (1 + exp(-z))), clamped to 1 ... 65535.

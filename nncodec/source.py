@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from nncodec.byte_fields import REMEDY, UPGRADE, Fields, varint
 from nncodec.errors import BitstreamError, CodesError, UnsupportedError
 
+MAX_BITS = 1 << 28
+"""Limit of the code bits of a file, and with it of the memory that a small one can ask for."""
+
 MAX_NAME_BYTES = 255
 """Limit of an array's name, in UTF-8."""
 

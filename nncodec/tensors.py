@@ -4,14 +4,15 @@ The canonical code tensor is uint8 {0, 1} with the axes (layers, batch, height, 
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.array_files import check_shape, check_sizes
 from nncodec.errors import CodesError
+from nncodec.source import MAX_BITS
 
 Codes = npt.NDArray[np.uint8]
 
@@ -89,3 +90,25 @@ def require_values(
     index = tuple(int(i) for i in np.unravel_index(int(np.argmin(good)), good.shape))
     value = str(values[index]).replace("nan", "NaN")
     raise CodesError(f"value {value} at index {index} of {what}; every value {rule}")
+
+
+def check_shape(shape: Sequence[int], axes: tuple[int, ...], what: str) -> None:
+    """Refuses a wrong number of axes, and what `check_sizes` refuses."""
+    if len(shape) not in axes:
+        allowed = " or ".join(str(n) for n in axes)
+        raise CodesError(f"{what} has {len(shape)} axes, a wrong number; it must have {allowed}")
+    check_sizes(shape, what)
+
+
+def check_sizes(shape: Sequence[int], what: str) -> tuple[int, ...]:
+    """Refuses negative and empty axes and more than `MAX_BITS` codes; gives plain integers."""
+    sizes = tuple(operator.index(size) for size in shape)
+    if any(size < 0 for size in sizes):
+        raise CodesError(f"{what} {sizes} has a negative size; every axis starts at 1")
+    if not sizes or 0 in sizes:
+        raise CodesError(f"{what} {sizes} has an empty axis; there are no codes in it")
+    if math.prod(sizes) > MAX_BITS:
+        raise CodesError(
+            f"{what} {sizes} is above the limit of {MAX_BITS} code bits; split the batch"
+        )
+    return sizes
