@@ -23,7 +23,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-SLOPE = 4
+SLOPE = 8
 """Columns that the row above is ahead by. Narrower pictures use their width: raster order."""
 
 
