@@ -103,7 +103,7 @@ def write_code_file(
             raise CodesError(f"shape {array.shape} does not fit its dtype {source.dtype}")
         shape = np.array(array.shape, dtype=source.dtype)
         packed = np.frombuffer(pack_bits(array), dtype=np.uint8)
-        data = npz_bytes({"codes": packed, "shape": shape})
+        data = npz_bytes({"shape": shape, "codes": packed})  # as encoders do
     else:
         values = array.astype(np.int8) * 2 - 1 if source.signed else array
         values = values.astype(source.dtype)

@@ -245,7 +245,7 @@ def read_container(
             if partial:
                 return header, payloads
             raise TruncatedError(
-                f"the file ends early, only {held.start} of its {header.layers} layers whole; "
+                f"the file ends early, only {held.start} of its {header.layers} layers are whole; "
                 "--partial gives what is whole, or get another copy",
                 held.start,
             )

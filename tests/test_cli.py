@@ -196,7 +196,7 @@ def test_partial(run: Run) -> None:
     data = read("codes.bin")
     write("cut.bin", data[:-1])
     line = (
-        "cut.bin: the file ends early, only 2 of its 3 layers whole; "
+        "cut.bin: the file ends early, only 2 of its 3 layers are whole; "
         "--partial gives what is whole, or get another copy"
     )
     assert_refused(run, ["decompress", "cut.bin", "cut.npz"], line)

@@ -13,7 +13,7 @@ damaged one. The data of a record is a serialised `tf.train.Example` with two fe
     code_shape   3 int64: height, width, depth
     code         floats -1/+1, in C order of (height, width, depth)
 
-The packages `protobuf` and `google-crc32c` do the work; they come with `nncodec[tfrecord]`.
+The packages `protobuf` and `google-crc32c` do the work; they come with the extra `tfrecord`.
 """
 
 from __future__ import annotations
@@ -326,5 +326,5 @@ def _example_class() -> Any:
 def _missing_package(name: str) -> NncodecError:
     return NncodecError(
         f"TFRecord files need the package {name}, which is not installed; run: "
-        'pip install "nncodec[tfrecord]"'
+        "pip install protobuf google-crc32c"
     )
