@@ -23,7 +23,7 @@ from nncodec.container import Header, Segment, pack, read_container, unpack_head
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
 from nncodec.schedule import Schedule
-from nncodec.source import Source
+from nncodec.source import Source, check_limits
 from nncodec.tensors import Codes, pack_bits, validate_codes
 
 Progress = Callable[[int], object]
@@ -125,9 +125,11 @@ def encode_source(
         progress: is told of the bits as they are coded.
 
     Raises:
+        CodesError: the tensor is above a limit of the format.
         ModelError: there is no such model.
     """
     _require_model(model)
+    check_limits(codes.shape)
     counts = _layers_per_segment(codes)
     held = _split(codes, counts)
     orders = _orders(codes.shape, counts)
@@ -209,9 +211,11 @@ def code_lengths(
         float64, [layers]: sums of -log2 of the probability of every bit, in bits.
 
     Raises:
+        CodesError: the tensor is above a limit of the format.
         ModelError: there is no such model.
     """
     _require_model(model)
+    check_limits(codes.shape)
     schedule = Schedule(*codes.shape)
     order = schedule.order()
     coder = Encoder(codes.reshape(-1)[order])

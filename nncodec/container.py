@@ -39,7 +39,7 @@ from typing import BinaryIO
 
 from nncodec.byte_fields import NO_LAYER, REMEDY, UPGRADE, Fields, read_exactly, read_up_to, varint
 from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
-from nncodec.source import MAX_BITS, NPY_MAGIC, ZIP_MAGICS, Source, pack_source, unpack_source
+from nncodec.source import NPY_MAGIC, ZIP_MAGICS, Source, check_limits, pack_source, unpack_source
 
 MAGIC = b"\x8eNNC\r\n"
 VERSION = 1
@@ -94,8 +94,7 @@ class Header:
     def __post_init__(self) -> None:
         if len(self.shape) != 5 or min(self.shape) < 1:
             raise CodesError(f"shape {self.shape} is not of 5 sizes from 1 on")
-        if self.bits > MAX_BITS:
-            raise CodesError(f"shape {self.shape} is above the limit of {MAX_BITS} code bits")
+        check_limits(self.shape)
         if self.source.axes == 3 and self.shape[1] != 1:
             raise CodesError(f"shape {self.shape} has a batch, an array of 3 axes has none")
         if len(self.model_id) not in (0, MODEL_ID_BYTES):
@@ -137,11 +136,7 @@ class Header:
 
 
 def pack_header(header: Header) -> bytes:
-    """Gives the bytes before the first payload.
-
-    Raises:
-        CodesError: there are more segments than fit a header.
-    """
+    """Gives the bytes before the first payload."""
     body = bytearray(varint(1 if header.model_id else 0))
     for size in header.shape:
         body += varint(size)
@@ -149,11 +144,6 @@ def pack_header(header: Header) -> bytes:
     for segment in header.segments:
         body += varint(segment.layers << 1 | segment.stored) + varint(segment.byte_length)
         body += segment.checksum.to_bytes(4, "little")
-    if len(body) > MAX_BODY_BYTES:
-        raise CodesError(
-            f"{len(header.segments)} segments need a header above the limit of {MAX_BODY_BYTES} "
-            "bytes; put more layers into a segment"
-        )
     framed = MAGIC + bytes([VERSION]) + varint(len(body)) + body
     return framed + zlib.crc32(framed).to_bytes(4, "little")
 
@@ -201,7 +191,7 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def pack(header: Header, payloads: Sequence[bytes]) -> bytes:
-    """Gives a container; errors as for `pack_header`.
+    """Gives a container.
 
     Args:
         header: whose segments say how long the payloads are.

@@ -40,7 +40,7 @@ def require_exact(bound: int, dtype: npt.DTypeLike) -> None:
 
 
 def round_half_up(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rounds in place: floor(x + 1/2). Exact where x is an integer over a power of two.
+    """Rounds in place: floor(x + 1/2). Exact where x + 1/2 has no more digits than its type.
 
     Args:
         values: float32 or float64, changed in place and returned.

@@ -56,14 +56,16 @@ PREDICTION_BITS = 10
 LARGEST_WEIGHT = 4
 MIXER_CONSTANT = 77  # 0.3, as a logit
 
-_CHUNK = 60  # positions over which a change is summed in float32
+CHUNK = 60
+"""Positions over which a change is summed in float32. Longer steps have spare bits in their moves,
+one for every doubling: part of the format."""
 
 
 class Learners:
     """The weights of all units and layers, as they learn.
 
     Raises:
-        OverflowError: the code tensor is so deep that float64 could not carry a sum.
+        OverflowError: the code tensor is so large that float64 could not carry a sum.
     """
 
     def __init__(self, schedule: Schedule, block: int) -> None:
@@ -82,7 +84,7 @@ class Learners:
         self._layer_of_unit = np.repeat(np.arange(schedule.layers), schedule.channels)
 
         # Where steps are long and rates low, moves keep spare bits, which their sum then loses.
-        times = [int(size) // _CHUNK for size in schedule.diagonal_sizes]
+        times = [int(size) // CHUNK for size in schedule.diagonal_sizes]
         spare = np.array([1 << max(0, n.bit_length() - 1) for n in times])[:, None, None]
         rates = [diagonal_rates(schedule, rate, HALF_LIFE) for rate in START_RATES]
         self._rates = np.stack(rates, axis=1)[:, None] * spare / (1 << RATE_BITS)
@@ -163,13 +165,13 @@ class Learners:
         Returns:
             float32 (U, learners, inputs), with WEIGHT_BITS fractional bits.
         """
-        change: Float32 = np.matmul(moves[..., :_CHUNK], inputs[:, :_CHUNK])
-        if inputs.shape[1] <= _CHUNK:
+        change: Float32 = np.matmul(moves[..., :CHUNK], inputs[:, :CHUNK])
+        if inputs.shape[1] <= CHUNK:
             return change  # of steps so short that nothing was spare
         total = np.zeros(change.shape)
         total += change
-        for begin in range(_CHUNK, inputs.shape[1], _CHUNK):
-            chunk = slice(begin, begin + _CHUNK)
+        for begin in range(CHUNK, inputs.shape[1], CHUNK):
+            chunk = slice(begin, begin + CHUNK)
             total += np.matmul(moves[..., chunk], inputs[:, chunk])
         total *= self._without_spare[step.diagonals]
         return round_half_up(total).astype(np.float32)
@@ -196,7 +198,7 @@ def _prove_exact(schedule: Schedule) -> None:
     # Rates fall as steps grow: a change stays within the moves of a full step, and half a unit for
     # every move that was rounded.
     move = (max(START_RATES) >> (RATE_BITS - FREQUENCY_BITS)) + 1
-    change = (FULL_STEP * move + _CHUNK) * LAYER_GATE
-    require_exact(_CHUNK * move * LAYER_GATE, np.float32)
+    change = (FULL_STEP * move + CHUNK) * LAYER_GATE
+    require_exact(CHUNK * move * LAYER_GATE, np.float32)
     require_exact((LARGEST_WEIGHT << WEIGHT_BITS) + change, np.float32)
     require_exact(schedule.channels * change * LAYER_SHARE, np.float64)

@@ -37,7 +37,7 @@ class Mixer:
     """The weights of all units, as they learn.
 
     Raises:
-        OverflowError: the code tensor is so deep that float64 could not carry a sum.
+        OverflowError: the code tensor is so large that float64 could not carry a sum.
     """
 
     def __init__(self, schedule: Schedule) -> None:

@@ -110,13 +110,10 @@ class Schedule:
             steps.append(cells[at >= 0])
         return np.concatenate(steps)
 
-    def __len__(self) -> int:
-        return self.lag * (self.layers - 1) + self.channels - 1 + self.diagonal_count
-
     def __iter__(self) -> Iterator[Step]:
         layer, channel = np.indices((self.layers, self.channels)).reshape(2, -1)
         first_step = self.lag * layer + channel  # strictly increasing, because lag >= channels
-        for step in range(len(self)):
+        for step in range(first_step[-1] + self.diagonal_count):
             begin = int(np.searchsorted(first_step, step - self.diagonal_count, side="right"))
             end = int(np.searchsorted(first_step, step, side="right"))
             if begin < end:

@@ -3,6 +3,8 @@
 Apart from `codes`, because containers keep a `Source` and know no numpy.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nncodec.byte_fields import REMEDY, UPGRADE, Fields, varint
@@ -10,6 +12,12 @@ from nncodec.errors import BitstreamError, CodesError, UnsupportedError
 
 MAX_BITS = 1 << 28
 """Limit of the code bits of a file, and with it of the memory that a small one can ask for."""
+
+MAX_UNITS = 1 << 14
+"""Limit of layers x layer_depth: each takes 2.3 kB of memory while it is coded."""
+
+MAX_POSITIONS = 1 << 25
+"""Limit of batch x height x width: sums of more would outgrow what carries them (mixer.py)."""
 
 MAX_NAME_BYTES = 255
 """Limit of an array's name, in UTF-8."""
@@ -69,6 +77,24 @@ class Source:
             or not name_fits(self.name)
         ):
             raise CodesError(f"no code file can be described by {self}")
+
+
+def check_limits(shape: Sequence[int]) -> None:
+    """Refuses code tensors that are too large.
+
+    Args:
+        shape: layers, batch, height, width, layer_depth.
+
+    Raises:
+        CodesError: more than MAX_BITS, MAX_UNITS or MAX_POSITIONS.
+    """
+    for size, limit, what in (
+        (math.prod(shape), MAX_BITS, "code bits"),
+        (shape[0] * shape[4], MAX_UNITS, "bits at a position"),
+        (math.prod(shape[1:4]), MAX_POSITIONS, "positions"),
+    ):
+        if size > limit:
+            raise CodesError(f"shape {tuple(shape)} is above the limit of {limit} {what}")
 
 
 def name_fits(name: str) -> bool:

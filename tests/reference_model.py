@@ -24,8 +24,8 @@ from nncodec.contexts import (
 )
 from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_BITS, LOGIT_LIMIT
 from nncodec.learners import (
-    _CHUNK,
     CHANNEL_TAP_SHIFT,
+    CHUNK,
     FAST,
     HALF_LIFE,
     LARGEST_WEIGHT,
@@ -124,7 +124,7 @@ class ReferenceStage:
         diagonals = [self.slope * y + x for y in range(height) for x in range(width)] * batch
         sizes = [diagonals.count(diagonal) for diagonal in range(max(diagonals) + 1)]
         # In long steps, errors times their low rates keep more bits, which the sums then lose.
-        self.spare_bits = [max(0, (size // _CHUNK).bit_length() - 1) for size in sizes]
+        self.spare_bits = [max(0, (size // CHUNK).bit_length() - 1) for size in sizes]
         self.rates = {
             learner: decaying_rates(sizes, START_RATES[learner], HALF_LIFE)
             for learner in range(LEARNERS)

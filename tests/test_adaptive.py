@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nncodec import adaptive, contexts, learners, mixer, rates
 from nncodec.adaptive import AdaptiveStage
 from nncodec.adaptive_start import START_BITS, START_WEIGHTS
-from nncodec.learners import _CHUNK, LEARNERS
+from nncodec.learners import CHUNK, LEARNERS
 from nncodec.rates import FULL_STEP
 from nncodec.schedule import Schedule
 from tests import reference_model
@@ -150,13 +150,13 @@ def test_frequencies_are_those_of_the_reference_model_at_extreme_parameters(
     ("shape", "kind"),
     [
         ((1, FULL_STEP + 1, 1, 4, 2), "random"),  # steps that count as shorter ones
-        ((2, _CHUNK + 9, 1, 2, 2), "smooth"),  # a change in two chunks
+        ((2, CHUNK + 9, 1, 2, 2), "smooth"),  # a change in two chunks
         (
-            (1, _CHUNK + 9, 2, 5, 1),
+            (1, CHUNK + 9, 2, 5, 1),
             "biased",
         ),  # diagonals of both kinds, with a spare bit and without
-        ((2, 2 * _CHUNK + 5, 2, 2, 3), "smooth"),  # one spare bit, and resemblance
-        ((1, 4 * _CHUNK + 9, 1, 4, 3), "biased"),  # two spare bits
+        ((2, 2 * CHUNK + 5, 2, 2, 3), "smooth"),  # one spare bit, and resemblance
+        ((1, 4 * CHUNK + 9, 1, 4, 3), "biased"),  # two spare bits
         ((1, 7, 7, 25, 1), "random"),  # more columns than rows
         ((2, 1, 1, 2, 64), "ones"),  # a full block
         ((2, 1, 2, 2, 70), "smooth"),  # two blocks

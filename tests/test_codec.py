@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -182,6 +183,25 @@ def test_encode_takes_any_binary_array_and_refuses_others() -> None:
         nncodec.encode(codes[:0])
 
 
+@pytest.mark.parametrize(
+    ("shape", "limit"),
+    [((2, 1, 1, 1, 10000), "16384 bits at a position"), ((1, 1 << 26, 1, 1, 1), "positions")],
+)
+def test_tensors_above_a_limit_are_refused_before_any_work(
+    shape: tuple[int, ...], limit: str
+) -> None:
+    codes = np.broadcast_to(np.zeros((), dtype=np.uint8), shape)
+    for function in (nncodec.encode, code_lengths):
+        with pytest.raises(nncodec.CodesError, match=f"above the limit of .*{limit}"):
+            function(codes)
+
+
+def test_large_numbers_of_channels_and_images_are_lossless() -> None:
+    for shape in ((1, 1, 1, 1, 1 << 12), (1, 1 << 19, 1, 1, 1)):
+        codes = np.random.default_rng(0).integers(0, 2, shape, dtype=np.uint8)
+        np.testing.assert_array_equal(nncodec.decode(nncodec.encode(codes)), codes)
+
+
 def test_an_unknown_model_is_refused_by_name() -> None:
     codes = np.zeros((1, 1, 2, 2, 2), dtype=np.uint8)
     with pytest.raises(nncodec.ModelError, match=r"no model 'best'.*auto, adaptive"):
@@ -194,6 +214,15 @@ def test_more_layers_than_there_are_is_refused() -> None:
     for layers in (0, 3):
         with pytest.raises(nncodec.CodesError, match="2"):
             nncodec.decode(container, layers=layers)
+
+
+def test_containers_are_the_same_made_alone_or_beside_others() -> None:
+    tensors = [smooth_codes((3, 1, 12, 12, 8), seed=seed) for seed in range(6)]
+    alone = [nncodec.encode(codes) for codes in tensors]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        assert list(pool.map(nncodec.encode, tensors)) == alone
+        for codes, decoded in zip(tensors, pool.map(nncodec.decode, alone), strict=True):
+            np.testing.assert_array_equal(decoded, codes)
 
 
 def test_progress_adds_up_to_all_bits() -> None:
