@@ -9,6 +9,7 @@ bits to the model. Encoding and decoding differ in the coders they pass, and in 
 """
 
 import io
+import itertools
 import math
 import zlib
 from collections.abc import Callable, Sequence
@@ -238,16 +239,18 @@ def _traverse(
         progress: is told how many bits each step had.
     """
     model = AdaptiveStage(schedule)
-    coder_of_layer = np.repeat(np.arange(len(coders)), counts)
+    coders_of_layers = [
+        coder for coder, count in zip(coders, counts, strict=True) for _ in range(count)
+    ]
     for step in schedule:
         frequencies = model.frequencies(step)
         bits = np.empty(len(frequencies), dtype=np.uint8)
-        ends = np.cumsum(schedule.diagonal_sizes[step.diagonals])
-        begins = (ends - schedule.diagonal_sizes[step.diagonals])[step.starts]
-        active, first = np.unique(coder_of_layer[step.layers], return_index=True)
-        limits = [*begins[first], len(bits)]
-        for index, begin, end in zip(active, limits[:-1], limits[1:], strict=True):
-            bits[begin:end] = coders[index].code(frequencies[begin:end])
+        active = coders_of_layers[step.layers]
+        sizes = np.add.reduceat(schedule.diagonal_sizes[step.diagonals], step.starts)
+        end = 0
+        for coder, layers in itertools.groupby(range(len(active)), active.__getitem__):
+            begin, end = end, end + sum(sizes[layer] for layer in layers)
+            bits[begin:end] = coder.code(frequencies[begin:end])
         model.learn(step, bits)
         if progress:
             progress(len(bits))

@@ -21,7 +21,7 @@ RESEMBLANCE_TAPS = ((0, 0, -1), (0, -1, 0), (0, -1, 1), (0, -1, -1), (0, 0, -2),
 
 CHANNEL_TAPS = (
     *RESEMBLANCE_TAPS,
-    *((1, 0, 0), (1, 0, 1), (1, 0, -1), (1, 1, 0), (1, -1, 0), (2, 0, 0), (3, 0, 0)),
+    *((1, 0, 0), (2, 0, 0), (3, 0, 0)),
 )
 """Neighbours in the same channel that every channel weighs for itself, beside its layer."""
 
@@ -81,10 +81,9 @@ class Grid:
         self.block = -(-channels // self._blocks)
 
         # One plane a layer, after a plane of zeros that stands for the layers before the first.
-        # The right margin of a row is the left margin of the next, the bottom margin of an image
-        # the top margin of the next.
+        # The right margin of a row is the left margin of the next.
         stride = schedule.width + _MARGIN_COLUMNS
-        plane = batch * (schedule.height + _MARGIN_ROWS) * stride + 2 * (stride + 1)
+        plane = batch * (schedule.height + _MARGIN_ROWS) * stride + _MARGIN_COLUMNS
         depth = self._blocks * self.block
         self._known = np.zeros((layers + 1) * plane * depth, dtype=np.float32)
         self._surprise = np.zeros_like(self._known)

@@ -129,7 +129,7 @@ class Learners:
             errors: int32 (U, P, LEARNERS): bit - probability, with FREQUENCY_BITS fractional bits.
         """
         moves = round_half_up(errors * self._rates[step.diagonals])
-        moves = np.moveaxis(moves, -1, 1).astype(np.float32)
+        moves = moves.swapaxes(1, 2).astype(np.float32)
         neighbours = self._change(step, moves, context.neighbours)
         constant = np.full((*errors.shape[:2], 1), UNIT, dtype=np.float32)
         block = self._block
@@ -179,7 +179,7 @@ class Learners:
 
 def _sums(inputs: Float32, weights: Float32) -> Float32:
     """Inputs (U, P, inputs) times weights (U, learners, inputs): (U, P, learners)."""
-    sums: Float32 = np.matmul(inputs, np.moveaxis(weights, 1, -1))
+    sums: Float32 = np.matmul(inputs, weights.swapaxes(1, 2))
     return sums
 
 

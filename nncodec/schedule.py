@@ -1,19 +1,20 @@
 """Which (layer, channel, position) is coded at which step: a wavefront.
 
-A bit of layer l and channel c at row y and column x is coded at step
+A *unit* is one channel of one layer, unit = layer * channels + channel. Its bit at row y and column
+x is coded at step
 
-    lag * l + c + slope * y + x
+    unit + slope * y + x
 
 so that everything its context looks at (contexts.py) belongs to an earlier step, and all the bits
-of one step are independent of each other. A *unit* is one (layer, channel); at every step it is at
-one *diagonal*: the positions with the same slope * y + x, of all images of the batch.
+of one step are independent of each other. At every step a unit is at one *diagonal*: the positions
+with the same slope * y + x, of all images of the batch.
 
-    step s      channel 0    channel 1    channel 2
-                . . . . 3    . . . 2 .    . . 1 . .        units of one layer at step s = 4 stand on
-                2 . . . .    1 . . . .    0 . . . .        the diagonals 4, 3, 2 (slope 2 drawn)
+    step 4      unit 0       unit 1       unit 2
+                . . . . #    . . . # .    . . # . .        with a slope of 2: the units are on the
+                . . # . .    . # . . .    # . . . .        diagonals 4, 3 and 2
 
-A channel therefore sees the lower channels of its own position, and every channel of the layer
-before: `lag` is at least the number of channels.
+A unit therefore sees the lower channels of its own position and all of the layers before, there and
+at every position that was passed.
 """
 
 from collections.abc import Iterator
@@ -64,11 +65,6 @@ class Schedule:
         return min(SLOPE, self.width)
 
     @property
-    def lag(self) -> int:
-        """Steps between a layer and the next: its neighbours one row below must be known too."""
-        return max(self.channels, self.slope + 1)
-
-    @property
     def diagonal_count(self) -> int:
         return self.slope * (self.height - 1) + self.width
 
@@ -111,13 +107,10 @@ class Schedule:
         return np.concatenate(steps)
 
     def __iter__(self) -> Iterator[Step]:
-        layer, channel = np.indices((self.layers, self.channels)).reshape(2, -1)
-        first_step = self.lag * layer + channel  # strictly increasing, because lag >= channels
-        for step in range(first_step[-1] + self.diagonal_count):
-            begin = int(np.searchsorted(first_step, step - self.diagonal_count, side="right"))
-            end = int(np.searchsorted(first_step, step, side="right"))
-            if begin < end:
-                layers = slice(begin // self.channels, (end - 1) // self.channels + 1)
-                starts = np.arange(layers.start, layers.stop) * self.channels - begin
-                starts[0] = 0
-                yield Step(slice(begin, end), step - first_step[begin:end], layers, starts)
+        units = self.layers * self.channels
+        for step in range(units - 1 + self.diagonal_count):
+            begin, end = max(0, step - self.diagonal_count + 1), min(units, step + 1)
+            layers = slice(begin // self.channels, (end - 1) // self.channels + 1)
+            starts = np.arange(layers.start, layers.stop) * self.channels - begin
+            starts[0] = 0
+            yield Step(slice(begin, end), step - np.arange(begin, end), layers, starts)

@@ -107,7 +107,6 @@ class ReferenceStage:
 
     def __init__(self, layers: int, batch: int, height: int, width: int, channels: int) -> None:
         self.slope = min(SLOPE, width)
-        lag = max(channels, self.slope + 1)
         self.block = -(-channels // -(-channels // BLOCK))
 
         steps: dict[int, list[tuple[Unit, Bit]]] = {}
@@ -116,7 +115,7 @@ class ReferenceStage:
                 for row in range(height):
                     for column in range(width):
                         for channel in range(channels):
-                            step = lag * layer + channel + self.slope * row + column
+                            step = channels * layer + channel + self.slope * row + column
                             bit = (layer, image, row, column, channel)
                             steps.setdefault(step, []).append(((layer, channel), bit))
         self.steps = [[bit for _, bit in sorted(steps[step])] for step in sorted(steps)]

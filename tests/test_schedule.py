@@ -69,7 +69,7 @@ def test_order_lists_the_bits_as_the_steps_do(schedule: Schedule) -> None:
 def test_a_bit_is_coded_at_the_step_that_the_wavefront_gives_it(schedule: Schedule) -> None:
     slope = min(SLOPE, schedule.width)
     layer, _, row, column, channel = np.indices(shape_of(schedule))
-    wavefront = max(schedule.channels, slope + 1) * layer + channel + slope * row + column
+    wavefront = schedule.channels * layer + channel + slope * row + column
     steps = np.unique(wavefront)
     np.testing.assert_array_equal(step_numbers(schedule), np.searchsorted(steps, wavefront))
     assert len(list(schedule)) == len(steps)
