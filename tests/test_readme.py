@@ -1,5 +1,6 @@
-"""The README's Python runs, and its shell commands are commands that exist."""
+"""What the documentation shows runs as it is written."""
 
+import doctest
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import nncodec.codec
 from nncodec.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +50,12 @@ def test_examples_run(example: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_examples_in_docstrings_run() -> None:
+    results = doctest.testmod(nncodec.codec)
+    assert results.attempted > 1
+    assert not results.failed
 
 
 def test_every_command_is_in_the_readme() -> None:
