@@ -58,7 +58,7 @@ class Context:
         neighbours: float32 (U, P, LAYER_INPUTS), the LAYER_TAPS of the channel, then the
             RESEMBLANCE_TAPS times how much the position resembles that neighbour, by the known bits
             of this layer, then by those of the layer before.
-        resemblance: int64 (U, P, RESEMBLANCE_TAPS), how many of the known bits of this layer agree
+        resemblance: int8 (U, P, RESEMBLANCE_TAPS), how many of the known bits of this layer agree
             with the neighbour's, less how many differ.
     """
 
@@ -69,7 +69,7 @@ class Context:
     surprise: npt.NDArray[np.float32]
     earlier: npt.NDArray[np.float32]
     neighbours: npt.NDArray[np.float32]
-    resemblance: npt.NDArray[np.int64]
+    resemblance: npt.NDArray[np.int8]
 
 
 class Grid:
@@ -88,7 +88,7 @@ class Grid:
         self._known = np.zeros((layers + 1) * plane * depth, dtype=np.float32)
         self._surprise = np.zeros_like(self._known)
         self._resemblance = np.zeros(
-            ((layers + 1) * plane * self._blocks, len(RESEMBLANCE_TAPS)), dtype=np.int64
+            ((layers + 1) * plane * self._blocks, len(RESEMBLANCE_TAPS)), dtype=np.int8
         )
 
         position = schedule.positions()
@@ -135,8 +135,7 @@ class Grid:
         resemblance = self._resemblance.take(rows, axis=0)
         index = (self._unit_rank[units] * (2 * self.block + 1) + self.block)[:, None, None]
         np.multiply(self._layer_gate.take(resemblance + index), gated, out=by_layer)
-        index = self._resemblance.take(rows_before, axis=0)
-        index += self.block
+        index = np.add(self._resemblance.take(rows_before, axis=0), self.block, dtype=np.int64)
         np.multiply(self._earlier_gate.take(index), gated, out=by_earlier)
         return Context(
             rows=rows,
@@ -166,7 +165,7 @@ class Grid:
         self._surprise[context.cells] = surprise
         # Two units of a step never share a row: at one position they would be at two steps.
         agree = context.neighbours[..., : len(RESEMBLANCE_TAPS)] * (signs / UNIT)[..., None]
-        self._resemblance[context.rows] = context.resemblance + agree.astype(np.int64)
+        self._resemblance[context.rows] = context.resemblance + agree.astype(np.int8)
 
 
 def _gate_tables(block: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
