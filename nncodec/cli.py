@@ -7,15 +7,13 @@ An error is one line on standard error, `nncodec: FILE: what is wrong; what to d
 
 import io
 import json
-import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 import click
 
 import nncodec
-from nncodec.array_files import npy_bytes, npz_bytes
 from nncodec.codec import (
     MODELS,
     Encoded,
@@ -26,7 +24,6 @@ from nncodec.codec import (
 )
 from nncodec.codes import read_code_file, write_code_file
 from nncodec.container import read_container, read_header
-from nncodec.data import synthetic, tfrecord
 from nncodec.errors import CodesError, NncodecError
 from nncodec.output_files import (
     STANDARD_STREAM,
@@ -45,8 +42,9 @@ from nncodec.reports import (
     size_table,
 )
 from nncodec.source import LAYOUTS, Source
+from nncodec.synthesize import synthesize
 from nncodec.tensors import Codes
-from nncodec.terminal import Commands, print_text, progress_bar
+from nncodec.terminal import Commands, force_option, print_text, progress_bar, quiet_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -77,15 +75,9 @@ def _options(*options: Callable[[Function], Function]) -> Callable[[Function], F
 
 _input = click.argument("input_", metavar="INPUT")
 _output = click.argument("output", metavar="OUTPUT")
-_force = click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
-_quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _layers = click.option(
     "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
-)
-_output_option = click.option("--output", required=True, metavar="FILE", help="The file to write.")
-_seed = click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="S"
 )
 _reading = _options(
     click.option(
@@ -116,9 +108,9 @@ _reading = _options(
 @_output
 @_reading
 @click.option("--no-verify", is_flag=True, help="Do not decode the result and compare.")
-@_force
+@force_option
 @_as_json
-@_quiet
+@quiet_option
 def compress(
     input_: str,
     output: str,
@@ -168,8 +160,8 @@ def compress(
 @_output
 @_layers
 @click.option("--partial", is_flag=True, help="Take the whole layers of a file that was cut off.")
-@_force
-@_quiet
+@force_option
+@quiet_option
 def decompress(
     input_: str, output: str, layers: int | None, partial: bool, force: bool, quiet: bool
 ) -> None:
@@ -274,54 +266,6 @@ def evaluate(
         print_text(json.dumps(whole if len(files) > 1 else results[0]))
 
 
-@main.group()
-def synthesize() -> None:
-    """Writes synthetic codes of known entropy: 0.72193 bits a bit."""
-
-
-@synthesize.command()
-@_output_option
-@click.option("--count", type=click.IntRange(min=1), required=True, metavar="N")
-@_seed
-@_force
-@_quiet
-def dataset(output: str, count: int, seed: int, force: bool, quiet: bool) -> None:
-    """Writes a TFRecord file of N samples of 35 x 48 x 8 (height x width x depth).
-
-    \b
-    Example:
-      nncodec synthesize dataset --output train.tfrecord --count 20000
-    """
-    samples = synthetic.generate(count, seed=seed)
-    bits = math.prod(synthetic.DATASET_SHAPE)
-    with (
-        open_output(output, force=force) as file,
-        progress_bar(label_of(output), count * bits, quiet) as progress,
-    ):
-        tfrecord.write_codes(file, _counted(samples, progress))
-
-
-@synthesize.command()
-@_output_option
-@_seed
-@_force
-def sample(output: str, seed: int, force: bool) -> None:
-    """Writes one sample of 31 x 36 x 8 (height x width x depth), layers of 2 bits, unpacked.
-
-    FILE ends with .npy or .npz.
-
-    \b
-    Example:
-      nncodec synthesize sample --output sample.npy
-      nncodec compress --layer-depth 2 sample.npy sample.bin
-    """
-    if output != STANDARD_STREAM and not output.endswith((".npy", ".npz")):
-        raise click.BadParameter("must end with .npy or .npz", param_hint="--output")
-    codes = synthetic.generate_sample(seed=seed)
-    with open_output(output, force=force) as file:
-        file.write(npz_bytes({"codes": codes}) if output.endswith("z") else npy_bytes(codes))
-
-
 def _test_file(name: str) -> bool:
     try:
         with open_input(name) as (stream, label):
@@ -359,8 +303,4 @@ def _verify(encoded: Encoded, codes: Codes, progress: Progress | None) -> None:
         )
 
 
-def _counted(samples: Iterable[Codes], progress: Progress | None) -> Iterator[Codes]:
-    for sample in samples:
-        yield sample
-        if progress:
-            progress(sample.size)
+main.add_command(synthesize)

@@ -12,6 +12,9 @@ from nncodec.codec import Progress
 from nncodec.errors import NncodecError
 from nncodec.output_files import os_error_line
 
+force_option = click.option("--force", is_flag=True, help="Replace the output if it exists.")
+quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
+
 
 class Commands(click.Group):
     """A group of commands whose errors are one line each."""
