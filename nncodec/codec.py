@@ -137,16 +137,18 @@ def encode_source(
     coders = [
         Encoder(part.reshape(-1)[orders[count]]) for part, count in zip(held, counts, strict=True)
     ]
-    _traverse(Schedule(*codes.shape), counts, coders, progress)
+    traverse(Schedule(*codes.shape), counts, coders, progress)
 
     segments: list[Segment] = []
     payloads: list[bytes] = []
     lengths: list[float] = []
     for part, count, coder in zip(held, counts, coders, strict=True):
-        payload, packed = coder.payload(), pack_bits(coder.bits())
-        stored = len(packed) <= len(payload)
-        payloads.append(packed if stored else payload)
-        segments.append(Segment(count, stored, len(payloads[-1]), _checksum(part, payloads[-1])))
+        payload = coder.payload()
+        stored = math.ceil(part.size / 8) <= len(payload)
+        if stored:
+            payload = pack_bits(coder.bits())
+        payloads.append(payload)
+        segments.append(Segment(count, stored, len(payload), _checksum(part, payload)))
         lengths += _per_layer(coder, orders[count], count).tolist()
     header = Header(codes.shape, source, b"", tuple(segments))
     sizes = zip(header.layer_bytes(), lengths, header.layer_stored(), strict=True)
@@ -185,7 +187,7 @@ def decode_payloads(
             coders.append(KnownBits(np.unpackbits(packed, count=bits)))
         else:
             coders.append(Decoder(payload))
-    _traverse(Schedule(*shape), counts, coders, progress)
+    traverse(Schedule(*shape), counts, coders, progress)
 
     codes = np.empty(shape, dtype=np.uint8)
     parts = zip(_split(codes, counts), segments, payloads, coders, strict=True)
@@ -220,16 +222,16 @@ def code_lengths(
     schedule = Schedule(*codes.shape)
     order = schedule.order()
     coder = Encoder(codes.reshape(-1)[order])
-    _traverse(schedule, [len(codes)], [coder], progress)
+    traverse(schedule, [len(codes)], [coder], progress)
     return _per_layer(coder, order, len(codes))
 
 
-def _traverse(
+def traverse(
     schedule: Schedule,
     counts: Sequence[int],
     coders: Sequence[Coder],
-    progress: Progress | None,
-) -> None:
+    progress: Progress | None = None,
+) -> AdaptiveStage:
     """Visits every bit once, in coding order.
 
     Args:
@@ -237,6 +239,9 @@ def _traverse(
         counts: how many layers each coder has; they add up to all.
         coders: one a segment, in the order of their layers.
         progress: is told how many bits each step had.
+
+    Returns:
+        The model, as it has become.
     """
     model = AdaptiveStage(schedule)
     coders_of_layers = [
@@ -254,6 +259,7 @@ def _traverse(
         model.learn(step, bits)
         if progress:
             progress(len(bits))
+    return model
 
 
 def _require_model(model: str) -> None:

@@ -19,10 +19,7 @@ UNIT = 1 << UNIT_BITS
 RESEMBLANCE_TAPS = ((0, 0, -1), (0, -1, 0), (0, -1, 1), (0, -1, -1), (0, 0, -2), (0, -2, 0))
 """Neighbours (layers back, rows down, columns right) that the position may resemble."""
 
-CHANNEL_TAPS = (
-    *RESEMBLANCE_TAPS,
-    *((1, 0, 0), (2, 0, 0), (3, 0, 0)),
-)
+CHANNEL_TAPS = (*RESEMBLANCE_TAPS, (1, 0, 0), (2, 0, 0), (3, 0, 0))
 """Neighbours in the same channel that every channel weighs for itself, beside its layer."""
 
 LAYER_TAPS = (
@@ -100,11 +97,10 @@ class Grid:
         # Where a diagonal has no more positions, a cell of the margin, which stays zero.
         self._cells = np.where(self._valid, cell, _MARGIN_ROWS * stride + _MARGIN_COLUMNS - 1)
 
-        layer, channel = np.indices((layers, channels)).reshape(2, -1)
-        self._unit_layer = layer
-        self._unit_plane = (layer + 1) * plane
-        self._unit_channel = channel
-        self._unit_block, self._unit_rank = np.divmod(channel, self.block)
+        self._unit_layer = schedule.layer_of_unit
+        self._unit_plane = (schedule.layer_of_unit + 1) * plane
+        self._unit_channel = schedule.channel_of_unit
+        self._unit_block, self._unit_rank = np.divmod(schedule.channel_of_unit, self.block)
         self._plane_rows = plane * self._blocks
         self._depth = depth
 

@@ -81,7 +81,7 @@ class Learners:
         start = START_WEIGHTS[rows, None] << (WEIGHT_BITS - START_BITS)
         self._layers = np.repeat(start, LEARNERS, axis=1).astype(np.float64)
         self._layers_predicting = _for_prediction(self._layers)
-        self._layer_of_unit = np.repeat(np.arange(schedule.layers), schedule.channels)
+        self._layer_of_unit = schedule.layer_of_unit
 
         # Where steps are long and rates low, moves keep spare bits, which their sum then loses.
         times = [int(size) // CHUNK for size in schedule.diagonal_sizes]

@@ -44,7 +44,7 @@ class Mixer:
         _prove_exact(schedule)
         units = schedule.layers * schedule.channels
         self._weights = np.tile(np.array(MIXER_START, dtype=np.float64), (units, 1))
-        self._layer_of_unit = np.repeat(np.arange(schedule.layers), schedule.channels)
+        self._layer_of_unit = schedule.layer_of_unit
         rates = diagonal_rates(schedule, MIXER_START_RATE, MIXER_HALF_LIFE)
         self._rates = rates[:, None] / (1 << RATE_BITS)
 

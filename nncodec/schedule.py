@@ -69,6 +69,16 @@ class Schedule:
         return self.slope * (self.height - 1) + self.width
 
     @cached_property
+    def layer_of_unit(self) -> npt.NDArray[np.int64]:
+        """int64 (units,)."""
+        return np.repeat(np.arange(self.layers), self.channels)
+
+    @cached_property
+    def channel_of_unit(self) -> npt.NDArray[np.int64]:
+        """int64 (units,)."""
+        return np.tile(np.arange(self.channels), self.layers)
+
+    @cached_property
     def diagonal_sizes(self) -> npt.NDArray[np.int64]:
         """int64 (diagonals,): how many positions, over the batch, each diagonal has."""
         rows, columns = np.indices((self.height, self.width))
@@ -97,12 +107,11 @@ class Schedule:
         """
         positions = self.positions()
         count = self.batch * self.height * self.width
-        layer, channel = np.indices((self.layers, self.channels)).reshape(2, -1)
         steps = []
         for step in self:
             at = positions[step.diagonals]
-            plane = layer[step.units, None] * count
-            cells = (plane + at) * self.channels + channel[step.units, None]
+            plane = self.layer_of_unit[step.units, None] * count
+            cells = (plane + at) * self.channels + self.channel_of_unit[step.units, None]
             steps.append(cells[at >= 0])
         return np.concatenate(steps)
 
