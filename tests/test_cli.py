@@ -27,6 +27,7 @@ from nncodec.codec import decode_payloads
 from nncodec.container import MAGIC
 from nncodec.data import synthetic, tfrecord
 from nncodec.errors import NncodecError
+from tests.samples import averaged_codes
 
 Array = npt.NDArray[Any]
 
@@ -57,11 +58,7 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def smooth(shape: tuple[int, ...] = SHAPE) -> npt.NDArray[np.uint8]:
-    """Signs of noise that is averaged over height and width of [..., height, width, depth]."""
-    noise = np.random.default_rng(7).standard_normal(shape)
-    for axis in (-3, -2):
-        noise = noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)
-    return (noise > 0).astype(np.uint8)
+    return averaged_codes(shape, seed=7)
 
 
 def packed(array: Array, dtype: str = "int64") -> dict[str, Array]:

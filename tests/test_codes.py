@@ -17,6 +17,7 @@ from nncodec.codes import read_code_file, write_code_file
 from nncodec.errors import CodesError
 from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
 from nncodec.tensors import pack_bits, unpack_bits, validate_codes
+from tests.samples import averaged_codes
 
 Array = npt.NDArray[Any]
 
@@ -70,14 +71,6 @@ def assert_same_arrays(actual: bytes, expected: bytes) -> None:
         assert ours[name].dtype.str == theirs[name].dtype.str
         assert ours[name].shape == theirs[name].shape
         assert ours[name].tobytes() == theirs[name].tobytes()
-
-
-def smooth_codes(seed: int, shape: tuple[int, int, int, int, int]) -> npt.NDArray[np.uint8]:
-    """Signs of noise that is averaged over the image, but not over channels."""
-    noise = np.random.default_rng(seed).standard_normal(shape)
-    for axis in (2, 3):
-        noise = noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)
-    return (noise > 0).astype(np.uint8)
 
 
 # --- the code tensor ---------------------------------------------------------------------------
@@ -288,13 +281,13 @@ def test_auto_finds_the_layout(
     layout: str, axes: int, shape: tuple[int, int, int, int, int]
 ) -> None:
     out = io.BytesIO()
-    write_code_file(out, smooth_codes(sum(shape), shape), Source("npy", layout, axes, "|u1"))
+    write_code_file(out, averaged_codes(shape, seed=sum(shape)), Source("npy", layout, axes, "|u1"))
     assert read_code_file(io.BytesIO(out.getvalue())).source.layout == layout
 
 
 def test_auto_looks_at_the_first_layers_only(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = np.random.default_rng(0).integers(0, 2, (3, 2, 16, 16, 16), dtype=np.uint8)
-    codes[0, :1] = smooth_codes(0, (1, 1, 16, 16, 16))
+    codes[0, :1] = averaged_codes((1, 1, 16, 16, 16), seed=0)
     monkeypatch.setattr("nncodec.layouts._SAMPLE_BITS", 5000)
     assert read_code_file(npy(np.moveaxis(codes, -1, -3))).source.layout == "nchw"
 
