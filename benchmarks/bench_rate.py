@@ -41,7 +41,9 @@ from benchmarks.peers import available_peers, byte_orders, smallest
 from nncodec import Header, decode
 from nncodec.codec import Encoded, LayerSize, encode_source
 from nncodec.codes import CodeFile
-from nncodec.container import pack, pack_header, read_container
+from nncodec.container import Container, pack, pack_header, read_container
+from nncodec.model_choice import model_to_encode
+from nncodec.models import Model
 
 Codes = npt.NDArray[np.uint8]
 
@@ -91,8 +93,9 @@ class Measured:
 def measure(name: str, file: CodeFile, model: str) -> Measured:
     """Encodes one file, decodes it, and weighs it against its peers."""
     codes = file.codes
-    encoded = encode_source(codes, file.source, model=model)
-    if not np.array_equal(decode(encoded.data), codes):
+    chosen = model_to_encode(model, codes)
+    encoded = encode_source(codes, file.source, model=chosen)
+    if not np.array_equal(decode(encoded.data, model=chosen), codes):
         raise click.ClickException(f"{name}: the decoded codes are not the codes")
     layers = [
         dataclasses.replace(layer, code_length=float(layer.bits)) if layer.stored else layer
@@ -103,7 +106,7 @@ def measure(name: str, file: CodeFile, model: str) -> Measured:
     rates = []
     for count in counts:
         bits = codes[:count].size
-        size = len(first_layers(encoded, codes, count, model))
+        size = len(first_layers(encoded, codes, count, chosen))
         orders = byte_orders(codes[:count])
         best = {peer.name: smallest(peer, orders) for peer in available_peers()}
         peer_rates = {peer: bytes_ * 8 / bits for peer, (bytes_, _) in best.items()}
@@ -127,16 +130,16 @@ def measure(name: str, file: CodeFile, model: str) -> Measured:
     )
 
 
-def first_layers(encoded: Encoded, codes: Codes, count: int, model: str) -> bytes:
+def first_layers(encoded: Encoded, codes: Codes, count: int, model: Model | None) -> bytes:
     """The container of the first layers, from that of all layers."""
     whole = encoded.header
     ends = [layers.stop for layers in whole.segment_layers()]
     if count not in ends:
         return encode_source(codes[:count], whole.source, model=model).data
-    _, payloads = read_container(io.BytesIO(encoded.data), layers=count)
+    payloads = read_container(io.BytesIO(encoded.data), layers=count).payloads
     segments = whole.segments[: len(payloads)]
     header = Header((count, *whole.shape[1:]), whole.source, whole.model_id, segments)
-    return pack(header, payloads)
+    return pack(Container(header, payloads))
 
 
 def mean_rates(files: list[Measured]) -> list[Rates]:

@@ -40,6 +40,7 @@ from benchmarks.peers import available_peers, byte_orders, smallest
 from benchmarks.stopwatch import stopwatch
 from nncodec import decode, encode
 from nncodec.codes import CodeFile
+from nncodec.model_choice import ADAPTIVE, AUTO
 from nncodec.range_coder import Decoder, Encoder
 
 WAYS = ("encode", "decode")
@@ -88,9 +89,10 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
     """Times nncodec and its peers on one file."""
     codes = file.codes
     data = encode(codes, model=model)
+    needed = None if model in (AUTO, ADAPTIVE) else model
 
     def check() -> None:
-        if not np.array_equal(decode(data), codes):
+        if not np.array_equal(decode(data, model=needed), codes):
             raise click.ClickException(f"{name}: the decoded codes are not the codes")
 
     check()
@@ -104,7 +106,7 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
     with stopwatch() as stages["encode"]:
         encode(codes, model=model)
     with stopwatch() as stages["decode"]:
-        decode(data)
+        decode(data, model=needed)
     orders = byte_orders(codes)
     for peer in available_peers():
         packed = orders[smallest(peer, orders)[1]]

@@ -48,7 +48,7 @@ def final_weights(path: str) -> npt.NDArray[np.float64]:
     codes = read_code_file(path).codes
     schedule = Schedule(*codes.shape)
     bits = KnownBits(codes.reshape(-1)[schedule.order()])
-    weights = traverse(schedule, [len(codes)], [bits]).layer_weights().mean(axis=1)
+    weights = traverse(schedule, [len(codes)], [bits]).learned()[1].mean(axis=1)
     rows = len(START_WEIGHTS)
     last = weights[rows - 1 :].mean(axis=0) if len(weights) >= rows else np.nan
     return np.concatenate([weights[: rows - 1], [last * np.ones(weights.shape[1])]])

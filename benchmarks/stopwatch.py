@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from nncodec import codec
+from nncodec import api, codec
 from nncodec.adaptive import AdaptiveStage
+from nncodec.integer_network import NetworkStage
 from nncodec.range_coder import Decoder, Encoder
 from nncodec.schedule import Schedule
 
@@ -17,6 +18,10 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("order and set-up", AdaptiveStage, "__init__"),
     ("order and set-up", Encoder, "__init__"),
     ("order and set-up", Decoder, "__init__"),
+    ("model: choose, read", api, "model_to_encode"),
+    ("model: choose, read", api, "model_to_decode"),
+    ("model: network", NetworkStage, "__init__"),
+    ("model: network", NetworkStage, "logits"),
     ("model: predict", AdaptiveStage, "frequencies"),
     ("model: learn", AdaptiveStage, "learn"),
     ("range coder", Encoder, "code"),
@@ -24,7 +29,7 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("range coder", Decoder, "code"),
     ("code lengths", Encoder, "code_lengths"),
     ("container", codec, "pack"),
-    ("container", codec, "read_container"),
+    ("container", api, "read_container"),
     ("container", codec, "pack_bits"),
 )
 """Which function belongs to which part of the time; what is left is the traversal's loop."""

@@ -3,11 +3,12 @@
 data = nncodec.encode(codes)        # [layers, batch, height, width, layer_depth], {0, 1}
 codes = nncodec.decode(data)        # bit for bit; layers=k for the first k
 header = nncodec.read_header(data)
+model = nncodec.load_model(path)    # encode(codes, model=model)
 """
 
 from importlib.metadata import version
 
-from nncodec.codec import decode, encode, read_header
+from nncodec.api import decode, encode, read_header
 from nncodec.container import Header
 from nncodec.errors import (
     BitstreamError,
@@ -17,6 +18,8 @@ from nncodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from nncodec.model_files import load_model
+from nncodec.models import Model
 
 __version__ = version("nncodec")
 
@@ -24,11 +27,13 @@ __all__ = [
     "BitstreamError",
     "CodesError",
     "Header",
+    "Model",
     "ModelError",
     "NncodecError",
     "TruncatedError",
     "UnsupportedError",
     "decode",
     "encode",
+    "load_model",
     "read_header",
 ]

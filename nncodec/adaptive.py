@@ -18,9 +18,13 @@ import numpy.typing as npt
 
 from nncodec.contexts import UNIT_BITS, Grid
 from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table, scale_down
-from nncodec.learners import FAST, LEARNERS, Learners
+from nncodec.integer_network import IntegerNetwork, NetworkStage
+from nncodec.learners import Learners
 from nncodec.mixer import Mixer
 from nncodec.schedule import Schedule, Step
+from nncodec.start import FAST, LEARNERS, Start, untrained
+
+Float64 = npt.NDArray[np.float64]
 
 
 class AdaptiveStage:
@@ -30,16 +34,35 @@ class AdaptiveStage:
     when encoding as when decoding.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        start: Start | None = None,
+        network: IntegerNetwork | None = None,
+        codes: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Starts with no bit known.
+
+        Args:
+            schedule: of the code tensor.
+            start: what to learn from; by default what suits codes that nobody trained for.
+            network: whose logits the learners and the mixer weigh too.
+            codes: where all bits are known beforehand, uint8 {0, 1}, [layers, batch, height, width,
+                layer_depth], a network predicts them faster; nothing else sees them.
+        """
+        if start is None:
+            start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
         self._grid = Grid(schedule)
-        self._learners = Learners(schedule, self._grid.block)
-        self._mixer = Mixer(schedule)
+        self._network = NetworkStage(network, schedule, self._grid, codes) if network else None
+        self._learners = Learners(schedule, self._grid.block, start)
+        self._mixer = Mixer(schedule, start)
         self._squash = logistic_table()
 
     def frequencies(self, step: Step) -> npt.NDArray[np.int32]:
         """The frequency of a 1 for every bit of a step: int32, units in order, then positions."""
         context = self._context = self._grid.context(step)
-        logits = self._mixer_inputs = self._learners.logits(step, context)
+        network = self._network.logits(step, context) if self._network else None
+        logits = self._mixer_inputs = self._learners.logits(step, context, network)
         self._learner_frequencies = self._frequency(logits[..., :LEARNERS])
         self._mixed_frequencies = self._frequency(self._mixer.logits(step, logits))
         return self._mixed_frequencies[context.valid]
@@ -65,9 +88,16 @@ class AdaptiveStage:
         signs = (2 * ones - 1) * valid
         self._grid.record(context, signs.astype(np.float32), surprise.astype(np.float32))
 
-    def layer_weights(self) -> npt.NDArray[np.float64]:
-        """What the layers have learned, (layers, LEARNERS, LAYER_INPUTS)."""
-        return self._learners.layer_weights()
+    def learned(self) -> tuple[Float64, Float64, Float64]:
+        """What has been learned so far.
+
+        Returns:
+            float64, as numbers: the weights of the units, [layers * channels, LEARNERS, unit
+            inputs], of the layers, [layers, LEARNERS, LAYER_INPUTS], and of the mixers,
+            [layers * channels, mixer inputs].
+        """
+        learners, mixer = self._learners, self._mixer
+        return learners.unit_weights(), learners.layer_weights(), mixer.weights()
 
     def _frequency(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         return self._squash.take(logits.astype(np.int64) + LOGIT_LIMIT)

@@ -8,23 +8,20 @@ An error is one line on standard error, `nncodec: FILE: what is wrong; what to d
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import Sequence
 
 import click
 
 import nncodec
-from nncodec.codec import (
-    MODELS,
-    Encoded,
-    Progress,
-    code_lengths,
-    decode_payloads,
-    encode_source,
-)
-from nncodec.codes import read_code_file, write_code_file
+from nncodec.codec import Encoded, Progress, decode_container, encode_source
+from nncodec.codes import write_code_file
 from nncodec.container import read_container, read_header
-from nncodec.errors import CodesError, NncodecError
+from nncodec.errors import NncodecError
+from nncodec.evaluate import evaluate
+from nncodec.model_choice import model_to_decode, model_to_encode, pack_embedded
+from nncodec.model_files import list_models, name_of_model
+from nncodec.models import Model
+from nncodec.options import json_option, layers_option, read_codes, reading_options
 from nncodec.output_files import (
     STANDARD_STREAM,
     check_output,
@@ -35,18 +32,15 @@ from nncodec.output_files import (
 from nncodec.reports import (
     container_facts,
     container_text,
-    evaluation,
-    evaluation_text,
-    evaluations,
     extent,
+    model_facts,
+    model_table,
     size_table,
 )
-from nncodec.source import LAYOUTS, Source
 from nncodec.synthesize import synthesize
 from nncodec.tensors import Codes
 from nncodec.terminal import Commands, force_option, print_text, progress_bar, quiet_option
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from nncodec.train import train
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,52 +58,24 @@ def main() -> None:
     """
 
 
-def _options(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
 _input = click.argument("input_", metavar="INPUT")
 _output = click.argument("output", metavar="OUTPUT")
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_layers = click.option(
-    "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
-)
-_reading = _options(
-    click.option(
-        "--model",
-        type=click.Choice(MODELS),
-        default="auto",
-        help="auto, the cheapest, or adaptive, which learns from the codes alone.",
-    ),
-    click.option(
-        "--layout",
-        type=click.Choice(["auto", *LAYOUTS]),
-        default="auto",
-        help="Axis order of the codes: height, width, depth (nhwc, TensorFlow) or depth, height, "
-        "width (nchw, PyTorch); auto takes the cheaper one.",
-    ),
-    click.option(
-        "--layer-depth",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Cut the depth of 3 or 4 axes into layers of N bits; otherwise it is one layer.",
-    ),
-    _layers,
+_decoding_model = click.option(
+    "--model",
+    metavar="MODEL",
+    help="The model that the file needs: its name, or its file. It is found without, if it is in "
+    "the file, ships with nncodec, or lies in a folder of NNCODEC_MODELS.",
 )
 
 
 @main.command()
 @_input
 @_output
-@_reading
+@reading_options
+@click.option("--embed-model", is_flag=True, help="Put the model into OUTPUT: it decodes alone.")
 @click.option("--no-verify", is_flag=True, help="Do not decode the result and compare.")
 @force_option
-@_as_json
+@json_option
 @quiet_option
 def compress(
     input_: str,
@@ -118,6 +84,7 @@ def compress(
     layout: str,
     layer_depth: int | None,
     layers: int | None,
+    embed_model: bool,
     no_verify: bool,
     force: bool,
     as_json: bool,
@@ -134,22 +101,27 @@ def compress(
     """
     check_output(output, force=force, source=input_)
     with open_input(input_) as (stream, label):
-        codes, source = _read_codes(stream, layout, layer_depth, layers)
+        codes, source = read_codes(stream, layout, layer_depth, layers)
+        chosen = model_to_encode(model, codes, embed=embed_model)
+        embedded = pack_embedded(chosen) if chosen and embed_model else b""
         work = codes.size * (1 if no_verify else 2)
         with progress_bar(label, work, quiet or as_json) as progress:
-            encoded = encode_source(codes, source, model=model, progress=progress)
+            encoded = encode_source(
+                codes, source, model=chosen, embedded=embedded, progress=progress
+            )
             if not no_verify:
-                _verify(encoded, codes, progress)
+                _verify(encoded, codes, chosen, progress)
     with open_output(output, force=force) as file:
         file.write(encoded.data)
     where = sys.stderr if output == STANDARD_STREAM else sys.stdout
-    facts = container_facts(encoded.header, encoded.layers)
+    model_name = name_of_model(encoded.header.model_id)
+    facts = container_facts(encoded.header, model_name, encoded.layers)
     if as_json:
         print_text(json.dumps(facts), where)
     elif not quiet:
         print_text(
             f"{label}: {codes.size} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
-            f"({facts['layout']}, {extent(codes.shape)})",
+            f"({facts['layout']}, {extent(codes.shape)}, model {model_name})",
             where,
         )
         print_text(size_table(encoded), where)
@@ -158,12 +130,19 @@ def compress(
 @main.command()
 @_input
 @_output
-@_layers
+@layers_option
+@_decoding_model
 @click.option("--partial", is_flag=True, help="Take the whole layers of a file that was cut off.")
 @force_option
 @quiet_option
 def decompress(
-    input_: str, output: str, layers: int | None, partial: bool, force: bool, quiet: bool
+    input_: str,
+    output: str,
+    layers: int | None,
+    model: str | None,
+    partial: bool,
+    force: bool,
+    quiet: bool,
 ) -> None:
     """Restores the code file OUTPUT from the compressed INPUT.
 
@@ -176,10 +155,12 @@ def decompress(
     """
     check_output(output, force=force, source=input_)
     with open_input(input_) as (stream, label):
-        header, payloads = read_container(stream, layers=layers, partial=partial)
-        held = header.segment_layers()[len(payloads) - 1].stop
+        container = read_container(stream, layers=layers, partial=partial)
+        header = container.header
+        held = header.segment_layers()[len(container.payloads) - 1].stop
+        found = model_to_decode(container, model)
         with progress_bar(label, held * header.bits_per_layer, quiet) as progress:
-            codes = decode_payloads(header, payloads, progress=progress)[:layers]
+            codes = decode_container(container, model=found, progress=progress)[:layers]
         content = io.BytesIO()
         write_code_file(content, codes, header.source)
     with open_output(output, force=force) as file:
@@ -195,7 +176,7 @@ def decompress(
 
 @main.command()
 @click.argument("file", metavar="FILE")
-@_as_json
+@json_option
 def info(file: str, as_json: bool) -> None:
     """Says what a compressed FILE holds, from its header alone.
 
@@ -205,15 +186,30 @@ def info(file: str, as_json: bool) -> None:
     """
     with open_input(file) as (stream, label):
         header = read_header(stream)
+    model_name = name_of_model(header.model_id)
     if as_json:
-        print_text(json.dumps(container_facts(header)))
+        print_text(json.dumps(container_facts(header, model_name)))
     else:
-        print_text(container_text(label, header))
+        print_text(container_text(label, header, model_name))
+
+
+@main.command()
+@json_option
+def models(as_json: bool) -> None:
+    """Lists the models that ship and those in the folders of NNCODEC_MODELS.
+
+    \b
+    Example:
+      nncodec models
+    """
+    found = model_facts(list_models())
+    print_text(json.dumps(found) if as_json else model_table(found))
 
 
 @main.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-def test(files: Sequence[str]) -> None:
+@_decoding_model
+def test(files: Sequence[str], model: str | None) -> None:
     """Decodes each compressed FILE and checks it.
 
     Prints one line a file; the exit code is 1 if any is bad.
@@ -222,56 +218,18 @@ def test(files: Sequence[str]) -> None:
     Example:
       nncodec test *.bin
     """
-    good = [_test_file(name) for name in files]
+    good = [_test_file(name, model) for name in files]
     if not all(good):
         sys.exit(1)
 
 
-@main.command()
-@click.argument("files", metavar="CODES...", nargs=-1, required=True)
-@_reading
-@_as_json
-def evaluate(
-    files: Sequence[str],
-    model: str,
-    layout: str,
-    layer_depth: int | None,
-    layers: int | None,
-    as_json: bool,
-) -> None:
-    """Measures the theoretical size of the code files CODES.
-
-    Writes no file. Prints the code length of every layer in bits, its rate, and the rate of all
-    layers up to it; for several files their means too.
-
-    \b
-    Example:
-      nncodec evaluate --layers 4 codes/*.npz
-    """
-    results = []
-    for name in files:
-        with open_input(name) as (stream, label):
-            codes, source = _read_codes(stream, layout, layer_depth, layers)
-            with progress_bar(label, codes.size, as_json) as progress:
-                lengths = code_lengths(codes, model=model, progress=progress)
-        facts = {"file": label, "layout": source.layout, "shape": list(codes.shape)}
-        results.append(facts | evaluation([codes[0].size] * len(codes), lengths.tolist()))
-        if not as_json:
-            print_text(evaluation_text(label, results[-1]))
-    if len(files) > 1:
-        whole = evaluations(results)
-        if not as_json:
-            print_text(evaluation_text(f"mean of {len(files)} files", whole["mean"]))
-    if as_json:
-        print_text(json.dumps(whole if len(files) > 1 else results[0]))
-
-
-def _test_file(name: str) -> bool:
+def _test_file(name: str, model: str | None) -> bool:
     try:
         with open_input(name) as (stream, label):
-            header, payloads = read_container(stream)
-            with progress_bar(label, header.bits) as progress:
-                decode_payloads(header, payloads, progress=progress)
+            container = read_container(stream)
+            found = model_to_decode(container, model)
+            with progress_bar(label, container.header.bits) as progress:
+                decode_container(container, model=found, progress=progress)
     except NncodecError as error:
         click.echo(f"nncodec: {error}", err=True)
         return False
@@ -279,21 +237,13 @@ def _test_file(name: str) -> bool:
     return True
 
 
-def _read_codes(
-    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None
-) -> tuple[Codes, Source]:
-    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth)
-    held = len(code_file.codes)
-    if layers is not None and layers > held:
-        raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")
-    return code_file.codes[:layers], code_file.source
-
-
-def _verify(encoded: Encoded, codes: Codes, progress: Progress | None) -> None:
+def _verify(encoded: Encoded, codes: Codes, model: Model | None, progress: Progress | None) -> None:
     try:
-        header, payloads = read_container(io.BytesIO(encoded.data))
-        decoded = decode_payloads(header, payloads, progress=progress)
-        same = header == encoded.header and bool((decoded == codes).all())
+        container = read_container(io.BytesIO(encoded.data))
+        if container.model:
+            model = model_to_decode(container)
+        decoded = decode_container(container, model=model, progress=progress)
+        same = container.header == encoded.header and bool((decoded == codes).all())
     except NncodecError:
         same = False
     if not same:
@@ -303,4 +253,6 @@ def _verify(encoded: Encoded, codes: Codes, progress: Progress | None) -> None:
         )
 
 
+main.add_command(evaluate)
 main.add_command(synthesize)
+main.add_command(train)

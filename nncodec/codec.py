@@ -8,7 +8,6 @@ The traversal asks the model for the frequencies of a step, the coders for its b
 bits to the model. Encoding and decoding differ in the coders they pass, and in nothing else.
 """
 
-import io
 import itertools
 import math
 import zlib
@@ -20,17 +19,16 @@ import numpy.typing as npt
 
 from nncodec.adaptive import AdaptiveStage
 from nncodec.byte_fields import REMEDY
-from nncodec.container import Header, Segment, pack, read_container, unpack_header
+from nncodec.container import Container, Header, Segment, pack
 from nncodec.errors import BitstreamError, ModelError
+from nncodec.models import Model
 from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
 from nncodec.schedule import Schedule
 from nncodec.source import Source, check_limits
-from nncodec.tensors import Codes, pack_bits, validate_codes
+from nncodec.tensors import Codes, pack_bits
 
 Progress = Callable[[int], object]
 """Called after every step with the number of bits that it coded."""
-
-MODELS = ("auto", "adaptive")
 
 SEGMENT_BITS = 2048
 """Layers smaller than this share a segment with the next ones, to save their 12 bytes each."""
@@ -64,72 +62,27 @@ class Encoded:
     layers: list[LayerSize]
 
 
-def encode(codes: npt.ArrayLike, model: str = "auto") -> bytes:
-    """Compresses a code tensor.
-
-    Args:
-        codes: {0, 1} of any dtype, [layers, batch, height, width, layer_depth].
-        model: "adaptive", the model that learns from the codes alone, or "auto", the cheapest.
-
-    Returns:
-        A container, which `decode` turns back into the same bits.
-
-    Raises:
-        CodesError: `codes` is no such tensor.
-        ModelError: there is no such model.
-
-    Example:
-        >>> codes = np.zeros((2, 1, 4, 6, 8), dtype=np.uint8)
-        >>> bool((decode(encode(codes)) == codes).all())
-        True
-    """
-    return encode_source(validate_codes(codes), Source(), model=model).data
-
-
-def decode(data: bytes, *, layers: int | None = None) -> Codes:
-    """Gives back the code tensor of a container, or its first layers.
-
-    Args:
-        data: a container.
-        layers: how many layers to decode, from the first; all by default. Bytes of later layers
-            may be missing.
-
-    Returns:
-        uint8 {0, 1}, [layers, batch, height, width, layer_depth].
-
-    Raises:
-        BitstreamError: `data` is damaged, or no container.
-        CodesError: the container has fewer layers.
-    """
-    header, payloads = read_container(io.BytesIO(data), layers=layers)
-    return decode_payloads(header, payloads)[:layers]
-
-
-def read_header(data: bytes) -> Header:
-    """Reads what a container says of itself, from its first bytes.
-
-    Raises:
-        BitstreamError: `data` is damaged, or no container.
-    """
-    return unpack_header(data)[0]
-
-
 def encode_source(
-    codes: Codes, source: Source, *, model: str = "auto", progress: Progress | None = None
+    codes: Codes,
+    source: Source,
+    *,
+    model: Model | None = None,
+    embedded: bytes = b"",
+    progress: Progress | None = None,
 ) -> Encoded:
     """Compresses a code tensor that came from a code file.
 
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         source: what the code file was; the container keeps it.
-        model: one of MODELS.
+        model: what to predict with; None for the adaptive stage alone.
+        embedded: the model, as it shall lie in the container.
         progress: is told of the bits as they are coded.
 
     Raises:
         CodesError: the tensor is above a limit of the format.
-        ModelError: there is no such model.
+        ModelError: the model does not fit the codes.
     """
-    _require_model(model)
     check_limits(codes.shape)
     counts = _layers_per_segment(codes)
     held = _split(codes, counts)
@@ -137,7 +90,7 @@ def encode_source(
     coders = [
         Encoder(part.reshape(-1)[orders[count]]) for part, count in zip(held, counts, strict=True)
     ]
-    traverse(Schedule(*codes.shape), counts, coders, progress)
+    traverse(Schedule(*codes.shape), counts, coders, model, codes=codes, progress=progress)
 
     segments: list[Segment] = []
     payloads: list[bytes] = []
@@ -150,20 +103,21 @@ def encode_source(
         payloads.append(payload)
         segments.append(Segment(count, stored, len(payload), _checksum(part, payload)))
         lengths += _per_layer(coder, orders[count], count).tolist()
-    header = Header(codes.shape, source, b"", tuple(segments))
+    model_id = model.model_id if model else b""
+    header = Header(codes.shape, source, model_id, tuple(segments), len(embedded))
     sizes = zip(header.layer_bytes(), lengths, header.layer_stored(), strict=True)
     layers = [LayerSize(index, codes[0].size, *size) for index, size in enumerate(sizes)]
-    return Encoded(pack(header, payloads), header, layers)
+    return Encoded(pack(Container(header, payloads, embedded)), header, layers)
 
 
-def decode_payloads(
-    header: Header, payloads: Sequence[bytes], *, progress: Progress | None = None
+def decode_container(
+    container: Container, *, model: Model | None = None, progress: Progress | None = None
 ) -> Codes:
-    """Decodes the first segments of a container.
+    """Decodes the segments of a container, as many as were read.
 
     Args:
-        header: of the container.
-        payloads: of its first segments, as many as are wanted.
+        container: what was read.
+        model: the one that its header names.
         progress: is told of the bits as they are decoded.
 
     Returns:
@@ -171,10 +125,13 @@ def decode_payloads(
 
     Raises:
         BitstreamError: a checksum is wrong.
-        ModelError: the container needs a model that is not here.
+        ModelError: `model` is not the one that the header names, or does not fit the codes.
     """
-    if header.model_id:
-        raise ModelError(f"the file needs model {header.model_id.hex()}, which is not here")
+    header, payloads = container.header, container.payloads
+    model_id = model.model_id if model else b""
+    if header.model_id != model_id:
+        named, given = (one.hex() or "adaptive" for one in (header.model_id, model_id))
+        raise ModelError(f"the file needs model {named}, not {given}; give that one")
     segments = header.segments[: len(payloads)]
     counts = [segment.layers for segment in segments]
     shape = (sum(counts), *header.shape[1:])
@@ -187,7 +144,7 @@ def decode_payloads(
             coders.append(KnownBits(np.unpackbits(packed, count=bits)))
         else:
             coders.append(Decoder(payload))
-    traverse(Schedule(*shape), counts, coders, progress)
+    traverse(Schedule(*shape), counts, coders, model, progress=progress)
 
     codes = np.empty(shape, dtype=np.uint8)
     parts = zip(_split(codes, counts), segments, payloads, coders, strict=True)
@@ -201,13 +158,13 @@ def decode_payloads(
 
 
 def code_lengths(
-    codes: Codes, *, model: str = "auto", progress: Progress | None = None
+    codes: Codes, *, model: Model | None = None, progress: Progress | None = None
 ) -> npt.NDArray[np.float64]:
     """The theoretical size of every layer, with no bitstream written.
 
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
-        model: one of MODELS.
+        model: what to predict with; None for the adaptive stage alone.
         progress: is told of the bits as they are measured.
 
     Returns:
@@ -215,14 +172,13 @@ def code_lengths(
 
     Raises:
         CodesError: the tensor is above a limit of the format.
-        ModelError: there is no such model.
+        ModelError: the model does not fit the codes.
     """
-    _require_model(model)
     check_limits(codes.shape)
     schedule = Schedule(*codes.shape)
     order = schedule.order()
     coder = Encoder(codes.reshape(-1)[order])
-    traverse(schedule, [len(codes)], [coder], progress)
+    traverse(schedule, [len(codes)], [coder], model, codes=codes, progress=progress)
     return _per_layer(coder, order, len(codes))
 
 
@@ -230,6 +186,9 @@ def traverse(
     schedule: Schedule,
     counts: Sequence[int],
     coders: Sequence[Coder],
+    model: Model | None = None,
+    *,
+    codes: Codes | None = None,
     progress: Progress | None = None,
 ) -> AdaptiveStage:
     """Visits every bit once, in coding order.
@@ -238,17 +197,28 @@ def traverse(
         schedule: of the code tensor.
         counts: how many layers each coder has; they add up to all.
         coders: one a segment, in the order of their layers.
+        model: what to predict with; None for the adaptive stage alone.
+        codes: the tensor, where it is known beforehand: a network is faster then.
         progress: is told how many bits each step had.
 
     Returns:
-        The model, as it has become.
+        The adaptive stage, as it has become.
+
+    Raises:
+        ModelError: the model does not fit the codes.
     """
-    model = AdaptiveStage(schedule)
+    if model and not model.fits(schedule.layers, schedule.channels):
+        raise ModelError(
+            f"the model is for up to {model.layers} layers of {model.channels} bits, the codes "
+            f"have {schedule.layers} of {schedule.channels}; use another, or adaptive"
+        )
+    start, network = (model.start, model.network) if model else (None, None)
+    stage = AdaptiveStage(schedule, start, network, codes)
     coders_of_layers = [
         coder for coder, count in zip(coders, counts, strict=True) for _ in range(count)
     ]
     for step in schedule:
-        frequencies = model.frequencies(step)
+        frequencies = stage.frequencies(step)
         bits = np.empty(len(frequencies), dtype=np.uint8)
         active = coders_of_layers[step.layers]
         sizes = np.add.reduceat(schedule.diagonal_sizes[step.diagonals], step.starts)
@@ -256,15 +226,10 @@ def traverse(
         for coder, layers in itertools.groupby(range(len(active)), active.__getitem__):
             begin, end = end, end + sum(sizes[layer] for layer in layers)
             bits[begin:end] = coder.code(frequencies[begin:end])
-        model.learn(step, bits)
+        stage.learn(step, bits)
         if progress:
             progress(len(bits))
-    return model
-
-
-def _require_model(model: str) -> None:
-    if model not in MODELS:
-        raise ModelError(f"there is no model {model!r}; there are {', '.join(MODELS)}")
+    return stage
 
 
 def _layers_per_segment(codes: Codes) -> list[int]:

@@ -8,18 +8,20 @@ A file of version 1, integers little-endian:
     7       v     length of the body (varint, see `byte_fields`)
             n     body
             4     CRC-32 (zlib.crc32) of everything before it
+            m     the embedded model, if flagged: a zlib stream of a model file (model_files.py)
             ...   the payloads of the segments, one after another, to the end of the file
 
 Magic, version, length, body and CRC frame every version: where the CRC is right and the version
 unknown, the file is from a newer nncodec; where the CRC is wrong, it is damaged. The body, in full:
 
-    flags     varint   bit 0: a model id is present; the other bits are 0
+    flags     varint   bit 0: a model id is present; bit 1: so is the model; the other bits are 0
     shape     5 varints: layers, batch, height, width, layer_depth; each at least 1
     source    byte 1   bits 0-1: index into FORMATS; bit 2: layout nchw; bits 3-4: axes - 3;
                        bit 5: signed; bits 6-7: 0
               byte 2   bits 0-4: index into DTYPES; bits 5-7: name: 0 "", 1 "codes", 2 "arr_0",
                        3 another, which follows: varint length in bytes, UTF-8
     model id  8 bytes, if flagged
+    model     varint   m, its bytes, if flagged
     segments  until they cover the layers:
               varint   layers in the segment << 1 | stored
               varint   bytes of its payload
@@ -33,7 +35,6 @@ import io
 import itertools
 import math
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -44,6 +45,7 @@ from nncodec.source import NPY_MAGIC, ZIP_MAGICS, Source, check_limits, pack_sou
 MAGIC = b"\x8eNNC\r\n"
 VERSION = 1
 MODEL_ID_BYTES = 8
+MAX_EMBEDDED_BYTES = 1 << 28
 MAX_BODY_BYTES = 1 << 20
 
 MAX_BITS_PER_PAYLOAD_BYTE = 1 << 19
@@ -81,6 +83,7 @@ class Header:
         source: what the code file was.
         model_id: 8 bytes, or none.
         segments: of the whole file, even where only a part of it was read.
+        embedded_bytes: of the model that the file holds itself, or 0.
 
     Raises:
         CodesError: the attributes contradict each other, or are above a limit.
@@ -90,6 +93,7 @@ class Header:
     source: Source
     model_id: bytes
     segments: tuple[Segment, ...]
+    embedded_bytes: int = 0
 
     def __post_init__(self) -> None:
         if len(self.shape) != 5 or min(self.shape) < 1:
@@ -99,6 +103,8 @@ class Header:
             raise CodesError(f"shape {self.shape} has a batch, an array of 3 axes has none")
         if len(self.model_id) not in (0, MODEL_ID_BYTES):
             raise CodesError(f"a model id of {len(self.model_id)} bytes is not {MODEL_ID_BYTES}")
+        if not 0 <= self.embedded_bytes <= MAX_EMBEDDED_BYTES * bool(self.model_id):
+            raise CodesError(f"the file cannot hold a model of {self.embedded_bytes} bytes")
         for index, segment in enumerate(self.segments):
             _check_segment(segment, segment.layers * self.bits_per_layer, f"segment {index}")
         covered = sum(segment.layers for segment in self.segments)
@@ -135,12 +141,29 @@ class Header:
         return [segment.stored for segment in self.segments for _ in range(segment.layers)]
 
 
+@dataclass(frozen=True)
+class Container:
+    """A header and what follows it, as far as it was read.
+
+    Attributes:
+        header: of the whole file.
+        payloads: of the first segments.
+        model: the embedded model, as it lies in the file, or b"".
+    """
+
+    header: Header
+    payloads: list[bytes]
+    model: bytes = b""
+
+
 def pack_header(header: Header) -> bytes:
     """Gives the bytes before the first payload."""
-    body = bytearray(varint(1 if header.model_id else 0))
+    body = bytearray(varint(bool(header.model_id) | bool(header.embedded_bytes) << 1))
     for size in header.shape:
         body += varint(size)
     body += pack_source(header.source) + header.model_id
+    if header.embedded_bytes:
+        body += varint(header.embedded_bytes)
     for segment in header.segments:
         body += varint(segment.layers << 1 | segment.stored) + varint(segment.byte_length)
         body += segment.checksum.to_bytes(4, "little")
@@ -190,21 +213,18 @@ def read_header(file: BinaryIO) -> Header:
     return _unpack_body(Fields(body))
 
 
-def pack(header: Header, payloads: Sequence[bytes]) -> bytes:
-    """Gives a container.
-
-    Args:
-        header: whose segments say how long the payloads are.
-        payloads: one for each segment.
-    """
-    if [len(payload) for payload in payloads] != [one.byte_length for one in header.segments]:
-        raise ValueError("the payloads are not those of the segments")
-    return b"".join([pack_header(header), *payloads])
+def pack(container: Container) -> bytes:
+    """Gives the bytes of a whole container."""
+    header, payloads, model = container.header, container.payloads, container.model
+    lengths = [segment.byte_length for segment in header.segments]
+    if [len(payload) for payload in payloads] != lengths or len(model) != header.embedded_bytes:
+        raise ValueError("the payloads or the model are not those of the header")
+    return b"".join([pack_header(header), model, *payloads])
 
 
 def read_container(
     file: BinaryIO, *, layers: int | None = None, partial: bool = False
-) -> tuple[Header, list[bytes]]:
+) -> Container:
     """Reads a header and payloads, and no byte beyond the last one that is needed.
 
     Args:
@@ -214,7 +234,7 @@ def read_container(
         partial: take a file whose end is missing, if it has a whole segment.
 
     Returns:
-        The header of the whole file, and the payloads of the first segments.
+        The header of the whole file, its model, and the payloads of the first segments.
 
     Raises:
         BitstreamError: as for `unpack_header`, or the file goes on behind the last payload.
@@ -224,25 +244,28 @@ def read_container(
     header = read_header(file)
     if layers is not None and not 1 <= layers <= header.layers:
         raise CodesError(f"layers {layers}: the file has {header.layers}; ask for some of them")
-    payloads: list[bytes] = []
+    model = read_up_to(file, header.embedded_bytes)
+    if len(model) < header.embedded_bytes:
+        raise TruncatedError(NO_LAYER)
+    container = Container(header, [], model)
     for segment, held in zip(header.segments, header.segment_layers(), strict=True):
         if layers is not None and held.start >= layers:
-            return header, payloads
+            return container
         payload = read_up_to(file, segment.byte_length)
         if len(payload) < segment.byte_length:
             if not held.start:
                 raise TruncatedError(NO_LAYER)
             if partial:
-                return header, payloads
+                return container
             raise TruncatedError(
                 f"the file ends early, only {held.start} of its {header.layers} layers are whole; "
                 "--partial gives what is whole, or get another copy",
                 held.start,
             )
-        payloads.append(payload)
+        container.payloads.append(payload)
     if layers is None and read_up_to(file, 1):
         raise BitstreamError(f"at least one byte follows the last payload; {REMEDY}")
-    return header, payloads
+    return container
 
 
 def _check_segment(segment: Segment, bits: int, what: str) -> None:
@@ -277,12 +300,15 @@ def _check_magic(magic: bytes) -> None:
 
 def _unpack_body(fields: Fields) -> Header:
     flags = fields.varint()
-    if flags > 1:
+    if flags > 3:
         raise UnsupportedError(f"the file has the unknown flags {flags:#x}; {UPGRADE}")
     layers, batch, height, width, layer_depth = [fields.varint() for _ in range(5)]
     try:
         source = unpack_source(fields)
-        model_id = fields.take(MODEL_ID_BYTES if flags else 0)
+        model_id = fields.take(MODEL_ID_BYTES if flags & 1 else 0)
+        embedded_bytes = fields.varint() if flags & 2 else 0
+        if embedded_bytes == 0 and flags & 2:
+            raise CodesError("the file is flagged to hold a model, of 0 bytes")  # noqa: TRY301
         segments, covered = [], 0
         while covered < layers:
             head, length = fields.varint(), fields.varint()
@@ -290,7 +316,11 @@ def _unpack_body(fields: Fields) -> Header:
             segments.append(Segment(head >> 1, bool(head & 1), length, checksum))
             covered += head >> 1
         header = Header(
-            (layers, batch, height, width, layer_depth), source, model_id, tuple(segments)
+            (layers, batch, height, width, layer_depth),
+            source,
+            model_id,
+            tuple(segments),
+            embedded_bytes,
         )
     except CodesError as error:
         raise BitstreamError(f"{error}; {REMEDY}") from error

@@ -5,6 +5,7 @@ what lies outside the tensor or is not known yet is 0. Nothing is masked: a bit 
 coded has not been written, because encoder and decoder fill the same grid in the same order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,7 @@ class Context:
     """What the units of one step see: U units by P positions.
 
     Attributes:
+        positions: int64 (U, P), where the grid holds the layer's bits at the position.
         rows: int64 (U, P), the rows of the grid, one a position and block, that hold the bits to
             be coded.
         cells: int64 (U, P), the same bit by bit.
@@ -59,6 +61,7 @@ class Context:
             with the neighbour's, less how many differ.
     """
 
+    positions: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     cells: npt.NDArray[np.int64]
     valid: npt.NDArray[np.bool_]
@@ -74,6 +77,7 @@ class Grid:
 
     def __init__(self, schedule: Schedule) -> None:
         layers, batch, channels = schedule.layers, schedule.batch, schedule.channels
+        self._channels = channels
         self._blocks = -(-channels // BLOCK)
         self.block = -(-channels // self._blocks)
 
@@ -82,13 +86,15 @@ class Grid:
         stride = schedule.width + _MARGIN_COLUMNS
         plane = batch * (schedule.height + _MARGIN_ROWS) * stride + _MARGIN_COLUMNS
         depth = self._blocks * self.block
-        self._known = np.zeros((layers + 1) * plane * depth, dtype=np.float32)
+        self._stride, self._plane = stride, plane
+        self.cell_count = (layers + 1) * plane
+        self._known = np.zeros(self.cell_count * depth, dtype=np.float32)
         self._surprise = np.zeros_like(self._known)
         self._resemblance = np.zeros(
-            ((layers + 1) * plane * self._blocks, len(RESEMBLANCE_TAPS)), dtype=np.int8
+            (self.cell_count * self._blocks, len(RESEMBLANCE_TAPS)), dtype=np.int8
         )
 
-        position = schedule.positions()
+        self._position = position = schedule.positions()
         row, column = np.divmod(position, schedule.width)
         image, row = np.divmod(row, schedule.height)
         cell = (image * (schedule.height + _MARGIN_ROWS) + row + _MARGIN_ROWS) * stride
@@ -98,23 +104,55 @@ class Grid:
         self._cells = np.where(self._valid, cell, _MARGIN_ROWS * stride + _MARGIN_COLUMNS - 1)
 
         self._unit_layer = schedule.layer_of_unit
-        self._unit_plane = (schedule.layer_of_unit + 1) * plane
         self._unit_channel = schedule.channel_of_unit
         self._unit_block, self._unit_rank = np.divmod(schedule.channel_of_unit, self.block)
         self._plane_rows = plane * self._blocks
         self._depth = depth
 
-        back, down, right = np.array(LAYER_TAPS).T
-        offset = (down * stride + right - back * plane) * depth
-        # Layers before the first are all the plane of zeros.
-        to_zeros = -(np.arange(layers) + 1)[:, None] * plane * depth
-        self._tap_offsets = np.where(back <= np.arange(layers)[:, None], offset, to_zeros)
+        self._tap_offsets = self.offsets(LAYER_TAPS) * depth
         self._layer_gate, self._earlier_gate = _gate_tables(self.block)
+
+    def positions(
+        self, layers: npt.NDArray[np.int64], diagonals: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Where the bits of layers, int64 (n,), are on diagonals, int64 (n,): int64 (n, P)."""
+        positions: npt.NDArray[np.int64] = self._cells[diagonals]
+        return positions + (layers[:, None] + 1) * self._plane
+
+    def offsets(self, taps: Sequence[tuple[int, int, int]]) -> npt.NDArray[np.int64]:
+        """How far neighbours are from a position.
+
+        Args:
+            taps: (layers back, rows down, columns right), up to a margin away.
+
+        Returns:
+            int64 (layers, taps), to add to `positions`.
+        """
+        back, down, right = np.array(taps).T
+        layers = np.arange(self.cell_count // self._plane - 1)[:, None]
+        # Layers before the first are all the plane of zeros.
+        planes = np.minimum(back, layers + 1) * self._plane
+        offsets: npt.NDArray[np.int64] = down * self._stride + right - planes
+        return offsets
+
+    def bits(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """All channels at positions, float32 (..., channels), as a context has them."""
+        known = self._known.reshape(-1, self._depth)[:, : self._channels]
+        bits: npt.NDArray[np.float32] = known[positions]
+        return bits
+
+    def fill(self, codes: npt.NDArray[np.uint8]) -> None:
+        """Makes all bits known: uint8 {0, 1}, [layers, batch, height, width, layer_depth]."""
+        layers, *_, channels = codes.shape
+        known = self._known.reshape(layers + 1, self._plane, self._depth)
+        flat = codes.reshape(layers, -1, channels)
+        signs = (flat.astype(np.float32) * 2 - 1) * UNIT
+        known[1:, self._cells[self._valid], :channels] = signs[:, self._position[self._valid]]
 
     def context(self, step: Step) -> Context:
         """Collects what the units of a step see."""
         units = step.units
-        position = self._cells[step.diagonals] + self._unit_plane[units, None]
+        position = self.positions(self._unit_layer[units], step.diagonals)
         cells = position * self._depth + self._unit_channel[units, None]
         rows = position
         if self._blocks > 1:
@@ -134,6 +172,7 @@ class Grid:
         index = np.add(self._resemblance.take(rows_before, axis=0), self.block, dtype=np.int64)
         np.multiply(self._earlier_gate.take(index), gated, out=by_earlier)
         return Context(
+            positions=position,
             rows=rows,
             cells=cells,
             valid=self._valid[step.diagonals],

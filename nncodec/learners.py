@@ -12,7 +12,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.adaptive_start import START_BITS, START_WEIGHTS
 from nncodec.contexts import (
     BLOCK,
     CHANNEL_TAPS,
@@ -33,19 +32,30 @@ from nncodec.fixed_point import (
     scale_down,
     to_logits,
 )
-from nncodec.mixer import MIXER_START
-from nncodec.rates import FULL_STEP, RATE_BITS, diagonal_rates
+from nncodec.rates import FULL_STEP, RATE_BITS, Rates
 from nncodec.schedule import Schedule, Step
+from nncodec.start import (
+    CONSTANT,
+    FAST,
+    KNOWN,
+    LARGEST_RATES,
+    LARGEST_SHIFTS,
+    LARGEST_WEIGHT,
+    LEARNERS,
+    MIXER_INPUTS,
+    NETWORK,
+    OWN,
+    SHARED_GATES,
+    SHARED_TAPS,
+    SLOW,
+    START_BITS,
+    TAPS,
+    Start,
+)
 
 Float32: TypeAlias = npt.NDArray[np.float32]
 Float64: TypeAlias = npt.NDArray[np.float64]
 
-LEARNERS = 2
-FAST, SLOW = range(LEARNERS)
-START_RATES = (31457, 8389)  # 0.03 and 0.008, with RATE_BITS fractional bits
-HALF_LIFE = 200
-CHANNEL_TAP_SHIFT = 2
-"""A tap's weight in one channel learns at a quarter of the rate."""
 LAYER_SHARE, LAYER_SHARE_BITS = 3, 5
 """A layer's weights learn 3/32 of what each of its channels would learn alone."""
 
@@ -53,8 +63,10 @@ WEIGHT_BITS = FREQUENCY_BITS + UNIT_BITS
 """Fractional bits of a weight as it learns: those of an error times an input."""
 PREDICTION_BITS = 10
 """Fractional bits of a weight as it predicts."""
-LARGEST_WEIGHT = 4
 MIXER_CONSTANT = 77  # 0.3, as a logit
+
+NETWORK_LIMIT = 8
+"""A network's logit is clamped to this, either way, where learners weigh it."""
 
 CHUNK = 60
 """Positions over which a change is summed in float32. Longer steps have spare bits in their moves,
@@ -68,41 +80,62 @@ class Learners:
         OverflowError: the code tensor is so large that float64 could not carry a sum.
     """
 
-    def __init__(self, schedule: Schedule, block: int) -> None:
-        """Starts the weights for units that see `block` channels of a position."""
+    def __init__(self, schedule: Schedule, block: int, start: Start) -> None:
+        """Starts the weights for units that see `block` channels of a position.
+
+        Args:
+            schedule: of the code tensor.
+            block: how many channels a unit sees.
+            start: of at least the layers of the schedule.
+        """
         _prove_exact(schedule)
         self._block = block
-        self._units = np.zeros(
-            (schedule.layers * schedule.channels, LEARNERS, 2 * block + len(CHANNEL_TAPS) + 1),
-            dtype=np.float32,
-        )
+        self._taps = slice(2 * block, 2 * block + len(CHANNEL_TAPS))
+        shift = WEIGHT_BITS - START_BITS
+        units = start.units[: schedule.layers].astype(np.float32) * (1 << shift)
+        self._units = units.reshape(-1, *units.shape[2:])
         self._units_predicting = _for_prediction(self._units)
-        rows = np.minimum(np.arange(schedule.layers), len(START_WEIGHTS) - 1)
-        start = START_WEIGHTS[rows, None] << (WEIGHT_BITS - START_BITS)
-        self._layers = np.repeat(start, LEARNERS, axis=1).astype(np.float64)
+        self._layers = start.shared[: schedule.layers].astype(np.float64) * (1 << shift)
         self._layers_predicting = _for_prediction(self._layers)
         self._layer_of_unit = schedule.layer_of_unit
 
         # Where steps are long and rates low, moves keep spare bits, which their sum then loses.
         times = [int(size) // CHUNK for size in schedule.diagonal_sizes]
-        spare = np.array([1 << max(0, n.bit_length() - 1) for n in times])[:, None, None]
-        rates = [diagonal_rates(schedule, rate, HALF_LIFE) for rate in START_RATES]
-        self._rates = np.stack(rates, axis=1)[:, None] * spare / (1 << RATE_BITS)
-        self._without_spare = 1 / spare
+        spare = np.array([1 << max(0, n.bit_length() - 1) for n in times])
+        rates, half_lives = start.rates[:, :LEARNERS], start.half_lives[:, :LEARNERS]
+        some = slice(schedule.layers)
+        self._rates = Rates(schedule, rates[some], half_lives[some], scale=spare)
+        self._without_spare = 1 / spare[:, None, None]
+        # Powers of two, [layers, learners, kinds]: exact as factors.
+        self._speeds = np.exp2(start.shifts[some].astype(np.float64))
+        self._unit_speeds = self._speeds[self._layer_of_unit].astype(np.float32)
+
+    def unit_weights(self) -> Float64:
+        """What the units have learned, (units, LEARNERS, unit inputs)."""
+        return self._units / (1 << WEIGHT_BITS)
 
     def layer_weights(self) -> Float64:
         """What the layers have learned, (layers, LEARNERS, LAYER_INPUTS)."""
         return self._layers / (1 << WEIGHT_BITS)
 
-    def logits(self, step: Step, context: Context) -> Float64:
-        """The mixer's inputs: the learners' logits, two parts of the slow one's, a constant.
+    def logits(self, step: Step, context: Context, network: Float64 | None) -> Float64:
+        """The mixer's inputs.
+
+        Args:
+            step: the step.
+            context: what its units see.
+            network: the network's logits, float64 (U, P), if there is one.
 
         Returns:
-            float64 (U, P, 5), integers with LOGIT_BITS fractional bits.
+            float64 (U, P, MIXER_INPUTS (+ 1)), integers with LOGIT_BITS fractional bits: the
+            learners' logits, two parts of the slow one's, a constant, the network's.
         """
         units, block = self._units_predicting[step.units], self._block
+        self._network = None if network is None else _network_input(network)
         sums = _sums(context.known, units[..., :block])
-        sums += units[:, None, :, -1] * UNIT
+        sums += units[:, None, :, self._taps.stop] * UNIT
+        if self._network is not None:
+            sums += units[:, None, :, -1] * self._network
         sums[..., FAST] += _sums(context.surprise, units[:, FAST : FAST + 1, block : 2 * block])[
             ..., 0
         ]
@@ -110,15 +143,21 @@ class Learners:
         sums[..., SLOW] += earlier
 
         weights = self._layers_predicting.take(self._layer_of_unit[step.units], axis=0)
-        weights[..., : len(CHANNEL_TAPS)] += units[..., 2 * block : -1]
+        weights[..., : len(CHANNEL_TAPS)] += units[..., self._taps]
         neighbours = _sums(context.neighbours, weights)
 
-        logits = np.empty((*earlier.shape, len(MIXER_START)))
+        inputs = MIXER_INPUTS + (network is not None)
+        logits = np.empty((*earlier.shape, inputs))
         np.add(sums, neighbours, out=logits[..., :LEARNERS], dtype=np.float64)
         logits[..., LEARNERS] = neighbours[..., SLOW]
         logits[..., LEARNERS + 1] = earlier
         logits[..., LEARNERS + 2] = MIXER_CONSTANT << (PREDICTION_BITS + UNIT_BITS - LOGIT_BITS)
-        return to_logits(logits, PREDICTION_BITS + UNIT_BITS)
+        logits[..., :MIXER_INPUTS] = to_logits(
+            logits[..., :MIXER_INPUTS], PREDICTION_BITS + UNIT_BITS
+        )
+        if network is not None:
+            logits[..., MIXER_INPUTS] = network
+        return logits
 
     def learn(self, step: Step, context: Context, errors: npt.NDArray[np.int32]) -> None:
         """Moves the weights along the gradient of the step's code length.
@@ -128,26 +167,36 @@ class Learners:
             context: what `logits` was given.
             errors: int32 (U, P, LEARNERS): bit - probability, with FREQUENCY_BITS fractional bits.
         """
-        moves = round_half_up(errors * self._rates[step.diagonals])
+        moves = round_half_up(errors * self._rates.of(step)[:, None])
         moves = moves.swapaxes(1, 2).astype(np.float32)
         neighbours = self._change(step, moves, context.neighbours)
         constant = np.full((*errors.shape[:2], 1), UNIT, dtype=np.float32)
         block = self._block
 
         change = np.empty((len(errors), *self._units.shape[1:]), dtype=np.float32)
-        change[..., :block] = self._change(step, moves, context.known)
+        speeds = self._unit_speeds[step.units, :, :, None]
+        known, own, taps = slice(block), slice(block, 2 * block), self._taps
+        change[..., known] = self._change(step, moves, context.known)
         for learner, inputs in ((FAST, context.surprise), (SLOW, context.earlier)):
-            own = self._change(step, moves[:, learner : learner + 1], inputs)
-            change[:, learner, block : 2 * block] = own[:, 0]
-        taps = neighbours[..., : len(CHANNEL_TAPS)]
-        change[..., 2 * block : -1] = scale_down(taps, CHANNEL_TAP_SHIFT)
-        change[..., -1:] = self._change(step, moves, constant)
+            of_own = self._change(step, moves[:, learner : learner + 1], inputs)
+            change[:, learner, own] = of_own[:, 0]
+        change[..., taps] = neighbours[..., : len(CHANNEL_TAPS)]
+        change[..., taps.stop : taps.stop + 1] = self._change(step, moves, constant)
+        parts = [(KNOWN, known), (OWN, own), (TAPS, taps), (CONSTANT, slice(taps.stop, None))]
+        if self._network is not None:
+            change[..., -1:] = self._change(step, moves, self._network)
+            parts = [*parts[:-1], (CONSTANT, slice(taps.stop, -1)), (NETWORK, slice(-1, None))]
+        for kind, part in parts:
+            change[..., part] *= speeds[:, :, kind]
         weights = self._units[step.units]
-        weights += change
+        weights += round_half_up(change)
         clamp(weights, LARGEST_WEIGHT << WEIGHT_BITS)
         self._units_predicting[step.units] = _for_prediction(weights)
 
         together = np.add.reduceat(neighbours, step.starts, dtype=np.float64)
+        speeds_of_layers = self._speeds[step.layers, :, :, None]
+        together[..., : len(LAYER_TAPS)] *= speeds_of_layers[:, :, SHARED_TAPS]
+        together[..., len(LAYER_TAPS) :] *= speeds_of_layers[:, :, SHARED_GATES]
         shared = self._layers[step.layers]
         shared += scale_down(together * LAYER_SHARE, LAYER_SHARE_BITS)
         clamp(shared, LARGEST_WEIGHT << WEIGHT_BITS)
@@ -183,22 +232,33 @@ def _sums(inputs: Float32, weights: Float32) -> Float32:
     return sums
 
 
+def _network_input(logits: Float64) -> Float32:
+    """A network's logits (U, P) as an input (U, P, 1)."""
+    inputs = scale_down(logits, LOGIT_BITS - UNIT_BITS)
+    clamp(inputs, NETWORK_LIMIT << UNIT_BITS)
+    return inputs.astype(np.float32)[..., None]
+
+
 def _for_prediction(weights: Float32 | Float64) -> Float32:
     return scale_down(weights, WEIGHT_BITS - PREDICTION_BITS).astype(np.float32)
 
 
 def _prove_exact(schedule: Schedule) -> None:
     weight = LARGEST_WEIGHT << PREDICTION_BITS
-    # The bits of the block, what was surprising of them at twice the unit, the constant.
-    require_exact((BLOCK + 2 * BLOCK + 1) * UNIT * weight, np.float32)
+    # The block's bits, what was surprising of them at twice the unit, the constant, the network.
+    bits = (BLOCK + 2 * BLOCK + 1) * UNIT
+    require_exact((bits + (NETWORK_LIMIT << UNIT_BITS)) * weight, np.float32)
     taps = (len(LAYER_TAPS) + len(CHANNEL_TAPS)) * UNIT  # the latter have two weights
     gates = len(RESEMBLANCE_TAPS) * (LAYER_GATE + EARLIER_GATE)
     require_exact((taps + gates) * weight, np.float32)
 
     # Rates fall as steps grow: a change stays within the moves of a full step, and half a unit for
     # every move that was rounded.
-    move = (max(START_RATES) >> (RATE_BITS - FREQUENCY_BITS)) + 1
-    change = (FULL_STEP * move + CHUNK) * LAYER_GATE
+    move = (int(LARGEST_RATES.max()) >> (RATE_BITS - FREQUENCY_BITS)) + 1
+    inputs = {KNOWN: UNIT, OWN: 2 * UNIT, TAPS: UNIT, CONSTANT: UNIT, NETWORK: LAYER_GATE}
+    change = max(size << int(LARGEST_SHIFTS[kind]) for kind, size in inputs.items())
+    change *= FULL_STEP * move + CHUNK
     require_exact(CHUNK * move * LAYER_GATE, np.float32)
     require_exact((LARGEST_WEIGHT << WEIGHT_BITS) + change, np.float32)
+    change = (FULL_STEP * move + CHUNK) * LAYER_GATE << int(LARGEST_SHIFTS.max())
     require_exact(schedule.channels * change * LAYER_SHARE, np.float64)

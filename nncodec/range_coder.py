@@ -71,6 +71,11 @@ class Encoder(KnownBits):
         ones = self._frequencies.astype(np.float32) / FREQUENCY_ONE
         return -np.log2(np.where(self.bits(), ones, 1 - ones))
 
+    def logits(self) -> npt.NDArray[np.float64]:
+        """float64 (bits,): ln(p / (1 - p)) of every bit's probability p of a 1, for training."""
+        ones = self._frequencies / FREQUENCY_ONE
+        return np.log(ones / (1 - ones))
+
 
 class Decoder:
     """Reads the bits from a payload."""

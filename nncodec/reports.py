@@ -7,9 +7,12 @@ from typing import Any
 
 from nncodec.codec import Encoded, LayerSize
 from nncodec.container import VERSION, Header, pack_header
+from nncodec.model_files import FoundModel
 
 
-def container_facts(header: Header, layers: Iterable[LayerSize] | None = None) -> dict[str, Any]:
+def container_facts(
+    header: Header, model: str, layers: Iterable[LayerSize] | None = None
+) -> dict[str, Any]:
     """What --json prints of a container; its code lengths are known only to who encoded it."""
     if layers is None:
         sizes = zip(header.layer_bytes(), header.layer_stored(), strict=True)
@@ -17,22 +20,28 @@ def container_facts(header: Header, layers: Iterable[LayerSize] | None = None) -
             LayerSize(layer, header.bits_per_layer, size, None, stored)
             for layer, (size, stored) in enumerate(sizes)
         )
-    size = len(pack_header(header)) + sum(segment.byte_length for segment in header.segments)
+    size = len(pack_header(header)) + header.embedded_bytes
+    size += sum(segment.byte_length for segment in header.segments)
     return {
         "input_bits": header.bits,
         "output_bytes": size,
         "rate": size * 8 / header.bits,
-        "model": header.model_id.hex() or "adaptive",
+        "model": model,
         "model_id": header.model_id.hex() or None,
+        "model_bytes": header.embedded_bytes,
         "layout": header.source.layout,
         "shape": list(header.shape),
         "layers": [asdict(layer) for layer in layers],
     }
 
 
-def container_text(label: str, header: Header) -> str:
-    """What a container says of itself."""
-    facts, source = container_facts(header), header.source
+def container_text(label: str, header: Header, model: str) -> str:
+    """What a container says of itself, and what its model is called here."""
+    facts, source = container_facts(header, model), header.source
+    if header.model_id and model != header.model_id.hex():
+        model += f", {header.model_id.hex()}"
+    if header.embedded_bytes:
+        model += f", in the file ({header.embedded_bytes} bytes)"
     form = {"packed": ".npz, packed, with a shape", "tensor": "an array", "npz": ".npz, one array"}
     name = f" named {source.name!a}" if source.format == "npz" else ""
     values = " over -1, +1" if source.signed else ""
@@ -47,7 +56,7 @@ def container_text(label: str, header: Header) -> str:
         f"  codes   {extent(header.shape)} (batch x height x width x bits)\n"
         f"  source  {form.get(source.format, '.npy')}{name}, dtype {source.dtype}{values}, "
         f"{source.axes} axes, {source.layout}\n"
-        f"  model   {facts['model']}\n"
+        f"  model   {model}\n"
         f"  size    {header.bits} bits -> {facts['output_bytes']} bytes, rate {facts['rate']:.4f}\n"
         f"{_table(rows)}"
     )
@@ -62,7 +71,10 @@ def size_table(encoded: Encoded) -> str:
         rows.append({**row, "rate": rate, "stored": layer.stored})
     bits, payloads, theory = (sum(row[key] for row in rows) for key in ("bits", "bytes", "theory"))
     size = len(encoded.data)
-    rows.append({"layer": "header", "bytes": size - payloads})
+    model = encoded.header.embedded_bytes
+    if model:
+        rows.append({"layer": "model", "bytes": model})
+    rows.append({"layer": "header", "bytes": size - payloads - model})
     rate = size * 8 / bits
     rows.append({"layer": "total", "bits": bits, "bytes": size, "theory": theory, "rate": rate})
     return _table(rows)
@@ -102,6 +114,26 @@ def evaluation_text(name: str, facts: dict[str, Any]) -> str:
     if "input_bits" in facts:
         lengths = f"{facts['input_bits']} bits, code length {facts['code_length']:.1f} bits, "
     return f"{name}: {lengths}rate {facts['rate']:.4f}\n{_table(rows)}"
+
+
+def model_facts(models: Iterable[FoundModel]) -> list[dict[str, Any]]:
+    """What --json prints of model files; damaged ones have no id."""
+    rows = []
+    for found in models:
+        claims = found.claims()
+        row = {"name": found.name, "id": claims.get("model_id")}
+        row |= {"layers": claims.get("layers"), "layer_depth": claims.get("channels")}
+        size = found.path.stat().st_size if found.path.exists() else None
+        rows.append({**row, "bytes": size, "file": str(found.path)})
+    return rows
+
+
+def model_table(facts: Sequence[dict[str, Any]]) -> str:
+    """One line a model."""
+    if not facts:
+        return "no models found"
+    shown = [{key: "" if value is None else value for key, value in row.items()} for row in facts]
+    return _table([{**row, "id": row["id"] or "damaged"} for row in shown])
 
 
 def extent(shape: Sequence[int]) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 SLOPE = 8
-"""Columns that the row above is ahead by. Narrower pictures use their width: raster order."""
+"""Columns that the row above is ahead by."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,8 @@ class Schedule:
     channels: int
 
     @property
-    def slope(self) -> int:
-        return min(SLOPE, self.width)
-
-    @property
     def diagonal_count(self) -> int:
-        return self.slope * (self.height - 1) + self.width
+        return SLOPE * (self.height - 1) + self.width
 
     @cached_property
     def layer_of_unit(self) -> npt.NDArray[np.int64]:
@@ -82,7 +78,7 @@ class Schedule:
     def diagonal_sizes(self) -> npt.NDArray[np.int64]:
         """int64 (diagonals,): how many positions, over the batch, each diagonal has."""
         rows, columns = np.indices((self.height, self.width))
-        return np.bincount((self.slope * rows + columns).ravel()) * self.batch
+        return np.bincount((SLOPE * rows + columns).ravel()) * self.batch
 
     def positions(self) -> npt.NDArray[np.int64]:
         """The positions of each diagonal, in the order in which they are coded.
@@ -92,7 +88,7 @@ class Schedule:
             (image * height + y) * width + x in ascending order, -1 where a diagonal has fewer.
         """
         _, row, column = np.indices((self.batch, self.height, self.width)).reshape(3, -1)
-        diagonal = self.slope * row + column
+        diagonal = SLOPE * row + column
         order = np.argsort(diagonal, kind="stable")
         start = np.cumsum(self.diagonal_sizes) - self.diagonal_sizes
         rank = np.arange(order.size) - start[diagonal[order]]

@@ -1,7 +1,8 @@
-"""The adaptive stage a second time, in plain Python integers: slow, obvious, without arrays.
+"""The whole model a second time, in plain Python integers: slow, obvious, without arrays.
 
 It shares the format's parameters with the package, and no function: every number below is a Python
-int, every rounding `rounded`, every neighbour a look-up among the bits known so far.
+int, every rounding `rounded`, every neighbour a look-up among the bits known so far. What a model
+file holds, it takes as nested lists.
 """
 
 import decimal
@@ -11,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
-from nncodec.adaptive_start import START_BITS, START_WEIGHTS
 from nncodec.contexts import (
     BLOCK,
     CHANNEL_TAPS,
@@ -23,31 +23,36 @@ from nncodec.contexts import (
     UNIT_BITS,
 )
 from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_BITS, LOGIT_LIMIT
+from nncodec.integer_network import (
+    ACTIVATION_ONE,
+    SCALE_BITS,
+    SUM_BITS,
+    SUM_LIMIT,
+    TRIANGLE_BITS,
+    IntegerNetwork,
+)
 from nncodec.learners import (
-    CHANNEL_TAP_SHIFT,
     CHUNK,
-    FAST,
-    HALF_LIFE,
-    LARGEST_WEIGHT,
     LAYER_SHARE,
     LAYER_SHARE_BITS,
-    LEARNERS,
     MIXER_CONSTANT,
+    NETWORK_LIMIT,
     PREDICTION_BITS,
-    SLOW,
-    START_RATES,
     WEIGHT_BITS,
-)
-from nncodec.mixer import (
-    LARGEST_MIXER_WEIGHT,
-    MIXER_BITS,
-    MIXER_HALF_LIFE,
-    MIXER_START,
-    MIXER_START_RATE,
-    UNIT_SHARE,
 )
 from nncodec.rates import FULL_STEP, RATE_BITS
 from nncodec.schedule import SLOPE
+from nncodec.start import (
+    FAST,
+    LARGEST_MIXER_WEIGHT,
+    LARGEST_WEIGHT,
+    LEARNERS,
+    MIXER_BITS,
+    SLOW,
+    START_BITS,
+    Start,
+    untrained,
+)
 
 Bit = tuple[int, int, int, int, int]
 """Layer, image, row, column, channel: an index into the code tensor."""
@@ -60,16 +65,16 @@ K = TypeVar("K")
 Inputs = dict[str, list[int]]
 """What a bit sees, by kind. Weights come in lists of the same lengths."""
 
-OWN = {
-    FAST: ("known", "surprise", "constant"),
-    SLOW: ("known", "earlier", "constant"),
-}
-"""What each unit alone weighs. The neighbours are weighed by its layer, the first by both."""
+OWN = {FAST: "surprise", SLOW: "earlier"}
+"""What only one learner sees."""
+
+KINDS = ("known", "own", "taps", "constant", "network", "layer taps", "gates")
+"""The kinds of weights that learn at rates of their own, in the order of a start's shifts."""
 
 
 def rounded(value: int, bits: int) -> int:
-    """value / 2^bits, rounded half up."""
-    return (value + (1 << bits >> 1)) >> bits
+    """value / 2^bits, rounded half up; `bits` may be negative."""
+    return (value + (1 << bits >> 1)) >> bits if bits >= 0 else value << -bits
 
 
 def clamped(value: int, limit: int) -> int:
@@ -93,6 +98,13 @@ def frequency_of(logit: int) -> int:
     return min(max(nearest, 1), (1 << FREQUENCY_BITS) - 1)
 
 
+@functools.cache
+def tanh_of(scaled_sum: int) -> int:
+    """The activation of a clamped sum: 127 (2 logistic(2 z) - 1), from a logistic of 16 bits."""
+    tanh = 2 * frequency_of(2 * scaled_sum << LOGIT_BITS - SUM_BITS) - (1 << FREQUENCY_BITS)
+    return rounded(tanh * ACTIVATION_ONE, FREQUENCY_BITS)
+
+
 def decayed(start: int, half_life: int, samples: int) -> int:
     """start / sqrt(1 + samples / half_life), rounded down."""
     return math.isqrt(start * start * half_life // (half_life + samples))
@@ -105,55 +117,72 @@ class ReferenceStage:
         steps: the bits of every step, in coding order.
     """
 
-    def __init__(self, layers: int, batch: int, height: int, width: int, channels: int) -> None:
-        self.slope = min(SLOPE, width)
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int, int],
+        start: Start | None = None,
+        network: IntegerNetwork | None = None,
+    ) -> None:
+        layers, batch, height, width, channels = shape
+        start = start or untrained(layers, channels)
         self.block = -(-channels // -(-channels // BLOCK))
+        self.height, self.width = height, width
+        self.network = network and ReferenceNetwork(network, self)
 
-        steps: dict[int, list[tuple[Unit, Bit]]] = {}
+        last = channels * layers - 1 + SLOPE * (height - 1) + width - 1
+        steps: list[list[tuple[Unit, Bit]]] = [[] for _ in range(last + 1)]
         for layer in range(layers):
             for image in range(batch):
                 for row in range(height):
                     for column in range(width):
                         for channel in range(channels):
-                            step = channels * layer + channel + self.slope * row + column
+                            step = channels * layer + channel + SLOPE * row + column
                             bit = (layer, image, row, column, channel)
-                            steps.setdefault(step, []).append(((layer, channel), bit))
-        self.steps = [[bit for _, bit in sorted(steps[step])] for step in sorted(steps)]
+                            steps[step].append(((layer, channel), bit))
+        self.steps = [[bit for _, bit in sorted(step)] for step in steps]
 
-        diagonals = [self.slope * y + x for y in range(height) for x in range(width)] * batch
+        diagonals = [SLOPE * y + x for y in range(height) for x in range(width)] * batch
         sizes = [diagonals.count(diagonal) for diagonal in range(max(diagonals) + 1)]
         # In long steps, errors times their low rates keep more bits, which the sums then lose.
         self.spare_bits = [max(0, (size // CHUNK).bit_length() - 1) for size in sizes]
-        self.rates = {
-            learner: decaying_rates(sizes, START_RATES[learner], HALF_LIFE)
-            for learner in range(LEARNERS)
-        }
-        self.mixer_rates = decaying_rates(sizes, MIXER_START_RATE, MIXER_HALF_LIFE)
+        half_lives = [[*own, own[-1]] for own in start.half_lives.tolist()]
+        self.rates = [
+            [decaying_rates(sizes, *one) for one in zip(*layer, strict=True)]
+            for layer in zip(start.rates.tolist()[:layers], half_lives[:layers], strict=True)
+        ]
+        self.shifts = [
+            [dict(zip(KINDS, learner, strict=True)) for learner in layer]
+            for layer in start.shifts.tolist()
+        ]
 
-        lengths = {
-            "known": self.block,
-            "surprise": self.block,
-            "earlier": self.block,
-            "constant": 1,
-            "neighbours": len(CHANNEL_TAPS),
-        }
         units = [(layer, channel) for layer in range(layers) for channel in range(channels)]
+        weights, mixers = start.units.tolist(), start.mixers.tolist()
         self.own: dict[tuple[Unit, int], Inputs] = {
-            (unit, learner): {name: [0] * lengths[name] for name in (*OWN[learner], "neighbours")}
-            for unit in units
+            ((layer, channel), learner): self._parts(weights[layer][channel][learner])
+            for layer, channel in units
             for learner in range(LEARNERS)
         }
-        start = [[int(w) << (WEIGHT_BITS - START_BITS) for w in row] for row in START_WEIGHTS]
         self.shared = {
-            (layer, learner): list(start[min(layer, len(start) - 1)])
-            for layer in range(layers)
-            for learner in range(LEARNERS)
+            (layer, learner): [w << WEIGHT_BITS - START_BITS for w in row]
+            for layer, rows in enumerate(start.shared.tolist()[:layers])
+            for learner, row in enumerate(rows)
         }
-        self.mixer = {unit: list(MIXER_START) for unit in units}
+        self.mixer = {(layer, channel): mixers[layer][channel] for layer, channel in units}
 
         self.signs: dict[Bit, int] = {}
         self.surprises: dict[Bit, int] = {}
         self._asked: list[Prediction] = []
+        self._step, self._diagonal_count = 0, len(sizes)
+
+    def _parts(self, weights: list[int]) -> Inputs:
+        """A unit's weights by kind, with WEIGHT_BITS."""
+        lengths = [self.block, self.block, len(CHANNEL_TAPS), 1, int(self.network is not None)]
+        assert len(weights) == sum(lengths)
+        parts, end = {}, 0
+        for kind, length in zip(KINDS, lengths, strict=False):
+            begin, end = end, end + length
+            parts[kind] = [weight << WEIGHT_BITS - START_BITS for weight in weights[begin:end]]
+        return parts
 
     def frequencies(self, step: Sequence[Bit]) -> list[int]:
         """The frequency of a 1 for every bit of a step."""
@@ -163,45 +192,51 @@ class ReferenceStage:
     def learn(self, bits: Sequence[int]) -> None:
         """Learns from the bits whose frequencies were asked for last."""
         one = 1 << FREQUENCY_BITS
+        # The units on their way through the picture, some of them between two of its rows.
+        diagonals = {unit: self._step - number for number, unit in enumerate(self.mixer)}
+        diagonals = {unit: at for unit, at in diagonals.items() if 0 <= at < self._diagonal_count}
+        self._step += 1
         own: dict[tuple[Unit, int, str], list[int]] = {}
-        mixer: dict[Unit, list[int]] = {}
-        diagonals: dict[Unit, int] = {}
+        mixer = {unit: [0] * len(self.mixer[unit]) for unit in diagonals}
         for prediction, bit in zip(self._asked, bits, strict=True):
-            unit, inputs = prediction.unit, prediction.inputs
-            diagonal = diagonals[unit] = prediction.diagonal  # the same for all its bits of a step
+            unit = prediction.unit
+            diagonal = diagonals[unit]
             accumulate(mixer, unit, bit * one - prediction.frequency, prediction.logits)
             for learner in range(LEARNERS):
                 error = bit * one - prediction.learner_frequencies[learner]
-                rate = self.rates[learner][diagonal] << self.spare_bits[diagonal]
-                for name in (*OWN[learner], "neighbours"):
-                    accumulate(
-                        own, (unit, learner, name), rounded(error * rate, RATE_BITS), inputs[name]
-                    )
+                rate = self.rates[unit[0]][learner][diagonal] << self.spare_bits[diagonal]
+                move = rounded(error * rate, RATE_BITS)
+                for kind, values in prediction.inputs[learner].items():
+                    accumulate(own, (unit, learner, kind), move, values)
 
-        shared: dict[tuple[int, int], list[int]] = {}
-        for (unit, learner, name), sums in own.items():
+        shared: dict[tuple[int, int, str], list[int]] = {}
+        for (unit, learner, kind), sums in own.items():
             changes = [rounded(value, self.spare_bits[diagonals[unit]]) for value in sums]
-            if name == "neighbours":
-                accumulate(shared, (unit[0], learner), LAYER_SHARE, changes)
-                of_channel = changes[: len(CHANNEL_TAPS)]
-                changes = [rounded(change, CHANNEL_TAP_SHIFT) for change in of_channel]
-            move(self.own[unit, learner][name], changes, LARGEST_WEIGHT << WEIGHT_BITS)
-        for layer, sums in shared.items():
-            changes = [rounded(value, LAYER_SHARE_BITS) for value in sums]
-            move(self.shared[layer], changes, LARGEST_WEIGHT << WEIGHT_BITS)
+            if kind in ("layer taps", "gates"):
+                accumulate(shared, (unit[0], learner, kind), LAYER_SHARE, changes)
+                continue
+            shift = self.shifts[unit[0]][learner][kind]
+            changes = [rounded(change, -shift) for change in changes]
+            move_weights(self.own[unit, learner][kind], changes, LARGEST_WEIGHT << WEIGHT_BITS)
+        for (layer, learner, kind), sums in shared.items():
+            shift = self.shifts[layer][learner][kind]
+            changes = [rounded(value, LAYER_SHARE_BITS - shift) for value in sums]
+            begin = 0 if kind == "layer taps" else len(LAYER_TAPS)
+            weights = self.shared[layer, learner][begin : begin + len(changes)]
+            move_weights(weights, changes, LARGEST_WEIGHT << WEIGHT_BITS)
+            self.shared[layer, learner][begin : begin + len(changes)] = weights
 
         scale = FREQUENCY_BITS + LOGIT_BITS - MIXER_BITS
-        mixer_changes = {
-            unit: [rounded(g, scale) * self.mixer_rates[diagonals[unit]] for g in gradient]
-            for unit, gradient in mixer.items()
-        }
-        for unit, own_change in mixer_changes.items():
-            of_layer = [change for other, change in mixer_changes.items() if other[0] == unit[0]]
-            changes = [
-                rounded(sum(all_units) + UNIT_SHARE * mine, RATE_BITS)
-                for mine, *all_units in zip(own_change, *of_layer, strict=True)
-            ]
-            move(self.mixer[unit], changes, LARGEST_MIXER_WEIGHT << MIXER_BITS)
+        gradients = {unit: [rounded(g, scale) for g in sums] for unit, sums in mixer.items()}
+        for unit, own_gradient in gradients.items():
+            *_, own_rate, _ = (rates[diagonals[unit]] for rates in self.rates[unit[0]])
+            changes = [own_rate * value for value in own_gradient]
+            for other, gradient in gradients.items():
+                if other[0] == unit[0]:
+                    layer_rate = self.rates[unit[0]][-1][diagonals[other]]
+                    changes = [c + layer_rate * g for c, g in zip(changes, gradient, strict=True)]
+            changes = [rounded(change, RATE_BITS) for change in changes]
+            move_weights(self.mixer[unit], changes, LARGEST_MIXER_WEIGHT << MIXER_BITS)
 
         for prediction, bit in zip(self._asked, bits, strict=True):
             error = bit * one - prediction.learner_frequencies[FAST]
@@ -232,42 +267,92 @@ class ReferenceStage:
             "surprise": [self.surprises.get((layer, image, row, column, c), 0) for c in block],
             "earlier": [UNIT * sign(1, 0, 0, c) for c in block],
             "constant": [UNIT],
-            "neighbours": [UNIT * sign(*tap, channel) for tap in LAYER_TAPS]
-            + gates
-            + earlier_gates,
+            "taps": [UNIT * sign(*tap, channel) for tap in CHANNEL_TAPS],
+            "layer taps": [UNIT * sign(*tap, channel) for tap in LAYER_TAPS],
+            "gates": gates + earlier_gates,
         }
 
 
 class Prediction:
-    """What the stage computes to predict one bit."""
+    """What the model computes to predict one bit."""
 
     def __init__(self, stage: ReferenceStage, bit: Bit) -> None:
-        layer, _, row, column, channel = bit
+        layer, *_, channel = bit
         self.bit = bit
         self.unit = (layer, channel)
-        self.diagonal = stage.slope * row + column
-        self.inputs = stage.inputs(bit)
+        seen = stage.inputs(bit)
+        network = []
+        if stage.network:
+            network = [stage.network.logit(bit)]
+            limit = NETWORK_LIMIT << UNIT_BITS
+            seen["network"] = [clamped(rounded(network[0], LOGIT_BITS - UNIT_BITS), limit)]
+        self.inputs = [
+            {kind: values for kind, values in seen.items() if kind not in OWN.values()}
+            | {"own": seen[OWN[learner]]}
+            for learner in range(LEARNERS)
+        ]
 
         sums, parts = [], {}
-        for learner in range(LEARNERS):
-            own = stage.own[self.unit, learner]
-            weights = list(map(for_prediction, stage.shared[layer, learner]))
-            for index, weight in enumerate(own["neighbours"]):
-                weights[index] += for_prediction(weight)
+        for learner, inputs in enumerate(self.inputs):
+            weights = {kind: row for kind, row in stage.own[self.unit, learner].items() if row}
+            shared = stage.shared[layer, learner]
+            weights |= {"layer taps": shared[: len(LAYER_TAPS)]}
+            weights |= {"gates": shared[len(LAYER_TAPS) :]}
+            assert weights.keys() == inputs.keys()
             parts = {
-                name: dot(map(for_prediction, own[name]), self.inputs[name])
-                for name in OWN[learner]
+                kind: dot(map(for_prediction, row), inputs[kind]) for kind, row in weights.items()
             }
-            parts["neighbours"] = dot(weights, self.inputs["neighbours"])
             sums.append(sum(parts.values()))
-        sums += [parts["neighbours"], parts["earlier"]]  # of the slow learner
+        # Of the slow learner: what the neighbours say, and the layer before.
+        sums += [parts["taps"] + parts["layer taps"] + parts["gates"], parts["own"]]
         extra_bits = PREDICTION_BITS + UNIT_BITS - LOGIT_BITS
         self.logits = [clamped(rounded(value, extra_bits), LOGIT_LIMIT) for value in sums]
-        self.logits.append(MIXER_CONSTANT)
+        self.logits += [MIXER_CONSTANT, *network]
         self.learner_frequencies = [frequency_of(self.logits[i]) for i in range(LEARNERS)]
 
         mixed = rounded(dot(stage.mixer[self.unit], self.logits), MIXER_BITS)
         self.frequency = frequency_of(clamped(mixed, LOGIT_LIMIT))
+
+
+class ReferenceNetwork:
+    """A network that predicts one bit after another, from what the stage knows by then."""
+
+    def __init__(self, network: IntegerNetwork, stage: ReferenceStage) -> None:
+        self._stage, self._network = stage, network
+        self._arrays = {name: array.tolist() for name, array in network.arrays().items()}
+
+    def logit(self, bit: Bit) -> int:
+        """The logit of a bit, with LOGIT_BITS."""
+        layer, image, row, column, channel = bit
+        network, arrays = self._network, self._arrays
+        inputs = []
+        for back, down, right in network.taps.offsets:
+            at = (layer - back, image, row + down, column + right)
+            inputs += [self._stage.signs.get((*at, c), 0) for c in range(network.channels)]
+        for down, right in network.taps.places:
+            y, x = row + down, column + right
+            inputs.append(int(0 <= y < self._stage.height and 0 <= x < self._stage.width))
+
+        sums = [0] * network.hidden
+        for value, weights in zip(inputs, arrays["weights"], strict=True):
+            if value:
+                sums = [s + value * weight for s, weight in zip(sums, weights, strict=True)]
+        hidden = [
+            tanh_of(clamped(rounded(s * scale + shift, SCALE_BITS), SUM_LIMIT))
+            for s, scale, shift in zip(
+                sums, arrays["scale"][layer], arrays["shift"][layer], strict=True
+            )
+        ]
+        own = self._stage.signs
+        known = [own.get((*bit[:4], c), 0) for c in range(network.channels)]
+        logit = dot(hidden, (row[channel] for row in arrays["head"][layer]))
+        logit *= arrays["head_scale"][layer][channel]
+        direct = dot(inputs, (row[channel] for row in arrays["direct"][layer]))
+        logit += direct * arrays["direct_scale"][layer][channel]
+        triangle = dot(known, (row[channel] for row in arrays["triangle"][layer]))
+        logit += triangle << SCALE_BITS + LOGIT_BITS - TRIANGLE_BITS
+        logit += arrays["bias"][layer][channel]
+        return clamped(rounded(logit, SCALE_BITS), LOGIT_LIMIT)
 
 
 def decaying_rates(sizes: Sequence[int], start: int, half_life: int) -> list[int]:
@@ -275,7 +360,7 @@ def decaying_rates(sizes: Sequence[int], start: int, half_life: int) -> list[int
     rates, before = [], 0
     for size in sizes:
         counted = min(size, FULL_STEP)
-        rates.append(decayed(start, half_life, before) * counted // size)
+        rates.append(decayed(start, half_life, before) * counted // max(size, 1))
         before += counted
     return rates
 
@@ -287,7 +372,7 @@ def accumulate(sums: dict[K, list[int]], key: K, factor: int, values: Sequence[i
         total[index] += factor * value
 
 
-def move(weights: list[int], changes: Sequence[int], largest: int) -> None:
+def move_weights(weights: list[int], changes: Sequence[int], largest: int) -> None:
     """Adds the changes, and clamps the weights to `largest` either way."""
     for index, change in enumerate(changes):
         weights[index] = clamped(weights[index] + change, largest)

@@ -1,7 +1,34 @@
-"""Codes that several tests draw."""
+"""Codes, starts and networks that several tests draw."""
+
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from nncodec.fixed_point import LOGIT_BITS
+from nncodec.integer_network import (
+    SCALE_BITS,
+    SUM_BITS,
+    TRIANGLE_BITS,
+    WEIGHT_ONE,
+    IntegerNetwork,
+    below_in_block,
+)
+from nncodec.models import Model
+from nncodec.start import (
+    HALF_LIVES,
+    LARGEST_MIXER_WEIGHT,
+    LARGEST_RATES,
+    LARGEST_SHIFTS,
+    LARGEST_WEIGHT,
+    MIXER_BITS,
+    SMALLEST_SHIFT,
+    START_BITS,
+    Start,
+    untrained,
+)
+from nncodec.taps import Taps
 
 
 def averaged_codes(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.uint8]:
@@ -10,3 +37,134 @@ def averaged_codes(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.uint8]:
     for axis in (-3, -2):
         noise = noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)
     return (noise > 0).astype(np.uint8)
+
+
+def random_start(
+    layers: int, channels: int, seed: int, *, with_network: bool = False, extreme: bool = False
+) -> Start:
+    """A start whose every number is drawn.
+
+    Args:
+        layers, channels: of the codes.
+        seed: of the numbers.
+        with_network: whether it is one for a network.
+        extreme: weights at their limits, and rates at theirs that never fall, so that a few steps
+            reach every limit.
+    """
+    random = np.random.default_rng(seed)
+    plain = untrained(layers, channels, with_network=with_network)
+    one, mixer_one = 1 << START_BITS, 1 << MIXER_BITS
+
+    def weights(like: npt.NDArray[Any], unit: int, largest: int) -> npt.NDArray[Any]:
+        if extreme:
+            drawn = random.choice([-largest, largest], like.shape) * unit
+        else:
+            drawn = random.normal(size=like.shape) * unit * random.choice([0.05, 0.5])
+        limit = largest * unit
+        return np.clip(np.round(drawn), -limit, limit).astype(like.dtype)
+
+    # After the first step, the latter are powers of two: much that is rounded ends in a half.
+    powers = [(1 << 14) + 1, (1 << 13) + 1, (1 << 13) + 1, (1 << 12) + 1]
+    rates = np.tile(LARGEST_RATES if random.random() < 0.5 else powers, (layers, 1))
+    shifts = random.integers(SMALLEST_SHIFT, LARGEST_SHIFTS, plain.shifts.shape, endpoint=True)
+    half_lives = np.full((layers, HALF_LIVES), 1 << 30)
+    if not extreme:
+        rates = random.integers(0, LARGEST_RATES, rates.shape, endpoint=True)
+        half_lives = 1 << random.integers(0, 12, half_lives.shape)
+        half_lives += random.integers(0, 9, half_lives.shape)
+    elif random.random() < 0.5:
+        shifts[:] = LARGEST_SHIFTS
+    return Start(
+        units=weights(plain.units, one, LARGEST_WEIGHT),
+        shared=weights(plain.shared, one, LARGEST_WEIGHT),
+        mixers=weights(plain.mixers, mixer_one, LARGEST_MIXER_WEIGHT),
+        rates=rates.astype(np.int32),
+        shifts=shifts.astype(np.int8),
+        half_lives=half_lives.astype(np.int32),
+    )
+
+
+def random_network(
+    layers: int,
+    channels: int,
+    seed: int,
+    *,
+    group_size: int | None = None,
+    reach: int = 1,
+    earlier_layers: int = 2,
+    hidden_of_group: int = 3,
+    gain: float = 1.0,
+) -> IntegerNetwork:
+    """A network whose every weight that may be is drawn.
+
+    Args:
+        layers, channels: of the codes.
+        seed: of the weights.
+        group_size: channels of a group, all by default.
+        reach, earlier_layers: of its taps.
+        hidden_of_group: hidden units of a group.
+        gain: of all scales: far above 1, tanh and logits are at their limits.
+    """
+    random = np.random.default_rng(seed)
+    group_size = group_size or channels
+    groups = -(-channels // group_size)
+    hidden = groups * hidden_of_group
+    taps = Taps(reach, earlier_layers)
+    places = len(taps.places)
+    known = taps.known(channels, group_size).reshape(-1, groups)
+    seen = np.concatenate([known, np.ones((places, groups), dtype=bool)])
+    group_of_hidden = np.arange(hidden) // hidden_of_group
+    group_of_channel = np.arange(channels) // group_size
+    direct_seen = seen[:, group_of_channel]
+    direct_seen[:channels] = False  # the bits of the position, which the triangle has
+
+    def whole(allowed: npt.NDArray[np.bool_], *shape: int) -> npt.NDArray[np.int8]:
+        drawn = random.integers(-WEIGHT_ONE, WEIGHT_ONE, shape, endpoint=True)
+        return (drawn * allowed).astype(np.int8)
+
+    def scale(size: float, bits: int, terms: int, *shape: int) -> npt.NDArray[np.int32]:
+        """Brings sums of so many products of about this size to about 1."""
+        step = gain * (1 << SCALE_BITS + bits) / (size * max(terms, 1) ** 0.5)
+        return np.asarray(np.round(random.normal(1, 0.3, shape) * step), dtype=np.int32)
+
+    def offset(bits: int, *shape: int) -> npt.NDArray[np.int64]:
+        return np.round(random.normal(0, 0.5, shape) * (1 << SCALE_BITS + bits)).astype(np.int64)
+
+    inputs, size = len(seen), 0.6 * WEIGHT_ONE
+    lower = group_of_hidden[:, None] <= group_of_channel
+    below = below_in_block(channels)
+    triangle = random.normal(0, 0.3, (layers, channels, channels)) * (1 << TRIANGLE_BITS) * below
+    return IntegerNetwork(
+        layers=layers,
+        channels=channels,
+        group_size=group_size,
+        reach=reach,
+        earlier_layers=earlier_layers,
+        weights=whole(seen[:, group_of_hidden], inputs, hidden),
+        scale=scale(size, SUM_BITS, inputs, layers, hidden),
+        shift=offset(SUM_BITS, layers, hidden),
+        head=whole(lower, layers, hidden, channels),
+        head_scale=scale(size * size, LOGIT_BITS, hidden, layers, channels),
+        direct=whole(direct_seen, layers, inputs, channels),
+        direct_scale=scale(size, LOGIT_BITS, inputs, layers, channels),
+        triangle=np.round(triangle).astype(np.int16),
+        bias=offset(LOGIT_BITS, layers, channels),
+    )
+
+
+def random_model(layers: int, channels: int, seed: int = 0, *, network: bool = True) -> Model:
+    """A model that fits codes of so many layers: nearly untrained, so that it does no great harm.
+
+    Args:
+        layers, channels: of the codes.
+        seed: of its numbers.
+        network: whether it has one, which says little.
+    """
+    random = np.random.default_rng(seed)
+    start = untrained(layers, channels, with_network=network)
+    units = start.units + random.integers(-64, 65, start.units.shape, dtype=np.int16)
+    return Model(
+        replace(start, units=units),
+        random_network(layers, channels, seed, gain=0.1) if network else None,
+        {"made": "by a test", "seed": seed},
+    )

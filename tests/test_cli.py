@@ -23,7 +23,7 @@ import nncodec
 from nncodec import output_files
 from nncodec.byte_fields import varint
 from nncodec.cli import main
-from nncodec.codec import decode_payloads
+from nncodec.codec import decode_container
 from nncodec.container import MAGIC
 from nncodec.data import synthetic, tfrecord
 from nncodec.errors import NncodecError
@@ -224,12 +224,14 @@ def test_compress_json(run: Run) -> None:
     facts = json.loads(result.stdout)
     size = len(read("codes.bin"))
     assert list(facts) == [
-        *("input_bits", "output_bytes", "rate", "model", "model_id", "layout", "shape", "layers")
+        *("input_bits", "output_bytes", "rate", "model", "model_id", "model_bytes"),
+        *("layout", "shape", "layers"),
     ]
     assert facts["input_bits"] == 3 * 24 * 20 * 8
     assert facts["output_bytes"] == size
     assert facts["rate"] == size * 8 / facts["input_bits"]
-    assert (facts["model"], facts["model_id"], facts["layout"]) == ("adaptive", None, "nchw")
+    assert (facts["model"], facts["model_id"], facts["model_bytes"]) == ("adaptive", None, 0)
+    assert facts["layout"] == "nchw"
     assert facts["shape"] == list(LARGE_SHAPE)
     assert [layer["layer"] for layer in facts["layers"]] == [0, 1, 2]
     for layer in facts["layers"]:
@@ -260,7 +262,7 @@ def test_compress_summary(run: Run) -> None:
     size = len(read("codes.bin"))
     assert title == (
         f"codes.npz: 11520 bits -> {size} bytes, rate {size * 8 / 11520:.4f} "
-        "(nhwc, 3 layers of 1 x 24 x 20 x 8)"
+        "(nhwc, 3 layers of 1 x 24 x 20 x 8, model adaptive)"
     )
     assert head.split() == ["layer", "bits", "bytes", "theory", "rate"]
     cells = [row.split() for row in rows]
@@ -308,8 +310,10 @@ def test_evaluate(run: Run) -> None:
     np.save("a.npy", smooth())
     np.save("b.npy", 1 - smooth()[:2])
     one = json.loads(run("evaluate", "a.npy", "--json").stdout)
-    assert list(one) == ["file", "layout", "shape", "input_bits", "code_length", "rate", "layers"]
-    assert (one["file"], one["input_bits"]) == ("a.npy", 2880)
+    assert list(one) == [
+        *("file", "layout", "shape", "model", "input_bits", "code_length", "rate", "layers")
+    ]
+    assert (one["file"], one["model"], one["input_bits"]) == ("a.npy", "adaptive", 2880)
     assert one["code_length"] == pytest.approx(sum(row["code_length"] for row in one["layers"]))
     assert one["rate"] == pytest.approx(one["code_length"] / 2880)
     assert one["layers"][-1]["rate_so_far"] == pytest.approx(one["rate"])
@@ -545,7 +549,7 @@ def test_not_enough_memory(run: Run, container: bytes, monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("nncodec.cli.decode_payloads", fail)
+    monkeypatch.setattr("nncodec.cli.decode_container", fail)
     line = "codes.bin: not enough memory for it; use a larger machine"
     assert_refused(run, ["decompress", "codes.bin", "new.npz"], line)
 
@@ -640,8 +644,8 @@ def test_a_wrong_container_is_never_written(
     run: Run, container: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "nncodec.cli.decode_payloads",
-        lambda *args, **options: 1 - decode_payloads(*args, **options),
+        "nncodec.cli.decode_container",
+        lambda *args, **options: 1 - decode_container(*args, **options),
     )
     line = (
         "codes.npz: what was compressed does not decode to the same codes, and nothing was "
@@ -695,12 +699,13 @@ def test_outputs_are_new_files_like_any_other(run: Run) -> None:
 
 COMMANDS: dict[str, list[str]] = {
     "compress": [
-        *("--model", "--layout", "--layer-depth", "--layers"),
+        *("--model", "--layout", "--layer-depth", "--layers", "--embed-model"),
         *("--no-verify", "--force", "--json", "--quiet"),
     ],
-    "decompress": ["--layers", "--partial", "--force", "--quiet"],
+    "decompress": ["--layers", "--model", "--partial", "--force", "--quiet"],
     "info": ["--json"],
-    "test": [],
+    "test": ["--model"],
+    "models": ["--json"],
     "evaluate": ["--model", "--layout", "--layer-depth", "--layers", "--json"],
     "synthesize dataset": ["--output", "--count", "--seed", "--force"],
     "synthesize sample": ["--output", "--seed", "--force"],
@@ -717,16 +722,14 @@ def test_help(run: Run, flag: str) -> None:
         assert f"Example:\n    nncodec {command}" in page.stdout
         assert all(f"  {option} " in page.stdout for option in options)
     assert isinstance(main, click.Group)
-    assert set(main.commands) == {command.split()[0] for command in COMMANDS}
+    assert set(main.commands) == {command.split()[0] for command in COMMANDS} | {"train"}
 
 
 def test_version(run: Run) -> None:
     assert run("--version").stdout == f"nncodec {nncodec.__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "args", [[], ["compress"], ["nothing"], ["compress", "a", "b", "--model", "none"]]
-)
+@pytest.mark.parametrize("args", [[], ["compress"], ["nothing"], ["test"], ["models", "all"]])
 def test_wrong_usage(run: Run, args: list[str]) -> None:
     assert run(*args).exit_code == 2
 

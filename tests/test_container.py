@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from nncodec.byte_fields import varint
 from nncodec.container import (
     MAGIC,
+    MAX_EMBEDDED_BYTES,
+    Container,
     Header,
     Segment,
     pack,
@@ -48,9 +50,14 @@ GOLDEN_BODY = (
 GOLDEN_HEADER = b"\x8eNNC\r\n" + b"\x01" + b"\x29" + GOLDEN_BODY + b"\xd8\xee\x60\x02"
 FILE = GOLDEN_HEADER + b"".join(PAYLOADS)
 
+EMBEDDING = dataclasses.replace(HEADER, embedded_bytes=5)
+
 # Of the one that is plainest: no model, no name, one stored bit.
 TINY = Header((1, 1, 1, 1, 1), Source(), b"", (Segment(1, True, 1, 7),))
 TINY_BODY = b"\x00" + b"\x01\x01\x01\x01\x01" + b"\x13\x02" + b"\x03\x01\x07\x00\x00\x00"
+
+
+EMBEDDING_BODY = b"\x03" + GOLDEN_BODY[1:].replace(b"modelid8", b"modelid8\x05")
 
 
 def framed(body: bytes, version: int = 1, length: bytes | None = None) -> bytes:
@@ -96,10 +103,10 @@ class Counting(io.RawIOBase):
 def test_golden_bytes() -> None:
     assert pack_header(HEADER) == GOLDEN_HEADER
     assert unpack_header(GOLDEN_HEADER) == (HEADER, len(GOLDEN_HEADER))
-    assert pack(HEADER, PAYLOADS) == FILE
+    assert pack(Container(HEADER, PAYLOADS)) == FILE
     assert unpack_header(FILE) == (HEADER, len(GOLDEN_HEADER))
     assert read_header(io.BytesIO(FILE)) == HEADER
-    assert read_container(io.BytesIO(FILE)) == (HEADER, PAYLOADS)
+    assert read_container(io.BytesIO(FILE)) == Container(HEADER, PAYLOADS)
 
 
 def test_tiny_golden_bytes() -> None:
@@ -130,8 +137,22 @@ def test_overhead(format_: str) -> None:
 
 def test_pack_refuses_other_payloads() -> None:
     for payloads in (PAYLOADS[:2], [*PAYLOADS[:2], b"1234"], [*PAYLOADS, b""]):
-        with pytest.raises(ValueError, match="the payloads are not those of the segments"):
-            pack(HEADER, payloads)
+        with pytest.raises(ValueError, match="the payloads or the model are not those of the head"):
+            pack(Container(HEADER, payloads))
+    for header, model in ((HEADER, b"model"), (EMBEDDING, b"mode"), (EMBEDDING, b"")):
+        with pytest.raises(ValueError, match="the payloads or the model are not those of the head"):
+            pack(Container(header, PAYLOADS, model))
+
+
+def test_an_embedded_model_lies_between_header_and_payloads() -> None:
+    data = pack(Container(EMBEDDING, PAYLOADS, b"model"))
+    head = pack_header(EMBEDDING)
+    assert data == head + b"model" + b"".join(PAYLOADS)
+    assert head == framed(EMBEDDING_BODY)
+    assert read_container(io.BytesIO(data)).model == b"model"
+    for size in range(len(head), len(head) + 5):
+        with pytest.raises(TruncatedError, match="ends early, no layer is whole; get another copy"):
+            read_container(io.BytesIO(data[:size]), partial=True)
 
 
 # --- properties --------------------------------------------------------------------------------
@@ -174,7 +195,8 @@ def headers(draw: st.DrawFn, largest: int = 30) -> Header:
         length = (bits + 7) // 8 if stored else 4 * words
         segments.append(Segment(layers, stored, length, checksum))
     model_id = draw(st.sampled_from([b"", b"\0" * 8, b"modelid8"]))
-    return Header(shape, source, model_id, tuple(segments))
+    embedded = draw(st.sampled_from([0, 1, 300])) if model_id else 0
+    return Header(shape, source, model_id, tuple(segments), embedded)
 
 
 @given(headers(), st.binary(max_size=20))
@@ -189,15 +211,17 @@ def test_header_round_trip(header: Header, tail: bytes) -> None:
 @given(headers(largest=3), st.data())
 def test_container_round_trip(header: Header, data: st.DataObject) -> None:
     payloads = [bytes([index]) * one.byte_length for index, one in enumerate(header.segments)]
-    packed = pack(header, payloads)
+    model = data.draw(st.binary(min_size=header.embedded_bytes, max_size=header.embedded_bytes))
+    packed = pack(Container(header, payloads, model))
     stream = Counting(packed)
-    assert read_container(stream.stream) == (header, payloads)
+    assert read_container(stream.stream) == Container(header, payloads, model)
 
     layers = data.draw(st.integers(1, header.layers))
     held = [index for index, one in enumerate(header.segment_layers()) if one.start < layers]
     stream = Counting(packed + b"no matter what follows")
-    assert read_container(stream.stream, layers=layers) == (header, payloads[: len(held)])
-    assert stream.count == len(pack_header(header)) + sum(map(len, payloads[: len(held)]))
+    some = payloads[: len(held)]
+    assert read_container(stream.stream, layers=layers) == Container(header, some, model)
+    assert stream.count == len(pack_header(header)) + len(model) + sum(map(len, some))
 
 
 def refused_or_canonical(data: bytes) -> None:
@@ -224,7 +248,7 @@ def test_any_body_is_refused_or_canonical(body: bytes, version: int) -> None:
 
 
 @settings(max_examples=500)
-@given(st.sampled_from([TINY_BODY, GOLDEN_BODY]), st.data())
+@given(st.sampled_from([TINY_BODY, GOLDEN_BODY, EMBEDDING_BODY]), st.data())
 def test_any_changed_body_is_refused_or_canonical(body: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(body)))
     end = data.draw(st.integers(start, min(len(body), start + 2)))
@@ -232,7 +256,7 @@ def test_any_changed_body_is_refused_or_canonical(body: bytes, data: st.DataObje
     refused_or_canonical(framed(body[:start] + middle + body[end:]))
 
 
-@pytest.mark.parametrize("header", [HEADER, TINY])
+@pytest.mark.parametrize("header", [HEADER, TINY, EMBEDDING])
 def test_every_flipped_bit_of_a_header_is_refused(header: Header) -> None:
     intact = pack_header(header)
     for bit in range(8 * len(intact)):
@@ -271,7 +295,7 @@ def test_the_first_layers_alone_are_read(layers: int, count: int) -> None:
     end = len(GOLDEN_HEADER) + sum(map(len, PAYLOADS[:count]))
     for data in (FILE + b"more", FILE[:end]):
         stream = Counting(data)
-        assert read_container(stream.stream, layers=layers) == (HEADER, PAYLOADS[:count])
+        assert read_container(stream.stream, layers=layers) == Container(HEADER, PAYLOADS[:count])
         assert stream.count == end
 
 
@@ -286,8 +310,9 @@ def test_layers_that_are_not_there(layers: int) -> None:
 def test_partial_gives_what_is_whole() -> None:
     first = len(GOLDEN_HEADER) + 150
     for size in range(first, len(FILE)):
-        assert read_container(io.BytesIO(FILE[:size]), partial=True) == (HEADER, PAYLOADS[:1])
-        assert read_container(io.BytesIO(FILE[:size]), layers=2, partial=True)[1] == PAYLOADS[:1]
+        first_alone = Container(HEADER, PAYLOADS[:1])
+        assert read_container(io.BytesIO(FILE[:size]), partial=True) == first_alone
+        assert read_container(io.BytesIO(FILE[:size]), layers=2, partial=True) == first_alone
         with pytest.raises(
             TruncatedError,
             match="the file ends early, only 1 of its 4 layers are whole; --partial gives what is",
@@ -296,7 +321,7 @@ def test_partial_gives_what_is_whole() -> None:
     for size in (first - 1, len(GOLDEN_HEADER), len(GOLDEN_HEADER) - 1):
         with pytest.raises(TruncatedError, match="ends early, no layer is whole; get another copy"):
             read_container(io.BytesIO(FILE[:size]), partial=True)
-    assert read_container(io.BytesIO(FILE), partial=True) == (HEADER, PAYLOADS)
+    assert read_container(io.BytesIO(FILE), partial=True) == Container(HEADER, PAYLOADS)
 
 
 def test_missing_bytes_take_no_memory() -> None:
@@ -398,6 +423,18 @@ def test_no_container(data: bytes, message: str) -> None:
             r"shape \(1, 2, 1, 1, 1\) has a batch, an array of 3 axes has none; ",
         ),
         (framed(tiny_body(flags=b"\x01", model_id=b"short")), TOO_FEW),
+        (
+            framed(tiny_body(flags=b"\x02", model_id=b"\x05")),
+            "the file cannot hold a model of 5 bytes; ",
+        ),
+        (
+            framed(tiny_body(flags=b"\x03", model_id=b"modelid8" + varint(MAX_EMBEDDED_BYTES + 1))),
+            "the file cannot hold a model of 268435457 bytes; ",
+        ),
+        (
+            framed(tiny_body(flags=b"\x03", model_id=b"modelid8\x00")),
+            "the file is flagged to hold a model, of 0 bytes; ",
+        ),
         (framed(tiny_body(segments=b"\x05\x01\0\0\0\0")), "segments hold 2 layers, not 1; "),
         (
             framed(tiny_body(segments=b"\x01\x00\0\0\0\0\x03\x01\x07\0\0\0")),
@@ -432,7 +469,7 @@ def test_damage(data: bytes, message: str) -> None:
     [
         (framed(b"anything", version=2), "the file is of version 2, not 1; "),
         (framed(b"", version=255), "the file is of version 255, not 1; "),
-        (framed(tiny_body(flags=b"\x02")), "the file has the unknown flags 0x2; "),
+        (framed(tiny_body(flags=b"\x04")), "the file has the unknown flags 0x4; "),
         (framed(tiny_body(flags=b"\x80\x01")), "the file has the unknown flags 0x80; "),
         (framed(tiny_body(source=b"\x53\x02")), "the file has the unknown source 0x53 0x02; "),
         (framed(tiny_body(source=b"\x1b\x02")), "the file has the unknown source 0x1b 0x02; "),
@@ -456,6 +493,12 @@ def test_newer_versions_are_told_from_damage(data: bytes, message: str) -> None:
     [
         ({"shape": (1, 2, 3)}, r"shape \(1, 2, 3\) is not of 5 sizes from 1 on"),
         ({"model_id": b"short"}, "a model id of 5 bytes is not 8"),
+        ({"embedded_bytes": 1}, "the file cannot hold a model of 1 bytes"),
+        (
+            {"model_id": b"modelid8", "embedded_bytes": MAX_EMBEDDED_BYTES + 1},
+            "the file cannot hold a model of 268435457 bytes",
+        ),
+        ({"model_id": b"modelid8", "embedded_bytes": -1}, "cannot hold a model of -1 bytes"),
         ({"segments": ()}, "the segments hold 0 layers, not 1"),
         ({"segments": (Segment(1, True, 1, 1 << 32),)}, "segment 0 cannot be Segment"),
         ({"segments": (Segment(1, False, -4, 0),)}, "segment 0 cannot be Segment"),

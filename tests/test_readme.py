@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import nncodec.codec
+import nncodec.api
 from nncodec.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +53,7 @@ def test_examples_run(example: Path, tmp_path: Path) -> None:
 
 
 def test_examples_in_docstrings_run() -> None:
-    results = doctest.testmod(nncodec.codec)
+    results = doctest.testmod(nncodec.api)
     assert results.attempted > 1
     assert not results.failed
 

@@ -4,17 +4,22 @@ Files that exist stay as they are: a version that was published never changes. T
 before its version is published, delete its folder first.
 """
 
+import io
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.codec import encode_source
-from nncodec.container import Header
+from nncodec.codec import Encoded, encode_source
+from nncodec.container import Header, read_container
+from nncodec.model_choice import pack_embedded
+from nncodec.model_files import read_model, save_model
+from nncodec.models import Model
 from nncodec.source import Source
 from tests.golden import ROOT
+from tests.samples import random_model
 
 Codes = npt.NDArray[np.uint8]
 
@@ -42,24 +47,58 @@ def partly_noise() -> Codes:
     return np.concatenate([smooth(1, 1, 16, 16, 16), noise(1, 1, 16, 16, 16)])
 
 
-CASES: dict[str, tuple[Callable[[], Codes], Source]] = {
-    "tensor": (lambda: smooth(3, 1, 12, 10, 8), Source()),
-    "packed-nhwc": (lambda: smooth(4, 1, 9, 14, 32), Source("packed", dtype="<i8")),
-    "packed-nchw": (lambda: smooth(4, 1, 9, 14, 32), Source("packed", "nchw", dtype="<i8")),
-    "npy-float-signed": (
+@dataclass(frozen=True)
+class Case:
+    """What a golden folder is made from.
+
+    Attributes:
+        codes: makes the code tensor.
+        source: what the code file was.
+        model: makes the model, if there is one; what lies in the folder counts afterwards.
+        embed: whether the container holds the model too.
+    """
+
+    codes: Callable[[], Codes]
+    source: Source = field(default_factory=Source)
+    model: Callable[[], Model] | None = None
+    embed: bool = False
+
+
+CASES = {
+    "tensor": Case(lambda: smooth(3, 1, 12, 10, 8)),
+    "packed-nhwc": Case(lambda: smooth(4, 1, 9, 14, 32), Source("packed", dtype="<i8")),
+    "packed-nchw": Case(lambda: smooth(4, 1, 9, 14, 32), Source("packed", "nchw", dtype="<i8")),
+    "npy-float-signed": Case(
         lambda: smooth(2, 1, 7, 9, 6),
         Source("npy", "nchw", 3, ">f4", signed=True),
     ),
-    "npz-named": (lambda: smooth(1, 3, 7, 9, 6), Source("npz", "nhwc", 4, "|b1", name="bits")),
-    "batch": (lambda: smooth(2, 5, 20, 16, 8), Source()),
-    "one-segment": (lambda: smooth(8, 1, 6, 7, 2), Source()),
-    "stored": (lambda: noise(1, 1, 8, 8, 8), Source()),
-    "partly-stored": (partly_noise, Source()),
-    "constant": (lambda: np.ones((2, 1, 16, 16, 8), dtype=np.uint8), Source()),
-    "deep": (lambda: smooth(2, 1, 5, 6, 100), Source()),
-    "one-column": (lambda: smooth(2, 1, 40, 1, 4), Source()),
-    "one-bit": (lambda: smooth(1, 1, 1, 1, 1), Source()),
+    "npz-named": Case(lambda: smooth(1, 3, 7, 9, 6), Source("npz", "nhwc", 4, "|b1", name="bits")),
+    "batch": Case(lambda: smooth(2, 5, 20, 16, 8)),
+    "one-segment": Case(lambda: smooth(8, 1, 6, 7, 2)),
+    "stored": Case(lambda: noise(1, 1, 8, 8, 8)),
+    "partly-stored": Case(partly_noise),
+    "constant": Case(lambda: np.ones((2, 1, 16, 16, 8), dtype=np.uint8)),
+    "deep": Case(lambda: smooth(2, 1, 5, 6, 100)),
+    "one-column": Case(lambda: smooth(2, 1, 40, 1, 4)),
+    "one-bit": Case(lambda: smooth(1, 1, 1, 1, 1)),
+    "start": Case(lambda: smooth(2, 1, 12, 10, 8), model=lambda: random_model(3, 8, network=False)),
+    "network": Case(lambda: smooth(3, 2, 9, 14, 8), model=lambda: random_model(4, 8)),
+    "embedded": Case(lambda: smooth(2, 1, 7, 9, 5), model=lambda: random_model(2, 5), embed=True),
 }
+
+
+def encoded(name: str) -> Encoded:
+    """What the encoder makes of a case today, with the model in its folder."""
+    case = CASES[name]
+    model = read_model(ROOT / name / "model.safetensors") if case.model else None
+    embedded = b""
+    container = ROOT / name / "bitstream.bin"
+    if case.embed and container.exists():
+        # How zlib packs is its own affair, and differs by version.
+        embedded = read_container(io.BytesIO(container.read_bytes())).model
+    elif case.embed and model:
+        embedded = pack_embedded(model)
+    return encode_source(case.codes(), case.source, model=model, embedded=embedded)
 
 
 def header_facts(header: Header) -> dict[str, object]:
@@ -71,15 +110,17 @@ def header_facts(header: Header) -> dict[str, object]:
 
 def main() -> None:
     """Writes every case that has no folder yet."""
-    for name, (codes, source) in CASES.items():
+    for name, case in CASES.items():
         folder = ROOT / name
         if folder.exists():
             continue
         folder.mkdir(parents=True)
-        encoded = encode_source(codes(), source)
-        np.save(folder / "codes.npy", codes())
-        (folder / "bitstream.bin").write_bytes(encoded.data)
-        facts = json.dumps(header_facts(encoded.header), indent=1)
+        if case.model:
+            save_model(case.model(), folder / "model.safetensors")
+        made = encoded(name)
+        np.save(folder / "codes.npy", case.codes())
+        (folder / "bitstream.bin").write_bytes(made.data)
+        facts = json.dumps(header_facts(made.header), indent=1)
         (folder / "header.json").write_text(facts + "\n")
 
 

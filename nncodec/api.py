@@ -1,0 +1,78 @@
+"""Code tensors <-> containers, with the models that they need: what `import nncodec` offers."""
+
+from __future__ import annotations
+
+import io
+
+import numpy.typing as npt
+
+from nncodec.codec import decode_container, encode_source
+from nncodec.container import Header, read_container, unpack_header
+from nncodec.model_choice import (
+    AUTO,
+    ModelChoice,
+    model_to_decode,
+    model_to_encode,
+    pack_embedded,
+)
+from nncodec.source import Source
+from nncodec.tensors import Codes, validate_codes
+
+
+def encode(codes: npt.ArrayLike, model: ModelChoice = AUTO, *, embed_model: bool = False) -> bytes:
+    """Compresses a code tensor.
+
+    Args:
+        codes: {0, 1} of any dtype, [layers, batch, height, width, layer_depth].
+        model: "auto", the cheapest that is found and fits; "adaptive", which learns from the codes
+            alone; the name of a model, the path of a model file, or what `load_model` gave.
+        embed_model: put the model into the container, so that it decodes alone.
+
+    Returns:
+        A container, which `decode` turns back into the same bits.
+
+    Raises:
+        CodesError: `codes` is no such tensor.
+        ModelError: there is no such model, or it does not fit the codes.
+
+    Example:
+        >>> import numpy as np
+        >>> codes = np.zeros((2, 1, 4, 6, 8), dtype=np.uint8)
+        >>> bool((decode(encode(codes)) == codes).all())
+        True
+    """
+    codes = validate_codes(codes)
+    chosen = model_to_encode(model, codes, embed=embed_model)
+    embedded = pack_embedded(chosen) if embed_model and chosen else b""
+    return encode_source(codes, Source(), model=chosen, embedded=embedded).data
+
+
+def decode(data: bytes, *, layers: int | None = None, model: ModelChoice | None = None) -> Codes:
+    """Gives back the code tensor of a container, or its first layers.
+
+    Args:
+        data: a container.
+        layers: how many layers to decode, from the first; all by default. Bytes of later layers
+            may be missing.
+        model: the model that the container needs, or its name or path; by default it is looked for
+            in the container, among the models that ship, and in the folders of NNCODEC_MODELS.
+
+    Returns:
+        uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+
+    Raises:
+        BitstreamError: `data` is damaged, or no container.
+        CodesError: the container has fewer layers.
+        ModelError: the model is missing, or not the one that the container names.
+    """
+    container = read_container(io.BytesIO(data), layers=layers)
+    return decode_container(container, model=model_to_decode(container, model))[:layers]
+
+
+def read_header(data: bytes) -> Header:
+    """Reads what a container says of itself, from its first bytes.
+
+    Raises:
+        BitstreamError: `data` is damaged, or no container.
+    """
+    return unpack_header(data)[0]

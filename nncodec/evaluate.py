@@ -1,0 +1,80 @@
+"""The command that measures codes, the original's inference: theory, and no bitstream."""
+
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from nncodec.codec import code_lengths
+from nncodec.errors import NncodecError
+from nncodec.model_choice import model_to_encode
+from nncodec.model_files import name_of_model
+from nncodec.options import json_option, read_codes, reading_options
+from nncodec.output_files import open_input
+from nncodec.reports import evaluation, evaluation_text, evaluations
+from nncodec.tensors import Codes
+from nncodec.terminal import print_text, progress_bar
+
+
+@click.command()
+@click.argument("files", metavar="CODES...", nargs=-1, required=True)
+@click.option(
+    "--network",
+    metavar="FILE",
+    help="A float network, which nncodec train leaves in network.safetensors, in place of a model.",
+)
+@reading_options
+@json_option
+def evaluate(
+    files: Sequence[str],
+    network: str | None,
+    model: str,
+    layout: str,
+    layer_depth: int | None,
+    layers: int | None,
+    as_json: bool,
+) -> None:
+    """Measures the theoretical size of the code files CODES.
+
+    Writes no file. Prints the code length of every layer in bits, its rate, and the rate of all
+    layers up to it; for several files their means too.
+
+    \b
+    Example:
+      nncodec evaluate --layers 4 codes/*.npz
+    """
+    results = []
+    for name in files:
+        with open_input(name) as (stream, label):
+            codes, source = read_codes(stream, layout, layer_depth, layers)
+            with progress_bar(label, codes.size, as_json) as progress:
+                if network:
+                    used, lengths = network, _float_code_lengths(codes, network)
+                else:
+                    chosen = model_to_encode(model, codes)
+                    used = name_of_model(chosen.model_id if chosen else b"")
+                    lengths = code_lengths(codes, model=chosen, progress=progress)
+        facts = {"file": label, "layout": source.layout, "shape": list(codes.shape), "model": used}
+        results.append(facts | evaluation([codes[0].size] * len(codes), lengths.tolist()))
+        if not as_json:
+            print_text(evaluation_text(label, results[-1]))
+    if len(files) > 1:
+        whole = evaluations(results)
+        if not as_json:
+            print_text(evaluation_text(f"mean of {len(files)} files", whole["mean"]))
+    if as_json:
+        print_text(json.dumps(whole if len(files) > 1 else results[0]))
+
+
+def _float_code_lengths(codes: Codes, network: str) -> npt.NDArray[np.float64]:
+    if find_spec("torch") is None:
+        raise NncodecError(
+            "--network needs PyTorch, which is not installed; run: pip install torch"
+        )
+    from nncodec.float_rates import code_lengths_of_network
+    from nncodec.networks.files import load_network
+
+    return code_lengths_of_network(load_network(network), codes)

@@ -1,0 +1,354 @@
+"""The grouped network in integers: the form that codes bits (networks/grouped.py trains it).
+
+    inputs  = bits at the taps, flags of the places      {-1, 0, 1}
+    hidden  = tanh table of (inputs x weights * scale + shift)
+    logit   = hidden x head * head_scale + inputs x direct * direct_scale + bits x triangle + bias
+
+Products of matrices are carried by float32, what is scaled after them by float64; `IntegerNetwork`
+proves for its weights that both are exact. Therefore it makes no difference how many positions are
+predicted at once, and by what kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from nncodec.contexts import BLOCK, UNIT, Context, Grid
+from nncodec.errors import ModelError
+from nncodec.fixed_point import (
+    FREQUENCY_BITS,
+    FREQUENCY_ONE,
+    LOGIT_BITS,
+    LOGIT_LIMIT,
+    logistic_table,
+    require_exact,
+    scale_down,
+    to_logits,
+)
+from nncodec.schedule import Schedule, Step
+from nncodec.taps import LARGEST_REACH, Taps
+
+WEIGHT_ONE = ACTIVATION_ONE = 127
+"""The largest weight and activation."""
+
+SUM_BITS = 8
+"""Fractional bits of a scaled sum, the index of the table of tanh."""
+SUM_LIMIT = 4 << SUM_BITS
+"""Scaled sums are clamped to this, either way: beyond it tanh rounds to ±1."""
+
+SCALE_BITS = 16
+"""Fractional bits of scales, and of shifts and biases beside those of what they are added to."""
+TRIANGLE_BITS = 10
+"""Fractional bits of the triangle's weights."""
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Product = Callable[[Float32, Float32], npt.NDArray[np.floating]]
+"""Multiplies matrices of integers, (..., n, k) by (..., k, m), exactly."""
+
+
+@cache
+def tanh_table() -> npt.NDArray[np.int8]:
+    """127 tanh(z) of every scaled sum z, by the table of the logistic function.
+
+    tanh(z) = 2 logistic(2 z) - 1, and sums have as many fractional bits as logits: with the
+    frequency f of logit 2 z, the entry is floor((127 (2 f - 2^16) + 2^15) / 2^16).
+
+    Returns:
+        int8, shape (2 * SUM_LIMIT + 1,); index SUM_LIMIT + z holds the value of sum z.
+    """
+    sums = np.arange(-SUM_LIMIT, SUM_LIMIT + 1)
+    tanh = 2 * logistic_table()[LOGIT_LIMIT + 2 * sums].astype(np.int64) - FREQUENCY_ONE
+    table = (tanh * ACTIVATION_ONE + FREQUENCY_ONE // 2 >> FREQUENCY_BITS).astype(np.int8)
+    table.flags.writeable = False
+    return table
+
+
+def below_in_block(channels: int) -> npt.NDArray[np.bool_]:
+    """Which channels the triangle joins: bool [from, to], lower ones of the same block."""
+    blocks = -(-channels // BLOCK)
+    block = np.arange(channels) // -(-channels // blocks)
+    return np.triu(block[:, None] == block, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """Weights and scales.
+
+    Attributes:
+        layers, channels: the layers that it can predict, and their bits at a position.
+        group_size, reach, earlier_layers: as in networks/grouped.py.
+        weights: int8 [taps * channels + places, hidden]; 0 where a group does not see an input.
+        scale: int32 [layers, hidden], with SCALE_BITS + SUM_BITS fractional bits.
+        shift: int64, likewise.
+        head: int8 [layers, hidden, channels]; 0 from a higher group to a lower.
+        head_scale: int32 [layers, channels], with SCALE_BITS + LOGIT_BITS fractional bits.
+        direct: int8 [layers, taps * channels + places, channels]; 0 where a channel's group does
+            not see an input, and for the bits of the position, which have the triangle.
+        direct_scale: int32 [layers, channels], as head_scale.
+        triangle: int16 [layers, channels, channels], from, to, with TRIANGLE_BITS fractional bits;
+            0 but where `below_in_block`.
+        bias: int64 [layers, channels], with SCALE_BITS + LOGIT_BITS fractional bits.
+
+    Raises:
+        ModelError: shapes do not fit each other, a weight is not 0 where it must be, or a sum could
+            outgrow the floats that carry it.
+    """
+
+    layers: int
+    channels: int
+    group_size: int
+    reach: int
+    earlier_layers: int
+    weights: npt.NDArray[np.int8]
+    scale: npt.NDArray[np.int32]
+    shift: npt.NDArray[np.int64]
+    head: npt.NDArray[np.int8]
+    head_scale: npt.NDArray[np.int32]
+    direct: npt.NDArray[np.int8]
+    direct_scale: npt.NDArray[np.int32]
+    triangle: npt.NDArray[np.int16]
+    bias: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not all(type(size) is int for size in self.sizes().values()):
+            raise ModelError("the network's sizes are no whole numbers")
+        if not (
+            min(self.layers, self.channels) >= 1
+            and self.earlier_layers >= 0
+            and 1 <= self.group_size <= self.channels
+            and 1 <= self.reach <= LARGEST_REACH
+            and self.weights.ndim == 2
+            and (1 + self.earlier_layers) * self.channels <= len(self.weights)
+            and self.hidden >= 1
+            and self.hidden % self.groups == 0
+        ):
+            raise ModelError("the network's sizes contradict each other")
+        for name, (dtype, shape) in self._forms().items():
+            array = getattr(self, name)
+            if array.dtype != dtype or array.shape != shape:
+                raise ModelError(
+                    f"the network's {name} has {array.dtype} {list(array.shape)}, not "
+                    f"{np.dtype(dtype)} {list(shape)}"
+                )
+        self._check_zeros()
+        self._prove_exact()
+
+    @property
+    def hidden(self) -> int:
+        return int(self.weights.shape[1])
+
+    @property
+    def groups(self) -> int:
+        return -(-self.channels // self.group_size)
+
+    @property
+    def hidden_of_group(self) -> int:
+        return self.hidden // self.groups
+
+    @cached_property
+    def taps(self) -> Taps:
+        return Taps(self.reach, self.earlier_layers)
+
+    def sizes(self) -> dict[str, int]:
+        """The numbers that give the arrays their shapes, by name."""
+        names = ("layers", "channels", "group_size", "reach", "earlier_layers")
+        return {name: getattr(self, name) for name in names}
+
+    def arrays(self) -> dict[str, npt.NDArray[np.integer]]:
+        """The weights and scales by name."""
+        return {name: getattr(self, name) for name in self._forms()}
+
+    def _forms(self) -> dict[str, tuple[type[np.integer], tuple[int, ...]]]:
+        layers, channels, hidden = self.layers, self.channels, self.hidden
+        inputs = len(self.taps.offsets) * channels + len(self.taps.places)
+        return {
+            "weights": (np.int8, (inputs, hidden)),
+            "scale": (np.int32, (layers, hidden)),
+            "shift": (np.int64, (layers, hidden)),
+            "head": (np.int8, (layers, hidden, channels)),
+            "head_scale": (np.int32, (layers, channels)),
+            "direct": (np.int8, (layers, inputs, channels)),
+            "direct_scale": (np.int32, (layers, channels)),
+            "triangle": (np.int16, (layers, channels, channels)),
+            "bias": (np.int64, (layers, channels)),
+        }
+
+    def _check_zeros(self) -> None:
+        taps = len(self.taps.offsets) * self.channels
+        group_of_hidden = np.arange(self.hidden) // self.hidden_of_group
+        group_of_channel = np.arange(self.channels) // self.group_size
+        unseen = ~self.taps.known(self.channels, self.group_size).reshape(taps, -1)
+        not_direct = unseen[:, group_of_channel]
+        not_direct[: self.channels] = True
+        for name, array, forbidden in (
+            ("weights", self.weights[:taps], unseen[:, group_of_hidden]),
+            ("head", self.head, group_of_hidden[:, None] > group_of_channel),
+            ("direct", self.direct[:, :taps], not_direct),
+            ("triangle", self.triangle, ~below_in_block(self.channels)),
+        ):
+            if (array * forbidden).any():
+                raise ModelError(f"the network's {name} would use bits that are not known yet")
+
+    def _prove_exact(self) -> None:
+        """Bounds every sum by what it would be if all its terms had one sign."""
+        sums = _magnitudes(self.weights).sum(axis=0)
+        scaled = sums * _magnitudes(self.scale) + _magnitudes(self.shift)
+        outputs = ACTIVATION_ONE * _magnitudes(self.head).sum(axis=1)
+        direct = _magnitudes(self.direct).sum(axis=1)
+        triangle = _magnitudes(self.triangle).sum(axis=1)
+        logits = outputs * _magnitudes(self.head_scale) + _magnitudes(self.bias)
+        logits += direct * _magnitudes(self.direct_scale)
+        logits += triangle * (1 << _TRIANGLE_SHIFT)
+        try:
+            require_exact(int(max(sums.max(), direct.max())) * UNIT, np.float32)
+            require_exact(int(outputs.max()), np.float32)
+            require_exact(int(triangle.max()) * UNIT, np.float32)
+            require_exact(int(scaled.max()), np.float64)
+            require_exact(int(logits.max()), np.float64)
+        except OverflowError as error:
+            raise ModelError(f"the network's weights are too large: {error}") from error
+
+
+class NetworkStage:
+    """Predicts the bits of one code tensor with a network, step by step or all at once.
+
+    A group of channels is predicted at the step of its first channel. What its hidden units say of
+    the group and of higher ones is added to `_outputs`, where the steps of its channels find it,
+    together with what the taps say of the group directly.
+    """
+
+    def __init__(
+        self,
+        network: IntegerNetwork,
+        schedule: Schedule,
+        grid: Grid,
+        codes: npt.NDArray[np.uint8] | None = None,
+        product: Product = np.matmul,
+    ) -> None:
+        """Starts with no bit known to the network, or with all of them.
+
+        Args:
+            network: of at least as many layers as the schedule has, and as many channels.
+            schedule: of the code tensor.
+            grid: holds the bits as they become known.
+            codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth]: where they are all
+                known beforehand, the network predicts them faster.
+            product: multiplies matrices.
+        """
+        self._network, self._schedule, self._grid = network, schedule, grid
+        self._product = product
+        self._channels = schedule.channels
+        self._outputs = np.zeros((grid.cell_count, self._channels))
+        self._offsets = grid.offsets(network.taps.offsets)
+        self._tanh = tanh_table().astype(np.float32)
+
+        # The places' flags depend on nothing that is coded: what they add is known beforehand.
+        layers, taps = schedule.layers, len(network.taps.offsets) * network.channels
+        self._weights = network.weights[:taps].astype(np.float32)
+        self._head = network.head[:layers].astype(np.float32)
+        self._direct = network.direct[:layers, :taps].astype(np.float32)
+        inside = network.taps.inside(schedule.height, schedule.width).astype(np.float32)
+        inside = inside.reshape(-1, inside.shape[-1])
+        self._place = schedule.positions() % len(inside)
+        self._place_sums = inside @ network.weights[taps:].astype(np.float32)
+        self._place_direct = inside @ network.direct[:layers, taps:].astype(np.float32)
+
+        self._triangle = _columns_in_block(network.triangle[:layers], grid.block)
+        self._bias = network.bias[:layers].reshape(-1, 1).astype(np.float64)
+        self._known = codes is not None
+        if codes is not None:
+            self._predict_all(codes)
+
+    def logits(self, step: Step, context: Context) -> Float64:
+        """The logits of a step's bits, float64 (U, P): integers with LOGIT_BITS fractional bits."""
+        if not self._known:
+            self._predict_groups(step)
+        channel = self._schedule.channel_of_unit[step.units, None]
+        logits = self._outputs.reshape(-1)[context.positions * self._channels + channel]
+        triangle = np.matmul(context.known, self._triangle[step.units])[..., 0]
+        logits += triangle.astype(np.float64) * ((1 << _TRIANGLE_SHIFT) // UNIT)
+        logits += self._bias[step.units]
+        return to_logits(logits, SCALE_BITS + LOGIT_BITS)
+
+    def _predict_groups(self, step: Step) -> None:
+        """Predicts the groups whose first channel is among the units of a step."""
+        channels, units = self._channels, step.units
+        for first in range(0, channels, self._network.group_size):
+            begin = -(-(units.start - first) // channels)
+            layers = np.arange(max(begin, 0), (units.stop - 1 - first) // channels + 1)
+            if layers.size:
+                diagonals = step.diagonals[layers * channels + first - units.start]
+                self._predict(first, layers, diagonals, self._grid)
+
+    def _predict_all(self, codes: npt.NDArray[np.uint8]) -> None:
+        filled = Grid(self._schedule)
+        filled.fill(codes)
+        diagonals = np.arange(self._schedule.diagonal_count)
+        at_once = max(1, _POSITIONS_AT_ONCE // self._place.shape[1])
+        for layer in range(self._schedule.layers):
+            for begin in range(0, len(diagonals), at_once):
+                some = diagonals[begin : begin + at_once]
+                for first in range(0, self._channels, self._network.group_size):
+                    self._predict(first, np.full(len(some), layer), some, filled)
+
+    def _predict(
+        self,
+        first: int,
+        layers: npt.NDArray[np.int64],
+        diagonals: npt.NDArray[np.int64],
+        grid: Grid,
+    ) -> None:
+        """Adds what the hidden units of a group say.
+
+        Args:
+            first: the first channel of the group.
+            layers, diagonals: int64 (n,), where the group is.
+            grid: holds at least the bits that are known by then.
+        """
+        network = self._network
+        group = first // network.group_size
+        own = slice(first, min(first + network.group_size, self._channels))
+        positions = grid.positions(layers, diagonals)
+        place = self._place[diagonals]
+        inputs = grid.bits(positions[..., None] + self._offsets[layers, None])
+        inputs = inputs.reshape(*positions.shape, -1)
+
+        direct = self._product(inputs, self._direct[layers, :, own]).astype(np.float64) / UNIT
+        direct += self._place_direct[layers[:, None], place, own]
+        self._outputs[positions, own] += direct * network.direct_scale[layers, None, own]
+        units = slice(group * network.hidden_of_group, (group + 1) * network.hidden_of_group)
+        sums = self._product(inputs, self._weights[:, units]).astype(np.float64) / UNIT
+        sums += self._place_sums[place, units]
+        sums *= network.scale[layers, None, units]
+        sums += network.shift[layers, None, units]
+        sums = scale_down(sums, SCALE_BITS)
+        np.clip(sums, -SUM_LIMIT, SUM_LIMIT, out=sums)
+        hidden = self._tanh.take(sums.astype(np.int64) + SUM_LIMIT)
+        outputs = self._product(hidden, self._head[layers, units, first:]).astype(np.float64)
+        self._outputs[positions, first:] += outputs * network.head_scale[layers, None, first:]
+
+
+_TRIANGLE_SHIFT = SCALE_BITS + LOGIT_BITS - TRIANGLE_BITS
+_POSITIONS_AT_ONCE = 1024  # their inputs stay in the cache
+
+
+def _magnitudes(values: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    # Exact, or so large that the bound is broken anyway.
+    return np.abs(values.astype(np.float64))
+
+
+def _columns_in_block(triangle: npt.NDArray[np.int16], block: int) -> Float32:
+    """A column of the triangle for every unit, as far as its block goes: [units, block, 1]."""
+    layers, channels, _ = triangle.shape
+    columns = np.zeros((layers, channels, block), dtype=np.float32)
+    for channel in range(channels):
+        begin = channel // block * block
+        column = triangle[:, begin : begin + block, channel]
+        columns[:, channel, : column.shape[1]] = column
+    return columns.reshape(layers * channels, block, 1)

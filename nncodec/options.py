@@ -1,0 +1,63 @@
+"""Options that several commands have, and reading the code files that they are about."""
+
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from nncodec.codes import read_code_file
+from nncodec.errors import CodesError
+from nncodec.model_choice import AUTO
+from nncodec.source import LAYOUTS, Source
+from nncodec.tensors import Codes
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _options(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+layers_option = click.option(
+    "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
+)
+reading_options = _options(
+    click.option(
+        "--model",
+        default=AUTO,
+        metavar="MODEL",
+        help="auto, the cheapest that fits; adaptive, which learns from the codes alone; the name "
+        "of a model (nncodec models lists them); or a model file.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["auto", *LAYOUTS]),
+        default="auto",
+        help="Axis order of the codes: height, width, depth (nhwc, TensorFlow) or depth, height, "
+        "width (nchw, PyTorch); auto takes the cheaper one.",
+    ),
+    click.option(
+        "--layer-depth",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Cut the depth of 3 or 4 axes into layers of N bits; otherwise it is one layer.",
+    ),
+    layers_option,
+)
+
+
+def read_codes(
+    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None
+) -> tuple[Codes, Source]:
+    """The first layers of a code file, all of them if `layers` is None, and what the file was."""
+    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth)
+    held = len(code_file.codes)
+    if layers is not None and layers > held:
+        raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")
+    return code_file.codes[:layers], code_file.source

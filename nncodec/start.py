@@ -1,0 +1,135 @@
+"""What the adaptive stage starts from: weights and learning rates, trained or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nncodec import adaptive_start
+from nncodec.contexts import BLOCK, CHANNEL_TAPS, LAYER_INPUTS
+from nncodec.errors import ModelError
+
+LEARNERS = 2
+FAST, SLOW = range(LEARNERS)
+MIXER_INPUTS = 5  # both learners' logits, two parts of the slow one's, a constant
+
+START_BITS = 12
+"""Fractional bits of a weight to start from."""
+LARGEST_WEIGHT = 4
+MIXER_BITS = 16
+"""Fractional bits of a mixer's weight."""
+LARGEST_MIXER_WEIGHT = 8
+
+RATES = 4
+"""Of the fast learner, the slow one, a unit's weights in the mixer, those of its layer."""
+LARGEST_RATES = np.array([31457, 31457, 10486, 10486])  # 0.03 and 0.01, with RATE_BITS bits
+HALF_LIVES = 3
+"""Of the fast learner, the slow one, the mixer."""
+
+KINDS = 7
+"""Kinds of weights that learn at rates of their own."""
+KNOWN, OWN, TAPS, CONSTANT, NETWORK, SHARED_TAPS, SHARED_GATES = range(KINDS)
+"""Of the known bits; of what only one learner sees; of the CHANNEL_TAPS; of the constant; of the
+network's logit; of a layer's LAYER_TAPS; of its gates."""
+SMALLEST_SHIFT = -12
+LARGEST_SHIFTS = np.array([3, 3, 3, 3, 0, 3, 3])
+
+
+def block_size(channels: int) -> int:
+    """How many channels of a position a unit sees: all, or equal blocks of at most BLOCK."""
+    return -(-channels // -(-channels // BLOCK))
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Weights and rates before the first bit.
+
+    A unit's inputs are the block's known bits; what was surprising of them (fast learner), or the
+    block's bits in the layer before (slow); the CHANNEL_TAPS; a constant; the network's logit, if
+    there is a network.
+
+    Attributes:
+        units: int16 [layers, channels, LEARNERS, unit inputs], with START_BITS fractional bits.
+        shared: int16 [layers, LEARNERS, LAYER_INPUTS], the weights of the layers, likewise.
+        mixers: int32 [layers, channels, MIXER_INPUTS (+ 1 with a network)], with MIXER_BITS.
+        rates: int32 [layers, RATES], with RATE_BITS fractional bits.
+        shifts: int8 [layers, LEARNERS, KINDS]: a kind of weights learns at 2^shift times the rate
+            of its learner, those of the layers at 3/32 of that (learners.py).
+        half_lives: int32 [layers, HALF_LIVES], positions after which a squared rate has halved.
+
+    Raises:
+        ModelError: shapes do not fit each other, or a number is out of range.
+    """
+
+    units: npt.NDArray[np.int16]
+    shared: npt.NDArray[np.int16]
+    mixers: npt.NDArray[np.int32]
+    rates: npt.NDArray[np.int32]
+    shifts: npt.NDArray[np.int8]
+    half_lives: npt.NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        if self.units.ndim != 4 or self.mixers.ndim != 3 or 0 in self.units.shape:
+            raise ModelError("the start's units or mixers have a wrong number of axes, or are none")
+        layers, channels = self.units.shape[:2]
+        with_network = int(self.mixers.shape[2] > MIXER_INPUTS)
+        inputs = 2 * block_size(channels) + len(CHANNEL_TAPS) + 1 + with_network
+        weight, mixer = LARGEST_WEIGHT << START_BITS, LARGEST_MIXER_WEIGHT << MIXER_BITS
+        for name, dtype, shape, least, most in (
+            ("units", np.int16, (layers, channels, LEARNERS, inputs), -weight, weight),
+            ("shared", np.int16, (layers, LEARNERS, LAYER_INPUTS), -weight, weight),
+            ("mixers", np.int32, (layers, channels, MIXER_INPUTS + with_network), -mixer, mixer),
+            ("rates", np.int32, (layers, RATES), 0, LARGEST_RATES),
+            ("shifts", np.int8, (layers, LEARNERS, KINDS), SMALLEST_SHIFT, LARGEST_SHIFTS),
+            ("half_lives", np.int32, (layers, HALF_LIVES), 1, 1 << 30),
+        ):
+            array = getattr(self, name)
+            if array.dtype != dtype or array.shape != shape:
+                raise ModelError(
+                    f"the start's {name} has {array.dtype} {list(array.shape)}, not "
+                    f"{np.dtype(dtype)} {list(shape)}"
+                )
+            if (array < least).any() or (array > most).any():
+                raise ModelError(f"the start's {name} has a value that is out of range")
+
+    @property
+    def layers(self) -> int:
+        return len(self.units)
+
+    @property
+    def channels(self) -> int:
+        return int(self.units.shape[1])
+
+    @property
+    def with_network(self) -> bool:
+        return bool(self.mixers.shape[2] > MIXER_INPUTS)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.integer]]:
+        """The weights and rates by name."""
+        names = ("units", "shared", "mixers", "rates", "shifts", "half_lives")
+        return {name: getattr(self, name) for name in names}
+
+
+def untrained(layers: int, channels: int, *, with_network: bool = False) -> Start:
+    """The start for codes that nobody trained for.
+
+    Channels have no common meaning, so that their own weights start from zero.
+    """
+    inputs = 2 * block_size(channels) + len(CHANNEL_TAPS) + 1 + with_network
+    units = np.zeros((layers, channels, LEARNERS, inputs), dtype=np.int16)
+    mixer = [1 << 15, 1 << 15, 0, 0, 0]  # half of either learner's logit
+    if with_network:
+        units[..., -1] = 1 << START_BITS - 1  # half of the network's
+        mixer.append(0)
+    shared = adaptive_start.START_WEIGHTS << START_BITS - adaptive_start.START_BITS
+    rows = np.minimum(np.arange(layers), len(shared) - 1)
+    return Start(
+        units=units,
+        shared=np.repeat(shared[rows, None], LEARNERS, axis=1).astype(np.int16),
+        mixers=np.tile(np.array(mixer, dtype=np.int32), (layers, channels, 1)),
+        rates=np.tile(np.array([31457, 8389, 9438, 3146], dtype=np.int32), (layers, 1)),
+        shifts=np.tile(np.array([0, 0, -2, 0, 0, 0, 0], dtype=np.int8), (layers, LEARNERS, 1)),
+        half_lives=np.tile(np.array([200, 200, 400], dtype=np.int32), (layers, 1)),
+    )

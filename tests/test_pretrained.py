@@ -1,0 +1,48 @@
+"""The models that ship: whole, small, unchanged, and as good as the README says."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nncodec
+from nncodec.data import synthetic
+from nncodec.model_files import list_models, model_folders
+
+SHIPPED = {"kodak-rnn": "34d1d12d5195bbdd", "synthetic": "cfe00d8e3ff9def3"}
+
+
+@pytest.fixture(autouse=True)
+def no_other_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NNCODEC_MODELS", raising=False)
+
+
+def test_they_are_these() -> None:
+    found = {model.name: model.load().model_id.hex() for model in list_models()}
+    assert found == SHIPPED
+
+
+def test_they_are_small_and_say_how_they_were_made() -> None:
+    for found in list_models():
+        assert found.path.stat().st_size < 1_000_000
+        facts = found.load().facts
+        assert {"model", "model_config", "training_config", "data", "steps", "versions"} <= set(
+            facts
+        )
+        assert "/" not in json.dumps(facts)  # no path of the machine that trained it
+    assert len(model_folders()) == 1
+
+
+def test_synthetic_comes_near_the_entropy() -> None:
+    samples = np.stack(list(synthetic.generate(40, seed=2**31)))
+    codes = np.moveaxis(samples.reshape(40, 35, 48, 4, 2), 3, 0)
+    data = nncodec.encode(codes)
+    assert nncodec.read_header(data).model_id.hex() == SHIPPED["synthetic"]
+    assert len(data) * 8 / codes.size < 0.7240 + 0.002  # what 40 samples differ from 200
+    assert (nncodec.decode(data) == codes).all()
+
+
+def test_kodak_rnn_is_chosen_only_where_it_pays() -> None:
+    smooth = np.zeros((4, 1, 12, 12, 32), dtype=np.uint8)
+    smooth[:, :, 3:8, 4:] = 1
+    assert nncodec.read_header(nncodec.encode(smooth)).model_id == b""

@@ -1,0 +1,133 @@
+"""What the adaptive stage starts from: an untrained start, and a message for each refusal."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from nncodec.adaptive_start import START_BITS as FIXED_BITS
+from nncodec.adaptive_start import START_WEIGHTS
+from nncodec.contexts import Grid
+from nncodec.errors import ModelError
+from nncodec.schedule import Schedule
+from nncodec.start import (
+    LARGEST_MIXER_WEIGHT,
+    LARGEST_RATES,
+    LARGEST_SHIFTS,
+    LARGEST_WEIGHT,
+    MIXER_BITS,
+    SMALLEST_SHIFT,
+    START_BITS,
+    Start,
+    block_size,
+    untrained,
+)
+
+START = untrained(3, 5)
+NAMES = list(START.arrays())
+
+
+def with_fields(**fields: Any) -> Start:
+    return replace(START, **fields)
+
+
+@pytest.mark.parametrize("with_network", [False, True])
+@pytest.mark.parametrize("channels", [1, 5, 64, 70])
+def test_an_untrained_start_has_the_sizes_that_it_says(channels: int, with_network: bool) -> None:
+    start = untrained(6, channels, with_network=with_network)
+    assert (start.layers, start.channels) == (6, channels)
+    assert start.with_network == with_network
+    block = Grid(Schedule(1, 1, 1, 1, channels)).block
+    assert start.units.shape == (6, channels, 2, 2 * block + 10 + with_network)
+    assert start.shared.shape == (6, 2, 32)
+    assert start.mixers.shape == (6, channels, 5 + with_network)
+
+
+def test_an_untrained_start_weighs_neighbours_by_the_fixed_table() -> None:
+    start = untrained(6, 2, with_network=True)
+    fixed = START_WEIGHTS[[0, 1, 2, 3, 3, 3]] / (1 << FIXED_BITS)
+    for learner in range(2):
+        np.testing.assert_array_equal(start.shared[:, learner] / (1 << START_BITS), fixed)
+    assert not start.units[..., :-1].any()
+    assert (start.units[..., -1] / (1 << START_BITS) == 0.5).all()  # the network's logit
+    assert (start.mixers / (1 << MIXER_BITS) == [0.5, 0.5, 0, 0, 0, 0]).all()
+
+
+def test_blocks_are_those_of_the_grid() -> None:
+    for channels in range(1, 200):
+        assert block_size(channels) == Grid(Schedule(1, 1, 1, 1, channels)).block
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_of_other_types_and_shapes_are_refused(name: str) -> None:
+    array = START.arrays()[name]
+    others: list[npt.NDArray[Any]] = [array.astype(np.float32), array[:-1], array[..., :-1]]
+    others += [np.repeat(array, 2, axis=1), array.astype(array.dtype.newbyteorder(">"))]
+    for other in others:
+        if other.dtype == array.dtype and other.shape == array.shape:
+            continue  # one byte has no order
+        with pytest.raises(ModelError) as caught:
+            with_fields(**{name: other})
+        # It may be the others that do not fit this one.
+        assert str(caught.value).startswith("the start's ")
+        assert str(caught.value).count(", not ") == 1
+    with pytest.raises(ModelError) as caught:
+        with_fields(**{name: array.astype(np.uint16)})
+    shape = list(array.shape)
+    expected = f"the start's {name} has uint16 {shape}, not {array.dtype} {shape}"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"units": START.units[0]},
+        {"mixers": START.mixers[0]},
+        {"mixers": START.mixers[..., None]},
+        {"units": START.units[:0]},
+        {"units": START.units[:, :0]},
+    ],
+)
+def test_arrays_without_the_axes_that_give_the_sizes_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ModelError) as caught:
+        with_fields(**fields)
+    expected = "the start's units or mixers have a wrong number of axes, or are none"
+    assert str(caught.value) == expected
+
+
+def test_one_input_of_the_mixer_too_many_is_a_network() -> None:
+    with pytest.raises(
+        ModelError, match=r"units has int16 \[3, 5, 2, 20\], not int16 \[3, 5, 2, 2"
+    ):
+        with_fields(mixers=np.zeros((3, 5, 6), dtype=np.int32))
+    with pytest.raises(ModelError, match=r"units has int16"):
+        with_fields(mixers=np.zeros((3, 5, 7), dtype=np.int32))
+
+
+WEIGHT = LARGEST_WEIGHT << START_BITS
+MIXER = LARGEST_MIXER_WEIGHT << MIXER_BITS
+RANGES = [
+    ("units", (2, 4, 1, 19), -WEIGHT, WEIGHT),
+    ("shared", (2, 1, 31), -WEIGHT, WEIGHT),
+    ("mixers", (2, 4, 4), -MIXER, MIXER),
+    *(("rates", (1, kind), 0, int(most)) for kind, most in enumerate(LARGEST_RATES)),
+    *(("shifts", (1, 1, k), SMALLEST_SHIFT, int(most)) for k, most in enumerate(LARGEST_SHIFTS)),
+    ("half_lives", (2, 2), 1, 1 << 30),
+]
+
+
+@pytest.mark.parametrize(("name", "index", "least", "most"), RANGES)
+def test_numbers_out_of_range_are_refused(
+    name: str, index: tuple[int, ...], least: int, most: int
+) -> None:
+    for value in (least, most, least - 1, most + 1):
+        array = getattr(START, name).copy()
+        array[index] = value
+        if least <= value <= most:
+            assert getattr(with_fields(**{name: array}), name)[index] == value
+            continue
+        with pytest.raises(ModelError) as caught:
+            with_fields(**{name: array})
+        assert str(caught.value) == f"the start's {name} has a value that is out of range"

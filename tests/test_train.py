@@ -1,0 +1,345 @@
+"""The command `train`: what it keeps in its folder, prints and refuses."""
+
+import io
+import json
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from nncodec import train as train_module
+from nncodec.array_files import npz_bytes
+from nncodec.checkpoints import read_checkpoint
+from nncodec.codec import code_lengths
+from nncodec.data import tfrecord
+from nncodec.model_files import read_model
+from nncodec.models import Model
+from nncodec.networks.files import load_network
+from nncodec.networks.progressive import Progressive
+from nncodec.terminal import Commands
+from nncodec.train import train
+from tests.samples import averaged_codes
+from tests.tiny_network import LAYER_DEPTH
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "model": {"layer_depth": LAYER_DEPTH, "layer_count": 3},
+    "train": {
+        "batch_size": 2,
+        "learning_rate": 0.03,
+        "decay_rate": 0.9,
+        "samples_per_decay": 1000,
+        "epsilon": 1e-8,
+        "steps": 6,
+        "steps_per_evaluation": 2,
+        "validation_share": 0.25,
+        "input_dropout": 0.2,
+    },
+    "input": {"data": "codes", "unique_code_size": True, "layout": "nhwc"},
+}
+
+
+class Run(Protocol):
+    def __call__(self, *options: str, model: str = "grouped") -> Result: ...
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Trains in an empty folder, which is the current one, on codes that are soon learned."""
+    monkeypatch.chdir(tmp_path)
+    group = Commands()
+    group.add_command(train)
+
+    os.mkdir("codes")
+    for number in range(4):
+        codes = averaged_codes((3, 1, 6, 7, LAYER_DEPTH), seed=number)
+        packed = npz_bytes({"shape": np.array(codes.shape), "codes": np.packbits(codes)})
+        pathlib.Path("codes", f"{number}.npz").write_bytes(packed)
+    write_configs()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def invoke(*options: str, model: str = "grouped") -> Result:
+        args = ["train", "--model", model, "--train-dir", "trained", *options]
+        for kind in CONFIGS:
+            args += [f"--{kind}-config", f"{kind}.json"]
+        result = CliRunner().invoke(group, args, prog_name="nncodec")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    yield invoke
+    torch.set_num_threads(threads)
+
+
+def saved_model() -> Model:
+    return read_model("trained/model.safetensors")
+
+
+def write_configs(**changes: dict[str, Any]) -> None:
+    for kind, words in CONFIGS.items():
+        content = json.dumps(words | changes.get(kind, {}))
+        pathlib.Path(f"{kind}.json").write_text(content)
+
+
+def assert_refused(result: Result, line: str) -> None:
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"nncodec: {line}\n"
+
+
+def test_a_training_folder(run: Run) -> None:
+    result = run()
+    assert (result.exit_code, result.stderr) == (0, "")
+    *steps, last = result.stdout.splitlines()
+    assert [line.split(":")[0] for line in steps] == ["step 2", "step 4", "step 6"]
+    assert all(", validation " in line and ", layers " in line for line in steps)
+    rate = saved_model().facts["validation_rate"]
+    assert 0.2 < rate < 1
+    assert last == f"trained/model.safetensors: validation rate {rate:.4f}"
+    names = {name for name in os.listdir("trained") if "tfevents" not in name}
+    assert names == {
+        "checkpoint.safetensors",
+        "input_config.json",
+        "model.safetensors",
+        "model_config.json",
+        "network.safetensors",
+        "resolved_config.json",
+        "train_config.json",
+    }
+    for kind in CONFIGS:
+        given = pathlib.Path(f"{kind}.json").read_bytes()
+        assert pathlib.Path(f"trained/{kind}_config.json").read_bytes() == given
+    resolved = json.loads(pathlib.Path("trained/resolved_config.json").read_text())
+    assert resolved["model"] == "grouped"
+    assert resolved["model_config"].items() >= CONFIGS["model"].items()
+    assert resolved["model_config"]["coded_layer_count"] == 0
+    assert resolved["train_config"].items() >= CONFIGS["train"].items()
+    assert resolved["train_config"]["patience"] == 15
+    assert resolved["input_config"] == CONFIGS["input"] | {"validation": []}
+
+
+def test_what_the_model_is_made_of(run: Run) -> None:
+    run()
+    model = saved_model()
+    network = load_network("trained/network.safetensors")
+    best = read_checkpoint("trained/checkpoint.safetensors").groups["best"]
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, best[name])
+    assert model.network
+    for name, array in network.quantise().arrays().items():
+        assert (array == model.network.arrays()[name]).all()
+    assert (model.layers, model.channels) == (3, LAYER_DEPTH)
+    facts = model.facts
+    assert (facts["model"], facts["data"], facts["start_fitting"]) == ("grouped", "codes", "first")
+    assert facts["model_config"].items() >= CONFIGS["model"].items()
+    assert (facts["training_samples"], facts["last_step"]) == (3, 6)
+
+
+def test_a_network_that_is_trained_by_itself(run: Run) -> None:
+    write_configs(train={"start_fitting": "last"})
+    run()
+    model = saved_model()
+    assert model.network
+    assert model.facts["start_fitting"] == "last"
+    beside = model.start.units
+    write_configs(train={"start_fitting": "first"})
+    run("--train-dir", "other")
+    assert (read_model("other/model.safetensors").start.units != beside).any()
+
+
+def test_a_network_without_an_integer_form(run: Run) -> None:
+    *steps, measured, note = run(model="progressive").stdout.splitlines()
+    assert len(steps) == 3
+    assert re.fullmatch(
+        r"trained/network\.safetensors: progressive, validation rate \d\.\d{4}", measured
+    )
+    assert note == "progressive has no integer form: it measures codes, and codes none"
+    assert not os.path.exists("trained/model.safetensors")
+    assert isinstance(load_network("trained/network.safetensors"), Progressive)
+
+
+def test_the_model_codes_smaller(run: Run) -> None:
+    write_configs(train={"steps": 40})
+    assert run().exit_code == 0
+    codes = averaged_codes((3, 1, 6, 7, LAYER_DEPTH), seed=9)
+    trained = code_lengths(codes, model=saved_model()).sum()
+    assert trained < code_lengths(codes).sum()
+
+
+def test_seeds_make_models(run: Run) -> None:
+    weights = []
+    for number, seed in enumerate((0, 0, 1)):
+        write_configs(train={"seed": seed})
+        assert run("--train-dir", f"trained{number}").exit_code == 0
+        weights.append(read_model(f"trained{number}/model.safetensors").model_id)
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
+
+
+def test_resume_ends_with_the_same_model(run: Run) -> None:
+    run()
+    expected = pathlib.Path("trained/model.safetensors").read_bytes()
+    os.rename("trained", "whole")
+    write_configs(train={"steps": 4})
+    run()
+    assert pathlib.Path("trained/model.safetensors").read_bytes() != expected
+    write_configs()
+    result = run("--resume")
+    assert [line.split(":")[0] for line in result.stdout.splitlines()][:-1] == ["step 6"]
+    assert pathlib.Path("trained/model.safetensors").read_bytes() == expected
+    result = run("--resume")  # there is nothing left to do
+    assert len(result.stdout.splitlines()) == 1
+    assert pathlib.Path("trained/model.safetensors").read_bytes() == expected
+
+
+def test_resume_where_nothing_is(run: Run) -> None:
+    assert run("--resume").exit_code == 0
+    assert saved_model().facts["last_step"] == 6
+
+
+def test_resume_under_other_conditions(run: Run) -> None:
+    run()
+    before = {path.name: path.read_bytes() for path in pathlib.Path("trained").iterdir()}
+    write_configs(train={"learning_rate": 0.01})
+    assert_refused(
+        run("--resume"),
+        "trained/checkpoint.safetensors: is of a run with learning_rate 0.03, not 0.01; go on "
+        "under the same conditions, or start again in another folder",
+    )
+    assert {path.name: path.read_bytes() for path in pathlib.Path("trained").iterdir()} == before
+
+
+def test_a_folder_that_is_not_empty(run: Run) -> None:
+    os.mkdir("trained")
+    pathlib.Path("trained/precious").write_text("mine")
+    assert_refused(
+        run(),
+        "trained: is not empty; add --resume to go on in it, or name another folder",
+    )
+    assert os.listdir("trained") == ["precious"]
+
+
+def test_a_folder_that_is_a_file(run: Run) -> None:
+    pathlib.Path("trained").write_text("mine")
+    result = run()
+    assert result.exit_code == 1
+    assert result.stderr.startswith("nncodec: trained: ")
+
+
+def test_adaptive_trains_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_module, "find_spec", lambda name: None)  # nor does it need PyTorch
+    result = run(model="adaptive")
+    model = saved_model()
+    rate = model.facts["validation_rate"]
+    assert result.stdout == f"trained/model.safetensors: validation rate {rate:.4f}\n"
+    assert (model.network, model.layers) == (None, 3)
+    assert model.facts["model"] == "adaptive"
+    assert "torch" not in model.facts["versions"]
+    assert "checkpoint.safetensors" not in os.listdir("trained")
+    assert_refused(
+        run(model="adaptive"),
+        "trained: is not empty; add --resume to go on in it, or name another folder",
+    )
+    assert run("--resume", model="adaptive").exit_code == 0
+
+
+def test_without_pytorch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_module, "find_spec", lambda name: None)
+    assert_refused(
+        run(),
+        "training a network needs PyTorch, which is not installed; run: pip install torch",
+    )
+
+
+def test_quiet(run: Run) -> None:
+    result = run("--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    assert saved_model().facts["last_step"] == 6
+
+
+def test_without_validation(run: Run) -> None:
+    write_configs(train={"validation_share": 0})
+    *steps, last = run().stdout.splitlines()
+    assert len(steps) == 3
+    assert not any("validation" in line for line in steps)
+    assert last == "trained/model.safetensors"
+    assert saved_model().facts["validation_samples"] == 0
+
+
+@pytest.mark.skipif(not find_spec("tensorboard"), reason="TensorBoard is not installed")
+def test_tensorboard(run: Run) -> None:
+    run()
+    (events,) = pathlib.Path("trained").glob("events.out.tfevents.*")
+    written = b"".join(tfrecord.read_records(events))
+    for tag in ("learning_rate", "rate/training", "rate/validation", "rate_of_layer_02/validation"):
+        assert tag.encode() in written
+
+
+def test_without_tensorboard(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = find_spec
+    monkeypatch.setattr(
+        train_module, "find_spec", lambda name: None if name == "tensorboard" else installed(name)
+    )
+    assert run().exit_code == 0
+    assert not list(pathlib.Path("trained").glob("events*"))
+
+
+def test_a_bar_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, output = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", output)
+    write_configs(train={"steps": 400})  # for longer than a bar waits
+    files = {f"{kind}_config": f"{kind}.json" for kind in CONFIGS}
+    assert train.callback
+    train.callback(
+        model="grouped", train_dir="trained", resume=False, device="cpu", quiet=False, **files
+    )
+    bar = r"training: +[1-9]\d*%.* [1-9]\d*/400 .*step/s, 0\.\d{4} \(best 0\.\d{4}\), "
+    assert re.search(bar + r"layers( 0\.\d{3}){3}", terminal.getvalue())
+    assert output.getvalue().count("\n") == 1  # the model
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "complaint"),
+    [
+        (
+            "model",
+            {"width": 3},
+            "unknown key 'width'; the keys are layer_depth, layer_count, coded",
+        ),
+        ("model", {"layer_depth": "4"}, 'layer_depth must be a whole number, not "4"'),
+        ("model", {"layer_count": 0}, "layer_count must be at least 1, not 0"),
+        ("train", {"rate": 1}, "unknown key 'rate'; the keys are batch_size, learning_rate"),
+        ("input", {"data": 3}, "data must be a string or a list of strings, not 3"),
+    ],
+)
+def test_configurations_are_named(
+    run: Run, kind: str, words: dict[str, Any], complaint: str
+) -> None:
+    write_configs(**{kind: words})
+    result = run()
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"nncodec: {kind}.json: {complaint}")
+    assert not os.path.exists("trained")
+
+
+def test_usage(run: Run) -> None:
+    assert run(model="transformer").exit_code == 2
+    assert run("--device", "tpu").exit_code == 2
+
+
+def test_codes_that_do_not_fit(run: Run) -> None:
+    write_configs(model={"layer_count": 2})
+    result = run()
+    assert result.stderr.startswith("nncodec: codes/0.npz: the number of layers, 3, is above")
