@@ -9,7 +9,7 @@ from unittest import mock
 
 from nncodec import api, codec
 from nncodec.adaptive import AdaptiveStage
-from nncodec.integer_network import NetworkStage
+from nncodec.network_stage import NetworkStage
 from nncodec.range_coder import Decoder, Encoder
 from nncodec.schedule import Schedule
 

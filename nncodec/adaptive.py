@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from nncodec.contexts import UNIT_BITS, Grid
 from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table, scale_down
-from nncodec.integer_network import IntegerNetwork, NetworkStage
+from nncodec.integer_network import IntegerNetwork
 from nncodec.learners import Learners
 from nncodec.mixer import Mixer
+from nncodec.network_stage import NetworkStage
 from nncodec.schedule import Schedule, Step
 from nncodec.start import FAST, LEARNERS, Start, untrained
 

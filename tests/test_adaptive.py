@@ -11,10 +11,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nncodec import adaptive, adaptive_start, contexts, integer_network, learners, mixer
+from nncodec import (
+    adaptive,
+    adaptive_start,
+    contexts,
+    integer_network,
+    learners,
+    mixer,
+    network_stage,
+)
 from nncodec.adaptive import AdaptiveStage
-from nncodec.integer_network import IntegerNetwork, NetworkStage
+from nncodec.integer_network import IntegerNetwork
 from nncodec.learners import CHUNK, WEIGHT_BITS
+from nncodec.network_stage import NetworkStage
 from nncodec.rates import FULL_STEP
 from nncodec.schedule import Schedule
 from nncodec.start import (
@@ -121,7 +130,7 @@ def wide_carriers() -> Iterator[None]:
     """Carries by float64 whatever the package carries by float32."""
     wide = types.SimpleNamespace(**{**vars(np), "float32": np.float64})
     with pytest.MonkeyPatch.context() as patch:
-        for module in (adaptive, contexts, integer_network, learners, mixer):
+        for module in (adaptive, contexts, integer_network, learners, mixer, network_stage):
             patch.setattr(module, "np", wide)
         yield
 

@@ -27,6 +27,7 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("rates", {"numpy"}),
     ("taps", {"numpy"}),
     ("integer_network", {"numpy"}),
+    ("network_stage", {"numpy"}),
     ("mixer", {"numpy"}),
     ("learners", {"numpy"}),
     ("adaptive", {"numpy"}),
@@ -62,7 +63,8 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("options", {"click"}),
     ("evaluate", {"click", "numpy"}),
     ("synthesize", {"click"}),
-    ("train", {"click", "torch", "tqdm"}),
+    ("training_reports", {"torch", "tqdm"}),
+    ("train", {"click", "torch"}),
     ("cli", {"click"}),
 ]
 _CODING = [room for room, _ in ROOMS[: 1 + [room for room, _ in ROOMS].index("codec")]]

@@ -21,11 +21,10 @@ from nncodec.integer_network import (
     SUM_BITS,
     SUM_LIMIT,
     IntegerNetwork,
-    NetworkStage,
-    Product,
     below_in_block,
     tanh_table,
 )
+from nncodec.network_stage import NetworkStage, Product
 from nncodec.networks.grouped import Grouped, GroupedConfig
 from nncodec.schedule import SLOPE, Schedule
 from nncodec.taps import Taps
@@ -104,7 +103,7 @@ def test_pictures_of_many_diagonals_are_predicted_in_parts(monkeypatch: pytest.M
     network, codes = random_network(3, 6, 0, group_size=2), random_codes((3, 2, 9, 11, 6))
     whole = logits_of(network, codes, at_once=True)
     for positions in (1, 5):
-        monkeypatch.setattr("nncodec.integer_network._POSITIONS_AT_ONCE", positions)
+        monkeypatch.setattr("nncodec.network_stage._POSITIONS_AT_ONCE", positions)
         np.testing.assert_array_equal(logits_of(network, codes, at_once=True), whole)
 
 

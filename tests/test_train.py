@@ -16,6 +16,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from nncodec import train as train_module
+from nncodec import training_reports
 from nncodec.array_files import npz_bytes
 from nncodec.checkpoints import read_checkpoint
 from nncodec.codec import code_lengths
@@ -285,7 +286,9 @@ def test_tensorboard(run: Run) -> None:
 def test_without_tensorboard(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = find_spec
     monkeypatch.setattr(
-        train_module, "find_spec", lambda name: None if name == "tensorboard" else installed(name)
+        training_reports,
+        "find_spec",
+        lambda name: None if name == "tensorboard" else installed(name),
     )
     assert run().exit_code == 0
     assert not list(pathlib.Path("trained").glob("events*"))
