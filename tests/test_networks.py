@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from nncodec.errors import ModelError
+from nncodec.networks.grouped import Grouped
 from nncodec.networks.network import Network
 from nncodec.networks.registry import make_network
+from nncodec.taps import Taps
 
 # Every network, and how many rows below a position it sees of earlier layers.
-LOOK_AHEAD = {"progressive": 3}
+LOOK_AHEAD = {"progressive": 3, "grouped": 1}
 WORDS = {"layer_depth": 2, "layer_count": 3}
 ROUNDING = 1e-12  # of a float64 logit
 INFLUENCE = 1e-7  # that of a bit which is really seen
@@ -22,12 +24,16 @@ every_network = pytest.mark.parametrize("name", LOOK_AHEAD)
 
 
 def network(name: str, **words: int) -> Network:
-    """A network of float64 weights, none of which is zero."""
+    """A network of float64 weights, none of which is zero but those of the borders' flags."""
     torch.manual_seed(5)
     made = make_network(name, WORDS | words).double().eval()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
+        if isinstance(made, Grouped):  # otherwise logits depend on where the picture ends
+            flags = len(made.taps.places)
+            made.weights[-flags:] = 0
+            made.direct[:, -flags:] = 0
     return made
 
 
@@ -59,15 +65,31 @@ def test_no_bit_changes_a_logit_at_or_before_it(name: str) -> None:
     assert changes.triu(1).max() > INFLUENCE
 
 
-@every_network
-def test_the_nearest_bits_change_a_logit(name: str) -> None:
-    changes = influence(network(name), random_codes(1, 4, 5, 6))
+def test_the_nearest_bits_change_a_logit_of_progressive() -> None:
+    changes = influence(network("progressive"), random_codes(1, 4, 5, 6))
     for layer, y, x in np.ndindex(3, 4, 5):
         seen = [(layer, y, x - 1), (layer, y - 1, x), (layer, y - 1, x - 1), (layer, y - 1, x + 1)]
         seen += [(earlier, y, x) for earlier in range(layer)]
         for bit in seen:
             if bit[1] >= 0 and 0 <= bit[2] < 5:
                 assert changes[bit][:, layer, y, x].min() > INFLUENCE
+
+
+def test_grouped_sees_its_taps_and_the_lower_bits_of_the_position() -> None:
+    layers, height, width, channels = 3, 4, 5, 3
+    model = network("grouped", layer_depth=channels, group_size=2, earlier_layers=2)
+    changes = influence(model, random_codes(1, height, width, layers * channels))
+    taps = Taps(1, 2)
+    known = taps.known(channels, 2)
+    seen = np.zeros(changes.shape, dtype=bool)
+    for layer, y, x in np.ndindex(layers, height, width):
+        for tap, (back, down, right) in enumerate(taps.offsets):
+            if back <= layer and 0 <= y + down < height and 0 <= x + right < width:
+                groups = known[tap][:, np.arange(channels) // 2]
+                seen[layer - back, y + down, x + right, :, layer, y, x] |= groups
+        seen[layer, y, x, :, layer, y, x] |= np.triu(np.ones((channels, channels), bool), 1)
+    assert (changes.numpy() > INFLUENCE)[seen].all()
+    assert changes.numpy()[~seen].max() < ROUNDING
 
 
 @every_network
