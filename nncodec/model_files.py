@@ -103,7 +103,9 @@ def unpack_model(data: bytes) -> Model:
     except (SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"damaged, or no model file; {_REMEDY}") from error
     if not set(_TEXTS) <= set(texts):
-        raise ModelError("a safetensors file, but no model; give a file that nncodec train wrote")
+        raise ModelError(
+            "a safetensors file, but no model; give a model.safetensors of nncodec train"
+        )
     if texts["nncodec"] != _VERSION:
         raise ModelError(f"a model file of version {texts['nncodec'][:20]!a}; upgrade nncodec")
     if texts.get("checksum") != _checksum(texts):

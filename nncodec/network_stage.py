@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nncodec.contexts import UNIT, Context, Grid
-from nncodec.fixed_point import LOGIT_BITS, scale_down, to_logits
+from nncodec.fixed_point import LOGIT_BITS, clamp, scale_down, to_logits
 from nncodec.integer_network import (
     SCALE_BITS,
     SUM_LIMIT,
@@ -52,24 +53,15 @@ class NetworkStage:
                 known beforehand, the network predicts them faster.
             product: multiplies matrices.
         """
-        self._network, self._schedule, self._grid = network, schedule, grid
-        self._product = product
-        self._channels = schedule.channels
+        self._schedule, self._grid, self._product = schedule, grid, product
+        self._channels, layers = schedule.channels, schedule.layers
         self._outputs = np.zeros((grid.cell_count, self._channels))
         self._offsets = grid.offsets(network.taps.offsets)
         self._tanh = tanh_table().astype(np.float32)
-
-        # The places' flags depend on nothing that is coded: what they add is known beforehand.
-        layers, taps = schedule.layers, len(network.taps.offsets) * network.channels
-        self._weights = network.weights[:taps].astype(np.float32)
-        self._head = network.head[:layers].astype(np.float32)
-        self._direct = network.direct[:layers, :taps].astype(np.float32)
-        inside = network.taps.inside(schedule.height, schedule.width).astype(np.float32)
+        inside = network.taps.inside(schedule.height, schedule.width)
         inside = inside.reshape(-1, inside.shape[-1])
         self._place = schedule.positions() % len(inside)
-        self._place_sums = inside @ network.weights[taps:].astype(np.float32)
-        self._place_direct = inside @ network.direct[:layers, taps:].astype(np.float32)
-
+        self._groups = [_group(network, number, layers, inside) for number in range(network.groups)]
         self._triangle = _columns_in_block(network.triangle[:layers], grid.block)
         self._bias = network.bias[:layers].reshape(-1, 1).astype(np.float64)
         self._known = codes is not None
@@ -81,7 +73,7 @@ class NetworkStage:
         if not self._known:
             self._predict_groups(step)
         channel = self._schedule.channel_of_unit[step.units, None]
-        logits = self._outputs.reshape(-1)[context.positions * self._channels + channel]
+        logits = self._outputs.reshape(-1).take(context.positions * self._channels + channel)
         triangle = np.matmul(context.known, self._triangle[step.units])[..., 0]
         logits += triangle.astype(np.float64) * ((1 << TRIANGLE_SHIFT) // UNIT)
         logits += self._bias[step.units]
@@ -90,12 +82,14 @@ class NetworkStage:
     def _predict_groups(self, step: Step) -> None:
         """Predicts the groups whose first channel is among the units of a step."""
         channels, units = self._channels, step.units
-        for first in range(0, channels, self._network.group_size):
-            begin = -(-(units.start - first) // channels)
-            layers = np.arange(max(begin, 0), (units.stop - 1 - first) // channels + 1)
-            if layers.size:
-                diagonals = step.diagonals[layers * channels + first - units.start]
-                self._predict(first, layers, diagonals, self._grid)
+        for group in self._groups:
+            begin = max(0, -(-(units.start - group.first) // channels))
+            layers = slice(begin, (units.stop - 1 - group.first) // channels + 1)
+            if layers.stop > begin:
+                first_unit = begin * channels + group.first
+                diagonals = step.diagonals[first_unit - units.start :: channels]
+                positions = self._grid.positions(np.arange(begin, layers.stop), diagonals)
+                self._predict(group, layers, positions, self._place[diagonals], self._grid)
 
     def _predict_all(self, codes: npt.NDArray[np.uint8]) -> None:
         filled = Grid(self._schedule)
@@ -105,44 +99,100 @@ class NetworkStage:
         for layer in range(self._schedule.layers):
             for begin in range(0, len(diagonals), at_once):
                 some = diagonals[begin : begin + at_once]
-                for first in range(0, self._channels, self._network.group_size):
-                    self._predict(first, np.full(len(some), layer), some, filled)
+                positions = filled.positions(np.full(len(some), layer), some).reshape(1, -1)
+                place = self._place[some].reshape(1, -1)
+                for group in self._groups:
+                    self._predict(group, slice(layer, layer + 1), positions, place, filled)
 
     def _predict(
         self,
-        first: int,
-        layers: npt.NDArray[np.int64],
-        diagonals: npt.NDArray[np.int64],
+        group: _Group,
+        layers: slice,
+        positions: npt.NDArray[np.int64],
+        place: npt.NDArray[np.int64],
         grid: Grid,
     ) -> None:
-        """Adds what the hidden units of a group say.
+        """Adds what is said of a group, and what its hidden units say of higher ones.
 
         Args:
-            first: the first channel of the group.
-            layers, diagonals: int64 (n,), where the group is.
+            group: what to predict.
+            layers: where.
+            positions: int64 (layers, P), in the grid.
+            place: int64 (layers, P), the same within a picture.
             grid: holds at least the bits that are known by then.
         """
-        network = self._network
-        group = first // network.group_size
-        own = slice(first, min(first + network.group_size, self._channels))
-        positions = grid.positions(layers, diagonals)
-        place = self._place[diagonals]
         inputs = grid.bits(positions[..., None] + self._offsets[layers, None])
         inputs = inputs.reshape(*positions.shape, -1)
 
-        direct = self._product(inputs, self._direct[layers, :, own]).astype(np.float64) / UNIT
-        direct += self._place_direct[layers[:, None], place, own]
-        self._outputs[positions, own] += direct * network.direct_scale[layers, None, own]
-        units = slice(group * network.hidden_of_group, (group + 1) * network.hidden_of_group)
-        sums = self._product(inputs, self._weights[:, units]).astype(np.float64) / UNIT
-        sums += self._place_sums[place, units]
-        sums *= network.scale[layers, None, units]
-        sums += network.shift[layers, None, units]
+        sums = self._product(inputs, group.weights).astype(np.float64)
+        sums += group.place_sums[place]
+        sums *= group.scale[layers]
+        sums += group.shift[layers]
         sums = scale_down(sums, SCALE_BITS)
-        np.clip(sums, -SUM_LIMIT, SUM_LIMIT, out=sums)
+        clamp(sums, SUM_LIMIT)
         hidden = self._tanh.take(sums.astype(np.int64) + SUM_LIMIT)
-        outputs = self._product(hidden, self._head[layers, units, first:]).astype(np.float64)
-        self._outputs[positions, first:] += outputs * network.head_scale[layers, None, first:]
+        outputs = self._product(hidden, group.head[layers]).astype(np.float64)
+        outputs *= group.head_scale[layers]
+
+        direct = self._product(inputs, group.direct[layers]).astype(np.float64)
+        at_place = np.arange(layers.start, layers.stop)[:, None], place
+        direct += group.place_direct[at_place]
+        direct *= group.direct_scale[layers]
+        outputs[..., : direct.shape[-1]] += direct
+        self._outputs[positions, group.first :] += outputs
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """What predicts a group of channels; UNIT is taken out of the inputs with the scales.
+
+    Attributes:
+        first: its first channel.
+        weights: float32 (inputs, hidden).
+        scale, shift: float64 (layers, 1, hidden).
+        head: float32 (layers, hidden, channels from the first on).
+        head_scale: float64 (layers, 1, the same channels).
+        direct: float32 (layers, inputs, channels of the group).
+        direct_scale: float64 (layers, 1, channels of the group).
+        place_sums: float64 (places, hidden): what the flags of a place add, which depends on
+            nothing that is coded.
+        place_direct: float64 (layers, places, channels of the group), likewise.
+    """
+
+    first: int
+    weights: Float32
+    scale: Float64
+    shift: Float64
+    head: Float32
+    head_scale: Float64
+    direct: Float32
+    direct_scale: Float64
+    place_sums: Float64
+    place_direct: Float64
+
+
+def _group(
+    network: IntegerNetwork, number: int, layers: int, inside: npt.NDArray[np.bool_]
+) -> _Group:
+    taps = len(network.taps.offsets) * network.channels
+    first = number * network.group_size
+    own = slice(first, first + network.group_size)
+    hidden = slice(number * network.hidden_of_group, (number + 1) * network.hidden_of_group)
+    flags = inside.astype(np.float64) * UNIT
+    weights = network.weights[:, hidden].astype(np.float32)
+    direct = np.ascontiguousarray(network.direct[:layers, :, own]).astype(np.float32)
+    return _Group(
+        first=first,
+        weights=weights[:taps],
+        scale=network.scale[:layers, None, hidden] / UNIT,
+        shift=network.shift[:layers, None, hidden].astype(np.float64),
+        head=np.ascontiguousarray(network.head[:layers, hidden, first:]).astype(np.float32),
+        head_scale=network.head_scale[:layers, None, first:].astype(np.float64),
+        direct=direct[:, :taps],
+        direct_scale=network.direct_scale[:layers, None, own] / UNIT,
+        place_sums=flags @ weights[taps:],
+        place_direct=flags @ direct[:, taps:],
+    )
 
 
 def _columns_in_block(triangle: npt.NDArray[np.int16], block: int) -> Float32:

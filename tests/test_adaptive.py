@@ -278,7 +278,7 @@ def test_wider_floats_carry_the_same_integers(shape: Shape, kind: str, extreme: 
         assert stage._grid._known.dtype == np.float64
         assert stage._learners._units_predicting.dtype == np.float64
         assert isinstance(stage._network, NetworkStage)
-        assert stage._network._weights.dtype == np.float64
+        assert stage._network._groups[0].weights.dtype == np.float64
         _, wide = code(shape, kind, codes, stage)
     np.testing.assert_array_equal(frequencies, wide)
 

@@ -39,7 +39,7 @@ HEADER_END = 8 + int.from_bytes(DATA[:8], "little")
 TEXTS: dict[str, str] = json.loads(DATA[8:HEADER_END])["__metadata__"]
 
 COPY = "get another copy of it"
-NO_MODEL = "a safetensors file, but no model; give a file that nncodec train wrote"
+NO_MODEL = "a safetensors file, but no model; give a model.safetensors of nncodec train"
 
 
 @pytest.fixture(autouse=True)
