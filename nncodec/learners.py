@@ -108,7 +108,10 @@ class Learners:
         self._without_spare = 1 / spare[:, None, None]
         # Powers of two, [layers, learners, kinds]: exact as factors.
         self._speeds = np.exp2(start.shifts[some].astype(np.float64))
-        self._unit_speeds = self._speeds[self._layer_of_unit].astype(np.float32)
+        counts = (block, block, len(CHANNEL_TAPS), 1, int(start.with_network))
+        kinds = np.repeat((KNOWN, OWN, TAPS, CONSTANT, NETWORK), counts)
+        speeds = self._speeds[:, :, kinds].astype(np.float32)
+        self._unit_speeds = speeds.repeat(schedule.channels, axis=0)
 
     def unit_weights(self) -> Float64:
         """What the units have learned, (units, LEARNERS, unit inputs)."""
@@ -174,20 +177,16 @@ class Learners:
         block = self._block
 
         change = np.empty((len(errors), *self._units.shape[1:]), dtype=np.float32)
-        speeds = self._unit_speeds[step.units, :, :, None]
-        known, own, taps = slice(block), slice(block, 2 * block), self._taps
-        change[..., known] = self._change(step, moves, context.known)
+        change[..., :block] = self._change(step, moves, context.known)
         for learner, inputs in ((FAST, context.surprise), (SLOW, context.earlier)):
-            of_own = self._change(step, moves[:, learner : learner + 1], inputs)
-            change[:, learner, own] = of_own[:, 0]
-        change[..., taps] = neighbours[..., : len(CHANNEL_TAPS)]
-        change[..., taps.stop : taps.stop + 1] = self._change(step, moves, constant)
-        parts = [(KNOWN, known), (OWN, own), (TAPS, taps), (CONSTANT, slice(taps.stop, None))]
+            own = self._change(step, moves[:, learner : learner + 1], inputs)
+            change[:, learner, block : 2 * block] = own[:, 0]
+        change[..., self._taps] = neighbours[..., : len(CHANNEL_TAPS)]
+        at_constant = slice(self._taps.stop, self._taps.stop + 1)
+        change[..., at_constant] = self._change(step, moves, constant)
         if self._network is not None:
             change[..., -1:] = self._change(step, moves, self._network)
-            parts = [*parts[:-1], (CONSTANT, slice(taps.stop, -1)), (NETWORK, slice(-1, None))]
-        for kind, part in parts:
-            change[..., part] *= speeds[:, :, kind]
+        change *= self._unit_speeds[step.units]
         weights = self._units[step.units]
         weights += round_half_up(change)
         clamp(weights, LARGEST_WEIGHT << WEIGHT_BITS)
