@@ -1,8 +1,12 @@
-"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: default, ci, expensive."""
+"""One thread a process, and Hypothesis profiles by HYPOTHESIS_PROFILE: default, ci, expensive."""
 
 import os
 
 from hypothesis import settings
+
+# Before numpy and PyTorch start theirs: tests are small operations, in processes side by side.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
