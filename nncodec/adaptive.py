@@ -17,7 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.contexts import UNIT_BITS, Grid
-from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table, scale_down
+from nncodec.fixed_point import (
+    FREQUENCY_BITS,
+    LOGIT_LIMIT,
+    logistic_table,
+    quiet_products,
+    scale_down,
+)
 from nncodec.integer_network import IntegerNetwork
 from nncodec.learners import Learners
 from nncodec.mixer import Mixer
@@ -35,6 +41,7 @@ class AdaptiveStage:
     when encoding as when decoding.
     """
 
+    @quiet_products
     def __init__(
         self,
         schedule: Schedule,
@@ -59,6 +66,7 @@ class AdaptiveStage:
         self._mixer = Mixer(schedule, start)
         self._squash = logistic_table()
 
+    @quiet_products
     def frequencies(self, step: Step) -> npt.NDArray[np.int32]:
         """The frequency of a 1 for every bit of a step: int32, units in order, then positions."""
         context = self._context = self._grid.context(step)
@@ -68,6 +76,7 @@ class AdaptiveStage:
         self._mixed_frequencies = self._frequency(self._mixer.logits(step, logits))
         return self._mixed_frequencies[context.valid]
 
+    @quiet_products
     def learn(self, step: Step, bits: npt.NDArray[np.integer]) -> None:
         """Learns from the bits whose frequencies were asked for last.
 

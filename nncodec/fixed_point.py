@@ -22,6 +22,10 @@ LOGIT_BITS = 8
 LOGIT_LIMIT = 12 << LOGIT_BITS
 """Logits are clamped to this, either way: beyond it the frequency stays 1 or 65535."""
 
+quiet_products = np.errstate(invalid="ignore", over="ignore")
+"""For functions that multiply small matrices: BLAS kernels compute on whole registers, and what
+lies there beyond the matrix, leftovers of other memory, raises flags of sums nobody asked for."""
+
 _EXACT_BELOW = {np.dtype(np.float32): 1 << 24, np.dtype(np.float64): 1 << 53}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.contexts import UNIT, Context, Grid
-from nncodec.fixed_point import LOGIT_BITS, clamp, scale_down, to_logits
+from nncodec.fixed_point import LOGIT_BITS, clamp, quiet_products, scale_down, to_logits
 from nncodec.integer_network import (
     SCALE_BITS,
     SUM_LIMIT,
@@ -35,6 +35,7 @@ class NetworkStage:
     together with what the taps say of the group directly.
     """
 
+    @quiet_products
     def __init__(
         self,
         network: IntegerNetwork,
@@ -68,6 +69,7 @@ class NetworkStage:
         if codes is not None:
             self._predict_all(codes)
 
+    @quiet_products
     def logits(self, step: Step, context: Context) -> Float64:
         """The logits of a step's bits, float64 (U, P): integers with LOGIT_BITS fractional bits."""
         if not self._known:
