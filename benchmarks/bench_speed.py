@@ -40,7 +40,8 @@ from benchmarks.peers import available_peers, byte_orders, smallest
 from benchmarks.stopwatch import stopwatch
 from nncodec import decode, encode
 from nncodec.codes import CodeFile
-from nncodec.model_choice import ADAPTIVE, AUTO
+from nncodec.model_choice import AUTO
+from nncodec.model_files import ADAPTIVE
 from nncodec.range_coder import Decoder, Encoder
 
 WAYS = ("encode", "decode")

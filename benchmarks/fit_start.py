@@ -17,10 +17,8 @@ import numpy.typing as npt
 
 import nncodec
 from nncodec.adaptive_start import START_BITS, START_WEIGHTS
-from nncodec.codec import traverse
+from nncodec.codec import traverse_known
 from nncodec.codes import read_code_file
-from nncodec.range_coder import KnownBits
-from nncodec.schedule import Schedule
 
 _PAGE = '''"""The layers' weights from which the adaptive stage starts, by benchmarks/fit_start.py.
 
@@ -46,9 +44,7 @@ START_WEIGHTS = np.array(
 def final_weights(path: str) -> npt.NDArray[np.float64]:
     """The weights at the end of a file: [rows of START_WEIGHTS, inputs], of weight 1.0."""
     codes = read_code_file(path).codes
-    schedule = Schedule(*codes.shape)
-    bits = KnownBits(codes.reshape(-1)[schedule.order()])
-    weights = traverse(schedule, [len(codes)], [bits]).learned()[1].mean(axis=1)
+    weights = traverse_known(codes)[0].learned()[1].mean(axis=1)
     rows = len(START_WEIGHTS)
     last = weights[rows - 1 :].mean(axis=0) if len(weights) >= rows else np.nan
     return np.concatenate([weights[: rows - 1], [last * np.ones(weights.shape[1])]])

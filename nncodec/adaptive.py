@@ -2,8 +2,9 @@
 
 Two logistic *learners* (learners.py) predict every bit from its context (contexts.py), one fast,
 one slow; a *mixer* (mixer.py) weighs their logits. Each unit (schedule.py) has weights of its own;
-what the channels of a layer have in common, they learn together. All of it starts from the same
-fixed weights, sees a bit only after it is coded, and is integer arithmetic throughout.
+what the channels of a layer have in common, they learn together. All of it starts from the weights
+of a `Start` (start.py), sees a bit only after it is coded, and is integer arithmetic throughout.
+Where there is a network (network_stage.py), learners and mixer take its logit as an input.
 
     context ─┬─ fast learner ─┬─ mixer ── frequency ── coder ── bit
              └─ slow learner ─┘                                  │

@@ -175,11 +175,32 @@ def code_lengths(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
+    _, coder, order = traverse_known(codes, model, progress)
+    return _per_layer(coder, order, len(codes))
+
+
+def traverse_known(
+    codes: Codes, model: Model | None = None, progress: Progress | None = None
+) -> tuple[AdaptiveStage, Encoder, npt.NDArray[np.int64]]:
+    """Visits every bit of a tensor once, in coding order, and writes nothing.
+
+    Args:
+        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        model: what to predict with; None for the adaptive stage alone.
+        progress: is told how many bits each step had.
+
+    Returns:
+        The adaptive stage, as it has become; the one coder of all layers, which knows at what
+        frequencies it was asked; the coding order.
+
+    Raises:
+        ModelError: the model does not fit the codes.
+    """
     schedule = Schedule(*codes.shape)
     order = schedule.order()
     coder = Encoder(codes.reshape(-1)[order])
-    traverse(schedule, [len(codes)], [coder], model, codes=codes, progress=progress)
-    return _per_layer(coder, order, len(codes))
+    stage = traverse(schedule, [len(codes)], [coder], model, codes=codes, progress=progress)
+    return stage, coder, order
 
 
 def traverse(

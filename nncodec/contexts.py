@@ -35,6 +35,12 @@ LAYER_INPUTS = len(LAYER_TAPS) + 2 * len(RESEMBLANCE_TAPS)
 BLOCK = 64
 """Most channels of a position that a unit sees; deeper layers are cut into equal blocks."""
 
+
+def block_size(channels: int) -> int:
+    """How many channels of a position a unit sees: all, or equal blocks of at most BLOCK."""
+    return -(-channels // -(-channels // BLOCK))
+
+
 LAYER_GATE = 8 * UNIT  # by how much a neighbour's bit grows if all known bits of its layer agree
 EARLIER_GATE = 4 * UNIT  # and if all bits of the layer before agree
 
@@ -78,8 +84,8 @@ class Grid:
     def __init__(self, schedule: Schedule) -> None:
         layers, batch, channels = schedule.layers, schedule.batch, schedule.channels
         self._channels = channels
-        self._blocks = -(-channels // BLOCK)
-        self.block = -(-channels // self._blocks)
+        self.block = block_size(channels)
+        self._blocks = -(-channels // self.block)
 
         # One plane a layer, after a plane of zeros that stands for the layers before the first.
         # The right margin of a row is the left margin of the next.

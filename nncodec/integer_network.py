@@ -17,7 +17,7 @@ from functools import cache, cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.contexts import BLOCK, UNIT
+from nncodec.contexts import UNIT, block_size
 from nncodec.errors import ModelError
 from nncodec.fixed_point import (
     FREQUENCY_BITS,
@@ -28,6 +28,7 @@ from nncodec.fixed_point import (
     require_exact,
 )
 from nncodec.taps import LARGEST_REACH, Taps
+from nncodec.tensors import require_form
 
 WEIGHT_ONE = ACTIVATION_ONE = 127
 """The largest weight and activation."""
@@ -63,8 +64,7 @@ def tanh_table() -> npt.NDArray[np.int8]:
 
 def below_in_block(channels: int) -> npt.NDArray[np.bool_]:
     """Which channels the triangle joins: bool [from, to], lower ones of the same block."""
-    blocks = -(-channels // BLOCK)
-    block = np.arange(channels) // -(-channels // blocks)
+    block = np.arange(channels) // block_size(channels)
     return np.triu(block[:, None] == block, 1)
 
 
@@ -122,12 +122,7 @@ class IntegerNetwork:
         ):
             raise ModelError("the network's sizes contradict each other")
         for name, (dtype, shape) in self._forms().items():
-            array = getattr(self, name)
-            if array.dtype != dtype or array.shape != shape:
-                raise ModelError(
-                    f"the network's {name} has {array.dtype} {list(array.shape)}, not "
-                    f"{np.dtype(dtype)} {list(shape)}"
-                )
+            require_form(f"the network's {name}", getattr(self, name), dtype, shape)
         self._check_zeros()
         self._prove_exact()
 

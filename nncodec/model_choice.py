@@ -13,6 +13,7 @@ from nncodec.codec import code_lengths
 from nncodec.container import Container
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.model_files import (
+    ADAPTIVE,
     MAX_MODEL_BYTES,
     find_model,
     list_models,
@@ -23,7 +24,7 @@ from nncodec.model_files import (
 from nncodec.models import Model
 from nncodec.tensors import Codes
 
-AUTO, ADAPTIVE = "auto", "adaptive"
+AUTO = "auto"
 
 ModelChoice = str | os.PathLike[str] | Model
 """AUTO, ADAPTIVE, the name of a model, the path of a model file, or a model."""

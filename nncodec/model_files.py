@@ -1,7 +1,7 @@
 """Models <-> files, and finding the model that a container names.
 
 A model file is a safetensors file (https://github.com/huggingface/safetensors): arrays of integers,
-and three texts. `nncodec` is the version of this form; `network` the sizes of the network as JSON,
+and five texts. `nncodec` is the version of this form; `network` the sizes of the network as JSON,
 or empty; `facts` how the model was made, as JSON; `model_id` what it must be by content; `checksum`
 the CRC-32 of the other texts. Nothing in it is ever executed.
 """
@@ -33,6 +33,10 @@ FOLDERS_VARIABLE = "NNCODEC_MODELS"
 """Environment variable: folders to look for models in, separated as in PATH."""
 
 MAX_MODEL_BYTES = 1 << 28
+
+ADAPTIVE = "adaptive"
+"""What no model is called: the adaptive stage alone."""
+
 _MAX_HEADER_BYTES = 1 << 20
 _VERSION = "1"
 _TEXTS = ("nncodec", "network", "facts", "model_id")
@@ -196,9 +200,9 @@ def find_model(model_id: bytes) -> Model:
 
 
 def name_of_model(model_id: bytes) -> str:
-    """What a model is called: "adaptive" for none, its id where it is not found."""
+    """What a model is called: ADAPTIVE for none, its id where it is not found."""
     if not model_id:
-        return "adaptive"
+        return ADAPTIVE
     with contextlib.suppress(ModelError):  # a folder that cannot be read: no name, no harm
         return next((found.name for found in _with_id(model_id)), model_id.hex())
     return model_id.hex()

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec import adaptive_start
-from nncodec.contexts import BLOCK, CHANNEL_TAPS, LAYER_INPUTS
+from nncodec.contexts import CHANNEL_TAPS, LAYER_INPUTS, block_size
 from nncodec.errors import ModelError
+from nncodec.tensors import require_form
 
 LEARNERS = 2
 FAST, SLOW = range(LEARNERS)
@@ -35,11 +36,6 @@ KNOWN, OWN, TAPS, CONSTANT, NETWORK, SHARED_TAPS, SHARED_GATES = range(KINDS)
 network's logit; of a layer's LAYER_TAPS; of its gates."""
 SMALLEST_SHIFT = -12
 LARGEST_SHIFTS = np.array([3, 3, 3, 3, 0, 3, 3])
-
-
-def block_size(channels: int) -> int:
-    """How many channels of a position a unit sees: all, or equal blocks of at most BLOCK."""
-    return -(-channels // -(-channels // BLOCK))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +82,7 @@ class Start:
             ("half_lives", np.int32, (layers, HALF_LIVES), 1, 1 << 30),
         ):
             array = getattr(self, name)
-            if array.dtype != dtype or array.shape != shape:
-                raise ModelError(
-                    f"the start's {name} has {array.dtype} {list(array.shape)}, not "
-                    f"{np.dtype(dtype)} {list(shape)}"
-                )
+            require_form(f"the start's {name}", array, dtype, shape)
             if (array < least).any() or (array > most).any():
                 raise ModelError(f"the start's {name} has a value that is out of range")
 

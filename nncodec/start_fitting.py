@@ -19,12 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.adaptive import AdaptiveStage
-from nncodec.codec import Progress, code_lengths, traverse
+from nncodec.codec import Progress, code_lengths, traverse_known
 from nncodec.integer_network import IntegerNetwork
 from nncodec.models import Model
-from nncodec.range_coder import Encoder, KnownBits
 from nncodec.rates import RATE_BITS
-from nncodec.schedule import Schedule
 from nncodec.start import (
     LARGEST_MIXER_WEIGHT,
     LARGEST_RATES,
@@ -203,10 +201,7 @@ def left_by_stage(
     Returns:
         float16, the same shape: ln(p / (1 - p)), where p is the probability of a 1.
     """
-    schedule = Schedule(*codes.shape)
-    order = schedule.order()
-    coder = Encoder(codes.reshape(-1)[order])
-    traverse(schedule, [len(codes)], [coder], model, codes=codes, progress=progress)
+    _, coder, order = traverse_known(codes, model, progress)
     logits = np.empty(codes.size, dtype=np.float16)
     logits[order] = coder.logits()
     return logits.reshape(codes.shape)
@@ -221,10 +216,7 @@ def _pass(
     """What has been learned after all files, and after each."""
     ends = []
     for codes in files:
-        schedule = Schedule(*codes.shape)
-        coder = KnownBits(codes.reshape(-1)[schedule.order()])
-        model = Model(start, network)
-        stage = traverse(schedule, [len(codes)], [coder], model, codes=codes, progress=progress)
+        stage, _, _ = traverse_known(codes, Model(start, network), progress)
         start = _learned(start, stage)
         ends.append(start)
     return start, ends

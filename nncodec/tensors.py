@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.errors import CodesError
+from nncodec.errors import CodesError, ModelError
 from nncodec.source import MAX_BITS
 
 Codes = npt.NDArray[np.uint8]
@@ -112,3 +112,17 @@ def check_sizes(shape: Sequence[int], what: str) -> tuple[int, ...]:
             f"{what} {sizes} is above the limit of {MAX_BITS} code bits; split the batch"
         )
     return sizes
+
+
+def require_form(
+    what: str, array: npt.NDArray[Any], dtype: npt.DTypeLike, shape: tuple[int, ...]
+) -> None:
+    """Checks that an array of a model has the type and the shape that it must have.
+
+    Raises:
+        ModelError: it has not.
+    """
+    if array.dtype != dtype or array.shape != shape:
+        raise ModelError(
+            f"{what} has {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} {list(shape)}"
+        )

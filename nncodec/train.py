@@ -20,6 +20,7 @@ from nncodec.array_files import file_label
 from nncodec.data.batches import CodeSet
 from nncodec.data.code_sets import Layers, read_code_sets
 from nncodec.errors import NncodecError
+from nncodec.model_files import ADAPTIVE
 from nncodec.networks.registry import NETWORKS, make_network
 from nncodec.output_files import naming, open_output
 from nncodec.terminal import print_text, progress_bar, quiet_option
@@ -36,9 +37,6 @@ from nncodec.versions import library_versions
 if TYPE_CHECKING:
     from nncodec.networks.network import Network, NetworkConfig
     from nncodec.start import Start
-
-ADAPTIVE = "adaptive"
-"""The name of the model without a network."""
 
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
@@ -226,11 +224,12 @@ def _beside_stage(
     configs: _Configs, training: CodeSet, validation: CodeSet, quiet: bool
 ) -> tuple[Start, CodeSet, CodeSet]:
     """Fits the start of the adaptive stage; gives it, and both sets with what the stage says."""
-    from nncodec.model_building import fit_some
+    from nncodec.model_building import bits_to_fit, fit_some
     from nncodec.models import Model
     from nncodec.start_fitting import left_by_stage
 
-    with progress_bar("adaptive stage", 5 * training.bits + validation.bits, quiet) as progress:
+    bits = bits_to_fit(training.files) + training.bits + validation.bits
+    with progress_bar("adaptive stage", bits, quiet) as progress:
         start = fit_some(training.files, configs.layers.layer_count, progress=progress)
         model = Model(start)
         training, validation = (

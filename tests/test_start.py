@@ -9,7 +9,7 @@ import pytest
 
 from nncodec.adaptive_start import START_BITS as FIXED_BITS
 from nncodec.adaptive_start import START_WEIGHTS
-from nncodec.contexts import Grid
+from nncodec.contexts import Grid, block_size
 from nncodec.errors import ModelError
 from nncodec.schedule import Schedule
 from nncodec.start import (
@@ -21,7 +21,6 @@ from nncodec.start import (
     SMALLEST_SHIFT,
     START_BITS,
     Start,
-    block_size,
     untrained,
 )
 
