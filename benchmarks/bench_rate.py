@@ -37,7 +37,7 @@ from benchmarks.common import (
     save_figure,
     table,
 )
-from benchmarks.peers import available_peers, byte_orders, smallest
+from benchmarks.peers import available_peers, smallest
 from nncodec import Header, decode
 from nncodec.codec import Encoded, LayerSize, encode_source
 from nncodec.codes import CodeFile
@@ -107,8 +107,7 @@ def measure(name: str, file: CodeFile, model: str) -> Measured:
     for count in counts:
         bits = codes[:count].size
         size = len(first_layers(encoded, codes, count, chosen))
-        orders = byte_orders(codes[:count])
-        best = {peer.name: smallest(peer, orders) for peer in available_peers()}
+        best = {peer.name: smallest(peer, codes[:count]) for peer in available_peers()}
         peer_rates = {peer: bytes_ * 8 / bits for peer, (bytes_, _) in best.items()}
         best_orders = {peer: order for peer, (_, order) in best.items()}
         theory = float(lengths[count - 1]) / bits
@@ -231,7 +230,7 @@ def plot(files: list[Measured], means: list[Rates], path: Path) -> None:
     figure = new_figure(12, 5.5)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     counts = [one.layers for one in means]
-    for name, marker in zip(means[0].peers, "^vsDP", strict=False):
+    for name, marker in zip(means[0].peers, "^vsDP<>", strict=False):
         rates = [one.peers[name] for one in means]
         left.plot(counts, rates, marker=marker, markersize=5, linewidth=1, label=name)
     actual = [one.nncodec for one in means]

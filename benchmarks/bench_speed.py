@@ -36,7 +36,7 @@ from benchmarks.common import (
     save_figure,
     table,
 )
-from benchmarks.peers import available_peers, byte_orders, smallest
+from benchmarks.peers import available_peers, smallest
 from benchmarks.stopwatch import stopwatch
 from nncodec import decode, encode
 from nncodec.codes import CodeFile
@@ -108,9 +108,8 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
         encode(codes, model=model)
     with stopwatch() as stages["decode"]:
         decode(data, model=needed)
-    orders = byte_orders(codes)
     for peer in available_peers():
-        packed = orders[smallest(peer, orders)[1]]
+        packed = peer.arrange(codes)[smallest(peer, codes)[1]]
         compressed = peer.compress(packed)
         if peer.decompress(compressed) != packed:
             raise click.ClickException(f"{name}: {peer.name} does not give the bits back")
@@ -127,13 +126,15 @@ def raw_coder(repeat: int) -> dict[str, Speed]:
     frequencies = random.integers(1, 1 << 16, RAW_BITS, dtype=np.int32)
     bits = (random.integers(0, 1 << 16, RAW_BITS) < frequencies).astype(np.uint8)
     encoder = Encoder(bits)
-    encoder.code(frequencies)
+    read = np.empty_like(bits)
+    encoder.code(frequencies, read)
     payload = encoder.payload()
-    if not np.array_equal(Decoder(payload).code(frequencies), bits):
+    Decoder(payload).code(frequencies, read)
+    if not np.array_equal(read, bits):
         raise click.ClickException("the range coder does not give the bits back")
     return {
         "encode": timed(encoder.payload, RAW_BITS, repeat),
-        "decode": timed(lambda: Decoder(payload).code(frequencies), RAW_BITS, repeat),
+        "decode": timed(lambda: Decoder(payload).code(frequencies, read), RAW_BITS, repeat),
     }
 
 

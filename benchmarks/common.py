@@ -18,7 +18,7 @@ from tqdm import tqdm
 from nncodec.codes import CodeFile, read_code_file
 from nncodec.errors import NncodecError
 
-PACKAGES = ("nncodec", "numpy", "constriction", "zstandard", "brotli")
+PACKAGES = ("nncodec", "numpy", "numba", "constriction", "zstandard", "brotli")
 
 
 def _check_plot(_context: object, _option: object, path: Path | None) -> Path | None:
@@ -31,12 +31,14 @@ def _check_plot(_context: object, _option: object, path: Path | None) -> Path | 
     return path
 
 
-_OPTIONS = (
+_FILES = (
     click.argument("files", nargs=-1, required=True),
-    click.option("--model", default="auto", show_default=True, help="Model that nncodec uses."),
     click.option("--layout", default="auto", show_default=True, help="auto, nhwc or nchw."),
     click.option("--layer-depth", type=click.IntRange(1), help="Bits of a layer, where unknown."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables."),
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables.")
+_MODEL_AND_PLOT = (
+    click.option("--model", default="auto", show_default=True, help="Model that nncodec uses."),
     click.option(
         "--plot",
         "plot_path",
@@ -47,8 +49,8 @@ _OPTIONS = (
 )
 
 
-def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command what every benchmark has: arguments, options, errors of one line."""
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command code files to read, --json, and errors of one line."""
 
     @functools.wraps(command)
     def guarded(**options: Any) -> None:
@@ -57,7 +59,15 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
         except NncodecError as error:
             raise click.ClickException(str(error)) from error
 
-    for option in reversed(_OPTIONS):
+    for option in (_JSON, *reversed(_FILES)):
+        guarded = option(guarded)
+    return guarded
+
+
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command `reading_options`, --model and --plot."""
+    guarded = reading_options(command)
+    for option in reversed(_MODEL_AND_PLOT):
         guarded = option(guarded)
     return guarded
 

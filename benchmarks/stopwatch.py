@@ -9,7 +9,6 @@ from unittest import mock
 
 from nncodec import api, codec
 from nncodec.adaptive import AdaptiveStage
-from nncodec.network_stage import NetworkStage
 from nncodec.range_coder import Decoder, Encoder
 from nncodec.schedule import Schedule
 
@@ -20,8 +19,6 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("order and set-up", Decoder, "__init__"),
     ("model: choose, read", api, "model_to_encode"),
     ("model: choose, read", api, "model_to_decode"),
-    ("model: network", NetworkStage, "__init__"),
-    ("model: network", NetworkStage, "logits"),
     ("model: predict", AdaptiveStage, "frequencies"),
     ("model: learn", AdaptiveStage, "learn"),
     ("range coder", Encoder, "code"),

@@ -10,29 +10,48 @@ Where there is a network (network_stage.py), learners and mixer take its logit a
              └─ slow learner ─┘                                  │
                   └────────── errors: bit - probability ─────────┘
 
-The integers are carried by float32 and float64 arrays, where `require_exact` proves that they fit:
-sums of products are fast there, and the same in whatever order they are computed.
+All bits of a step are predicted, then all are learned from, then all are recorded: within a step
+nothing depends on an order.
 """
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.contexts import UNIT_BITS, Grid
-from nncodec.fixed_point import (
-    FREQUENCY_BITS,
-    LOGIT_LIMIT,
-    logistic_table,
-    quiet_products,
-    scale_down,
+from nncodec import learners, mixer
+from nncodec.compiled import compiled, inlined
+from nncodec.contexts import (
+    AROUND_TAPS,
+    RESEMBLANCE_TAPS,
+    UNIT_BITS,
+    Grid,
+    copy_row,
+    empty_grid,
+    neighbours,
+    record,
 )
+from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table, rounded
 from nncodec.integer_network import IntegerNetwork
-from nncodec.learners import Learners
-from nncodec.mixer import Mixer
-from nncodec.network_stage import NetworkStage
-from nncodec.schedule import Schedule, Step
-from nncodec.start import FAST, LEARNERS, Start, untrained
+from nncodec.learners import (
+    SHARED_WIDTH,
+    Seen,
+    Speeds,
+    Weights,
+    learn_units,
+    network_input,
+    predict_units,
+)
+from nncodec.mixer import Mixers, learn_mixing, mix
+from nncodec.network_stage import NetworkStage, network_logit, network_stage, predict_groups
+from nncodec.rates import FAST, LEARNERS
+from nncodec.schedule import Bits, Plan, Schedule, list_bits
+from nncodec.start import Start, untrained
 
+Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
+
+assert RESEMBLANCE_TAPS[0] == (0, 0, -1)  # the left neighbour, which chooses sets of the mixer
 
 
 class AdaptiveStage:
@@ -42,13 +61,8 @@ class AdaptiveStage:
     when encoding as when decoding.
     """
 
-    @quiet_products
     def __init__(
-        self,
-        schedule: Schedule,
-        start: Start | None = None,
-        network: IntegerNetwork | None = None,
-        codes: npt.NDArray[np.uint8] | None = None,
+        self, schedule: Schedule, start: Start | None = None, network: IntegerNetwork | None = None
     ) -> None:
         """Starts with no bit known.
 
@@ -56,59 +70,159 @@ class AdaptiveStage:
             schedule: of the code tensor.
             start: what to learn from; by default what suits codes that nobody trained for.
             network: whose logits the learners and the mixer weigh too.
-            codes: where all bits are known beforehand, uint8 {0, 1}, [layers, batch, height, width,
-                layer_depth], a network predicts them faster; nothing else sees them.
         """
         if start is None:
             start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
-        self._grid = Grid(schedule)
-        self._network = NetworkStage(network, schedule, self._grid, codes) if network else None
-        self._learners = Learners(schedule, self._grid.block, start)
-        self._mixer = Mixer(schedule, start)
-        self._squash = logistic_table()
+        grid, bits = empty_grid(schedule), schedule.room()
+        self._layers, self._end = schedule.layers, schedule.step_count
+        self._weights = learners.weights(schedule, start)
+        self._mixers = mixer.mixers(schedule, start)
+        self._frequencies = np.empty(len(bits.units), dtype=np.int32)
+        self._values = np.empty(len(bits.units), dtype=np.uint8)
+        self._known = 0
+        # Plain tuples: those with names take twice as long to pass, as long as some bits.
+        self._parts = (
+            tuple(schedule.plan),
+            tuple(bits),
+            tuple(grid),
+            tuple(self._weights),
+            tuple(learners.speeds(schedule, start)),
+            tuple(self._mixers),
+            tuple(network_stage(network, schedule)),
+            logistic_table(),
+            tuple(_room(grid, self._mixers, len(bits.units))),
+            self._frequencies,
+        )
 
-    @quiet_products
-    def frequencies(self, step: Step) -> npt.NDArray[np.int32]:
-        """The frequency of a 1 for every bit of a step: int32, units in order, then positions."""
-        context = self._context = self._grid.context(step)
-        network = self._network.logits(step, context) if self._network else None
-        logits = self._mixer_inputs = self._learners.logits(step, context, network)
-        self._learner_frequencies = self._frequency(logits[..., :LEARNERS])
-        self._mixed_frequencies = self._frequency(self._mixer.logits(step, logits))
-        return self._mixed_frequencies[context.valid]
+    def frequencies(self, step: int) -> Int32:
+        """The frequency of a 1 for every bit of a step: int32, units in order, then positions.
 
-    @quiet_products
-    def learn(self, step: Step, bits: npt.NDArray[np.integer]) -> None:
-        """Learns from the bits whose frequencies were asked for last.
-
-        Args:
-            step: the step that `frequencies` was given.
-            bits: {0, 1}, one for each frequency.
+        The array is the stage's own: the next step overwrites it.
         """
-        context, valid = self._context, self._context.valid
-        ones = np.zeros(valid.shape, dtype=np.int32)
-        ones[valid] = bits
-        target = ones << FREQUENCY_BITS
+        count = _advance(self._known, self._values, step, self._parts)
+        self._known = 0
+        return self._frequencies[:count]
 
-        error = (target - self._mixed_frequencies) * valid
-        self._mixer.learn(step, self._mixer_inputs, error.astype(np.float64))
+    def learn(self, bits: npt.NDArray[np.integer]) -> None:
+        """Learns from the bits whose frequencies were asked for last: {0, 1}, one for each."""
+        # With the next prediction: a call costs as much as some bits.
+        self._known = len(bits)
+        self._values[: self._known] = bits
 
-        errors = (target[..., None] - self._learner_frequencies) * valid[..., None]
-        surprise = scale_down(errors[..., FAST], FREQUENCY_BITS - UNIT_BITS - 1)
-        self._learners.learn(step, context, errors)
-        signs = (2 * ones - 1) * valid
-        self._grid.record(context, signs.astype(np.float32), surprise.astype(np.float32))
+    def learned(self) -> dict[str, Float64]:
+        """The weights as they have become: float64, as numbers, by the names that a Start has."""
+        self.frequencies(self._end)
+        units, shared, around = learners.learned(self._weights, self._layers)
+        mixers, sets = mixer.learned(self._mixers)
+        return {
+            "units": units,
+            "shared": shared,
+            "around": around,
+            "mixers": mixers,
+            "sets": sets,
+        }
 
-    def learned(self) -> tuple[Float64, Float64, Float64]:
-        """What has been learned so far.
 
-        Returns:
-            float64, as numbers: the weights of the units, [layers * channels, LEARNERS, unit
-            inputs], of the layers, [layers, LEARNERS, LAYER_INPUTS], and of the mixers,
-            [layers * channels, mixer inputs].
-        """
-        learners, mixer = self._learners, self._mixer
-        return learners.unit_weights(), learners.layer_weights(), mixer.weights()
+def _room(grid: Grid, mixers: Mixers, count: int) -> Seen:
+    block = grid.signs.shape[1]
+    return Seen(
+        rows=np.zeros(count, dtype=np.int64),
+        around=np.zeros((count, len(AROUND_TAPS) * block), dtype=np.int8),
+        neighbours=np.zeros((count, SHARED_WIDTH), dtype=np.int16),
+        network=np.zeros(count, dtype=np.int16),
+        logits=np.zeros((count, mixers.units.shape[1]), dtype=np.int32),
+        sets=np.zeros((count, 2), dtype=np.int64),
+        mixed=np.zeros(count, dtype=np.int32),
+        errors=np.zeros((count, LEARNERS + 1), dtype=np.int32),
+    )
 
-    def _frequency(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-        return self._squash.take(logits.astype(np.int64) + LOGIT_LIMIT)
+
+@compiled
+def _advance(known: int, values: npt.NDArray[np.uint8], step: int, parts: Any) -> int:
+    """Learns from the bits of the last step, and predicts those of the next.
+
+    Args:
+        known: how many bits the last step had.
+        values: uint8, the bits, and more.
+        step: the number of the next.
+        parts: of the stage, in its order.
+
+    Returns:
+        How many bits the next step has.
+    """
+    plan, some, tensor, units, pace, mixing, hidden, squash, room, frequencies = parts
+    bits, grid, weights, seen = Bits(*some), Grid(*tensor), Weights(*units), Seen(*room)
+    mixers = Mixers(*mixing)
+    _learn(values[:known], bits, grid, weights, Speeds(*pace), mixers, seen)
+    network = NetworkStage(*hidden)
+    return _predict(
+        Plan(*plan), step, bits, grid, weights, mixers, network, squash, seen, frequencies
+    )
+
+
+@inlined
+def _predict(
+    plan: Plan,
+    step: int,
+    bits: Bits,
+    grid: Grid,
+    weights: Weights,
+    mixers: Mixers,
+    network: NetworkStage,
+    squash: Int32,
+    seen: Seen,
+    frequencies: Int32,
+) -> int:
+    """Writes what the bits of a step see and are predicted by; returns their number."""
+    count = list_bits(plan, step, bits)
+    _see(grid, bits, seen, count)
+    if network.group_size:
+        predict_groups(network, grid, bits, seen.rows, count)
+        for bit in range(count):
+            logit = network_logit(network, bits, bit)
+            seen.logits[bit, -1] = logit
+            seen.network[bit] = network_input(logit)
+    predict_units(weights, grid, bits, seen, count)
+    mix(mixers, grid, bits, seen, count)
+    for bit in range(count):
+        for learner in range(LEARNERS):
+            seen.errors[bit, learner] = -squash[LOGIT_LIMIT + seen.logits[bit, learner]]
+        frequencies[bit] = squash[LOGIT_LIMIT + seen.mixed[bit]]
+        seen.errors[bit, LEARNERS] = -frequencies[bit]
+    return count
+
+
+@inlined
+def _see(grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
+    """Collects the contexts of the bits of a step."""
+    block = grid.signs.shape[1]
+    for bit in range(count):
+        layer = bits.layers[bit]
+        number, rank = divmod(bits.channels[bit], block)
+        row = (layer + 1) * grid.layer_rows + grid.rows[bits.places[bit]] + number
+        seen.rows[bit] = row
+        for tap in range(grid.around_counts[layer]):
+            copy_row(grid.signs, row + grid.around[layer, tap], seen.around, bit, tap * block)
+        neighbours(grid, layer, rank, row, seen.neighbours, bit)
+
+
+@inlined
+def _learn(
+    values: npt.NDArray[np.uint8],
+    bits: Bits,
+    grid: Grid,
+    weights: Weights,
+    speeds: Speeds,
+    mixers: Mixers,
+    seen: Seen,
+) -> None:
+    count, block = len(values), grid.signs.shape[1]
+    for bit in range(count):
+        for predictor in range(LEARNERS + 1):
+            seen.errors[bit, predictor] += np.int32(values[bit]) << FREQUENCY_BITS
+    learn_units(weights, speeds, grid, bits, seen, count)
+    learn_mixing(mixers, speeds, bits, seen, count)
+    for bit in range(count):
+        surprise = rounded(seen.errors[bit, FAST], FREQUENCY_BITS - UNIT_BITS - 1)
+        sign, rank = 1 if values[bit] else -1, bits.channels[bit] % block
+        record(grid, bits.layers[bit], rank, seen.rows[bit], sign, surprise)

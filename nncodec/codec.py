@@ -8,7 +8,6 @@ The traversal asks the model for the frequencies of a step, the coders for its b
 bits to the model. Encoding and decoding differ in the coders they pass, and in nothing else.
 """
 
-import itertools
 import math
 import zlib
 from collections.abc import Callable, Sequence
@@ -84,25 +83,21 @@ def encode_source(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
+    _, coder, order = traverse_known(codes, model, progress)
     counts = _layers_per_segment(codes)
-    held = _split(codes, counts)
-    orders = _orders(codes.shape, counts)
-    coders = [
-        Encoder(part.reshape(-1)[orders[count]]) for part, count in zip(held, counts, strict=True)
-    ]
-    traverse(Schedule(*codes.shape), counts, coders, model, codes=codes, progress=progress)
+    layer = order // codes[0].size
+    segment = np.repeat(np.arange(len(counts)), counts)[layer]
 
     segments: list[Segment] = []
     payloads: list[bytes] = []
-    lengths: list[float] = []
-    for part, count, coder in zip(held, counts, coders, strict=True):
-        payload = coder.payload()
+    for part, count, own in zip(_split(codes, counts), counts, coder.split(segment), strict=True):
+        payload = own.payload()
         stored = math.ceil(part.size / 8) <= len(payload)
         if stored:
-            payload = pack_bits(coder.bits())
+            payload = pack_bits(own.bits())
         payloads.append(payload)
         segments.append(Segment(count, stored, len(payload), _checksum(part, payload)))
-        lengths += _per_layer(coder, orders[count], count).tolist()
+    lengths = np.bincount(layer, coder.code_lengths(), len(codes)).tolist()
     model_id = model.model_id if model else b""
     header = Header(codes.shape, source, model_id, tuple(segments), len(embedded))
     sizes = zip(header.layer_bytes(), lengths, header.layer_stored(), strict=True)
@@ -134,8 +129,7 @@ def decode_container(
         raise ModelError(f"the file needs model {named}, not {given}; give that one")
     segments = header.segments[: len(payloads)]
     counts = [segment.layers for segment in segments]
-    shape = (sum(counts), *header.shape[1:])
-    orders = _orders(shape, counts)
+    schedule = Schedule(sum(counts), *header.shape[1:])
     coders: list[Coder] = []
     for segment, payload in zip(segments, payloads, strict=True):
         if segment.stored:
@@ -144,12 +138,12 @@ def decode_container(
             coders.append(KnownBits(np.unpackbits(packed, count=bits)))
         else:
             coders.append(Decoder(payload))
-    traverse(Schedule(*shape), counts, coders, model, progress=progress)
+    _, decoded = traverse(schedule, counts, coders, model, progress)
 
-    codes = np.empty(shape, dtype=np.uint8)
-    parts = zip(_split(codes, counts), segments, payloads, coders, strict=True)
-    for index, (part, segment, payload, coder) in enumerate(parts):
-        part.reshape(-1)[orders[segment.layers]] = coder.bits()
+    codes = np.empty((schedule.layers, *header.shape[1:]), dtype=np.uint8)
+    codes.reshape(-1)[schedule.order()] = decoded
+    parts = zip(_split(codes, counts), segments, payloads, strict=True)
+    for index, (part, segment, payload) in enumerate(parts):
         if _checksum(part, payload) != segment.checksum:
             held = header.segment_layers()[index]
             which = f"layers {held[0]} to {held[-1]}" if len(held) > 1 else f"layer {held[0]}"
@@ -176,7 +170,8 @@ def code_lengths(
     """
     check_limits(codes.shape)
     _, coder, order = traverse_known(codes, model, progress)
-    return _per_layer(coder, order, len(codes))
+    lengths = np.bincount(order // codes[0].size, coder.code_lengths(), len(codes))
+    return lengths.astype(np.float64)
 
 
 def traverse_known(
@@ -199,7 +194,7 @@ def traverse_known(
     schedule = Schedule(*codes.shape)
     order = schedule.order()
     coder = Encoder(codes.reshape(-1)[order])
-    stage = traverse(schedule, [len(codes)], [coder], model, codes=codes, progress=progress)
+    stage, _ = traverse(schedule, [len(codes)], [coder], model, progress)
     return stage, coder, order
 
 
@@ -208,10 +203,8 @@ def traverse(
     counts: Sequence[int],
     coders: Sequence[Coder],
     model: Model | None = None,
-    *,
-    codes: Codes | None = None,
     progress: Progress | None = None,
-) -> AdaptiveStage:
+) -> tuple[AdaptiveStage, Codes]:
     """Visits every bit once, in coding order.
 
     Args:
@@ -219,11 +212,10 @@ def traverse(
         counts: how many layers each coder has; they add up to all.
         coders: one a segment, in the order of their layers.
         model: what to predict with; None for the adaptive stage alone.
-        codes: the tensor, where it is known beforehand: a network is faster then.
         progress: is told how many bits each step had.
 
     Returns:
-        The adaptive stage, as it has become.
+        The adaptive stage, as it has become, and all bits, uint8 {0, 1}, in coding order.
 
     Raises:
         ModelError: the model does not fit the codes.
@@ -234,23 +226,24 @@ def traverse(
             f"have {schedule.layers} of {schedule.channels}; use another, or adaptive"
         )
     start, network = (model.start, model.network) if model else (None, None)
-    stage = AdaptiveStage(schedule, start, network, codes)
-    coders_of_layers = [
-        coder for coder, count in zip(coders, counts, strict=True) for _ in range(count)
-    ]
-    for step in schedule:
+    stage = AdaptiveStage(schedule, start, network)
+    last_layers = np.cumsum(counts).tolist()
+    ends = np.stack([schedule.sizes_up_to_layer(layers) for layers in last_layers], axis=1)
+    bits = np.empty(int(ends[:, -1].sum()), dtype=np.uint8)
+    first = 0
+    for step, ends_of_coders in enumerate(ends.tolist()):
         frequencies = stage.frequencies(step)
-        bits = np.empty(len(frequencies), dtype=np.uint8)
-        active = coders_of_layers[step.layers]
-        sizes = np.add.reduceat(schedule.diagonal_sizes[step.diagonals], step.starts)
-        end = 0
-        for coder, layers in itertools.groupby(range(len(active)), active.__getitem__):
-            begin, end = end, end + sum(sizes[layer] for layer in layers)
-            bits[begin:end] = coder.code(frequencies[begin:end])
-        stage.learn(step, bits)
+        some = bits[first : first + len(frequencies)]
+        begin = 0
+        for coder, end in zip(coders, ends_of_coders, strict=True):
+            if end > begin:
+                coder.code(frequencies[begin:end], some[begin:end])
+                begin = end
+        stage.learn(some)
+        first += len(some)
         if progress:
-            progress(len(bits))
-    return stage
+            progress(len(some))
+    return stage, bits
 
 
 def _layers_per_segment(codes: Codes) -> list[int]:
@@ -261,18 +254,6 @@ def _layers_per_segment(codes: Codes) -> list[int]:
 
 def _split(codes: Codes, counts: Sequence[int]) -> list[Codes]:
     return np.split(codes, np.cumsum(counts)[:-1])
-
-
-def _orders(shape: Sequence[int], counts: Sequence[int]) -> dict[int, npt.NDArray[np.int64]]:
-    """The coding order of a segment, by its number of layers."""
-    return {count: Schedule(count, *shape[1:]).order() for count in set(counts)}
-
-
-def _per_layer(
-    coder: Encoder, order: npt.NDArray[np.int64], layers: int
-) -> npt.NDArray[np.float64]:
-    layer = order // (len(order) // layers)
-    return np.bincount(layer, coder.code_lengths(), layers).astype(np.float64)
 
 
 def _checksum(codes: Codes, payload: bytes) -> int:

@@ -1,9 +1,8 @@
-"""Integers in place of real numbers: tables, rounding, bounds that keep float carriers exact.
+"""Integers in place of real numbers: tables and rounding.
 
 Every number between the code bits and a frequency is an integer with a fixed number of fractional
-bits. Many are *carried* by float arrays, because matrix products are fast there; that is exact as
-long as no partial sum reaches 2^24 in float32, 2^53 in float64, which `require_exact` checks. No
-libm function is called: `exp` differs in its last digit between machines, these recipes do not.
+bits. No libm function is called: `exp` differs in its last digit between machines, these recipes do
+not.
 """
 
 from functools import cache
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from nncodec.compiled import inlined
 
 FREQUENCY_BITS = 16
 """A frequency f stands for the probability f / 2^16."""
@@ -22,53 +23,51 @@ LOGIT_BITS = 8
 LOGIT_LIMIT = 12 << LOGIT_BITS
 """Logits are clamped to this, either way: beyond it the frequency stays 1 or 65535."""
 
-quiet_products = np.errstate(invalid="ignore", over="ignore")
-"""For functions that multiply small matrices: BLAS kernels compute on whole registers, and what
-lies there beyond the matrix, leftovers of other memory, raises flags of sums nobody asked for."""
 
-_EXACT_BELOW = {np.dtype(np.float32): 1 << 24, np.dtype(np.float64): 1 << 53}
+@inlined
+def rounded(value: int, bits: int) -> int:
+    """value / 2^bits, rounded half up, for bits of at least 1."""
+    return (value + (1 << (bits - 1))) >> bits
 
 
-def require_exact(bound: int, dtype: npt.DTypeLike) -> None:
-    """Checks that integers whose partial sums stay within `bound` are exact in a float type.
+@inlined
+def clamped(value: int, limit: int) -> int:
+    """The value, brought into -limit ... limit."""
+    return min(max(value, -limit), limit)
+
+
+@inlined
+def to_logit(value: int, bits: int) -> int:
+    """Rounds a number with `bits` fractional bits, more than LOGIT_BITS, to a logit; clamps it."""
+    return clamped(rounded(value, bits - LOGIT_BITS), LOGIT_LIMIT)
+
+
+@inlined
+def dot(
+    weights: npt.NDArray[np.int16],
+    row: int,
+    begin: int,
+    inputs: npt.NDArray[np.signedinteger[Any]],
+    input_row: int,
+    count: int,
+) -> int:
+    """The sum of weights times inputs; it must fit into 32 bits.
 
     Args:
-        bound: the largest absolute value that any partial sum can take.
-        dtype: float32 or float64.
-
-    Raises:
-        OverflowError: when a partial sum could need more digits than the type has.
+        weights: int16 (rows, columns).
+        row, begin: of the weights, the first of them.
+        inputs: int8 or int16 (rows, columns).
+        input_row: whose first `count` columns are the inputs.
+        count: how many.
     """
-    if bound >= _EXACT_BELOW[np.dtype(dtype)]:
-        raise OverflowError(f"sums up to {bound} are not exact in {np.dtype(dtype).name}")
-
-
-def round_half_up(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rounds in place: floor(x + 1/2). Exact where x + 1/2 has no more digits than its type.
-
-    Args:
-        values: float32 or float64, changed in place and returned.
-    """
-    values += 0.5
-    rounded: npt.NDArray[Any] = np.floor(values, out=values)
-    return rounded
-
-
-def scale_down(values: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
-    """Divides by 2^bits and rounds as `round_half_up`, into a new array."""
-    return round_half_up(values * (1 / (1 << bits)))
-
-
-def clamp(values: npt.NDArray[Any], limit: int) -> None:
-    """Brings values into -limit ... limit, in place."""
-    np.clip(values, -limit, limit, out=values)
-
-
-def to_logits(values: npt.NDArray[np.float64], bits: int) -> npt.NDArray[np.float64]:
-    """Rounds numbers with `bits` fractional bits to logits, and clamps them."""
-    logits = scale_down(values, bits - LOGIT_BITS)
-    clamp(logits, LOGIT_LIMIT)
-    return logits
+    # The casts keep every product in 32 bits, where processors multiply many at once, and columns
+    # unsigned, so that they need no check whether they count from the end.
+    total = np.int32(0)
+    for i in range(count):
+        weight = np.int32(weights[row, np.uintp(begin + i)])
+        product = np.int32(weight * np.int32(inputs[input_row, np.uintp(i)]))
+        total = np.int32(total + product)
+    return int(total)
 
 
 @cache
@@ -97,19 +96,18 @@ def logistic_table() -> npt.NDArray[np.int32]:
     return table
 
 
-def decaying_rate(start: int, half_life: int, samples: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """start / sqrt(1 + samples / half_life), rounded down, by integer square roots.
+def falling_share(
+    half_life: int, samples: npt.NDArray[np.int64], bits: int
+) -> npt.NDArray[np.int64]:
+    """1 / sqrt(1 + samples / half_life), rounded down, by integer square roots.
 
     Args:
-        start: the rate at no samples, in any fixed-point unit.
-        half_life: the number of samples after which the squared rate has halved.
-        samples: int, how many samples have been seen.
+        half_life: the number of samples after which the squared share has halved.
+        samples: int64, how many samples have been seen.
+        bits: fractional bits of the result.
 
     Returns:
         int64, the shape of `samples`.
     """
-    rate = [
-        isqrt(start * start * half_life // (half_life + int(count)))
-        for count in np.ravel(np.asarray(samples))
-    ]
-    return np.array(rate, dtype=np.int64).reshape(np.shape(samples))
+    shares = [isqrt((half_life << 2 * bits) // (half_life + seen)) for seen in samples.tolist()]
+    return np.array(shares, dtype=np.int64)

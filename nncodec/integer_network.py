@@ -2,11 +2,10 @@
 
     inputs  = bits at the taps, flags of the places      {-1, 0, 1}
     hidden  = tanh table of (inputs x weights * scale + shift)
-    logit   = hidden x head * head_scale + inputs x direct * direct_scale + bits x triangle + bias
+    logit   = hidden x head * head_scale + bias
 
-Products of matrices are carried by float32, what is scaled after them by float64; `IntegerNetwork`
-proves for its weights that both are exact. Therefore it makes no difference how many positions are
-predicted at once, and by what kernels.
+`IntegerNetwork` proves for its weights that the products of matrices fit into 32 bits, and all else
+into 64.
 """
 
 from __future__ import annotations
@@ -17,15 +16,12 @@ from functools import cache, cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.contexts import UNIT, block_size
 from nncodec.errors import ModelError
 from nncodec.fixed_point import (
     FREQUENCY_BITS,
     FREQUENCY_ONE,
-    LOGIT_BITS,
     LOGIT_LIMIT,
     logistic_table,
-    require_exact,
 )
 from nncodec.taps import LARGEST_REACH, Taps
 from nncodec.tensors import require_form
@@ -40,9 +36,6 @@ SUM_LIMIT = 4 << SUM_BITS
 
 SCALE_BITS = 16
 """Fractional bits of scales, and of shifts and biases beside those of what they are added to."""
-TRIANGLE_BITS = 10
-"""Fractional bits of the triangle's weights."""
-TRIANGLE_SHIFT = SCALE_BITS + LOGIT_BITS - TRIANGLE_BITS
 
 
 @cache
@@ -62,12 +55,6 @@ def tanh_table() -> npt.NDArray[np.int8]:
     return table
 
 
-def below_in_block(channels: int) -> npt.NDArray[np.bool_]:
-    """Which channels the triangle joins: bool [from, to], lower ones of the same block."""
-    block = np.arange(channels) // block_size(channels)
-    return np.triu(block[:, None] == block, 1)
-
-
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
     """Weights and scales.
@@ -80,16 +67,11 @@ class IntegerNetwork:
         shift: int64, likewise.
         head: int8 [layers, hidden, channels]; 0 from a higher group to a lower.
         head_scale: int32 [layers, channels], with SCALE_BITS + LOGIT_BITS fractional bits.
-        direct: int8 [layers, taps * channels + places, channels]; 0 where a channel's group does
-            not see an input, and for the bits of the position, which have the triangle.
-        direct_scale: int32 [layers, channels], as head_scale.
-        triangle: int16 [layers, channels, channels], from, to, with TRIANGLE_BITS fractional bits;
-            0 but where `below_in_block`.
         bias: int64 [layers, channels], with SCALE_BITS + LOGIT_BITS fractional bits.
 
     Raises:
         ModelError: shapes do not fit each other, a weight is not 0 where it must be, or a sum could
-            outgrow the floats that carry it.
+            outgrow its integer.
     """
 
     layers: int
@@ -102,9 +84,6 @@ class IntegerNetwork:
     shift: npt.NDArray[np.int64]
     head: npt.NDArray[np.int8]
     head_scale: npt.NDArray[np.int32]
-    direct: npt.NDArray[np.int8]
-    direct_scale: npt.NDArray[np.int32]
-    triangle: npt.NDArray[np.int16]
     bias: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
@@ -160,9 +139,6 @@ class IntegerNetwork:
             "shift": (np.int64, (layers, hidden)),
             "head": (np.int8, (layers, hidden, channels)),
             "head_scale": (np.int32, (layers, channels)),
-            "direct": (np.int8, (layers, inputs, channels)),
-            "direct_scale": (np.int32, (layers, channels)),
-            "triangle": (np.int16, (layers, channels, channels)),
             "bias": (np.int64, (layers, channels)),
         }
 
@@ -171,13 +147,9 @@ class IntegerNetwork:
         group_of_hidden = np.arange(self.hidden) // self.hidden_of_group
         group_of_channel = np.arange(self.channels) // self.group_size
         unseen = ~self.taps.known(self.channels, self.group_size).reshape(taps, -1)
-        not_direct = unseen[:, group_of_channel]
-        not_direct[: self.channels] = True
         for name, array, forbidden in (
             ("weights", self.weights[:taps], unseen[:, group_of_hidden]),
             ("head", self.head, group_of_hidden[:, None] > group_of_channel),
-            ("direct", self.direct[:, :taps], not_direct),
-            ("triangle", self.triangle, ~below_in_block(self.channels)),
         ):
             if (array * forbidden).any():
                 raise ModelError(f"the network's {name} would use bits that are not known yet")
@@ -187,21 +159,10 @@ class IntegerNetwork:
         sums = _magnitudes(self.weights).sum(axis=0)
         scaled = sums * _magnitudes(self.scale) + _magnitudes(self.shift)
         outputs = ACTIVATION_ONE * _magnitudes(self.head).sum(axis=1)
-        direct = _magnitudes(self.direct).sum(axis=1)
-        triangle = _magnitudes(self.triangle).sum(axis=1)
         logits = outputs * _magnitudes(self.head_scale) + _magnitudes(self.bias)
-        logits += direct * _magnitudes(self.direct_scale)
-        logits += triangle * (1 << TRIANGLE_SHIFT)
-        try:
-            require_exact(int(max(sums.max(), direct.max())) * UNIT, np.float32)
-            require_exact(int(outputs.max()), np.float32)
-            require_exact(int(triangle.max()) * UNIT, np.float32)
-            require_exact(int(scaled.max()), np.float64)
-            require_exact(int(logits.max()), np.float64)
-        except OverflowError as error:
-            raise ModelError(f"the network's weights are too large: {error}") from error
+        if max(sums.max(), outputs.max()) >= 1 << 31 or max(scaled.max(), logits.max()) >= 1 << 62:
+            raise ModelError("the network's weights are too large: a sum could outgrow its integer")
 
 
 def _magnitudes(values: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    # Exact, or so large that the bound is broken anyway.
     return np.abs(values.astype(np.float64))

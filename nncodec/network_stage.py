@@ -1,208 +1,133 @@
-"""A network at work: predicts the bits of one code tensor, step by step or all at once."""
+"""A network at work: predicts the bits of one code tensor as they become known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.contexts import UNIT, Context, Grid
-from nncodec.fixed_point import LOGIT_BITS, clamp, quiet_products, scale_down, to_logits
-from nncodec.integer_network import (
-    SCALE_BITS,
-    SUM_LIMIT,
-    TRIANGLE_SHIFT,
-    IntegerNetwork,
-    tanh_table,
-)
-from nncodec.schedule import Schedule, Step
+from nncodec.compiled import inlined
+from nncodec.contexts import Grid, row_offsets
+from nncodec.fixed_point import LOGIT_BITS, clamped, dot, rounded, to_logit
+from nncodec.integer_network import SCALE_BITS, SUM_LIMIT, IntegerNetwork, tanh_table
+from nncodec.schedule import Bits, Schedule
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Product = Callable[[Float32, Float32], npt.NDArray[np.floating]]
-"""Multiplies matrices of integers, (..., n, k) by (..., k, m), exactly."""
-
-_POSITIONS_AT_ONCE = 1024  # their inputs stay in the cache
+Int8 = npt.NDArray[np.int8]
+Int16 = npt.NDArray[np.int16]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 
 
-class NetworkStage:
-    """Predicts the bits of one code tensor with a network, step by step or all at once.
+class NetworkStage(NamedTuple):
+    """A network, laid out for the positions of a schedule; all empty where there is none.
 
-    A group of channels is predicted at the step of its first channel. What its hidden units say of
-    the group and of higher ones is added to `_outputs`, where the steps of its channels find it,
-    together with what the taps say of the group directly.
-    """
-
-    @quiet_products
-    def __init__(
-        self,
-        network: IntegerNetwork,
-        schedule: Schedule,
-        grid: Grid,
-        codes: npt.NDArray[np.uint8] | None = None,
-        product: Product = np.matmul,
-    ) -> None:
-        """Starts with no bit known to the network, or with all of them.
-
-        Args:
-            network: of at least as many layers as the schedule has, and as many channels.
-            schedule: of the code tensor.
-            grid: holds the bits as they become known.
-            codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth]: where they are all
-                known beforehand, the network predicts them faster.
-            product: multiplies matrices.
-        """
-        self._schedule, self._grid, self._product = schedule, grid, product
-        self._channels, layers = schedule.channels, schedule.layers
-        self._outputs = np.zeros((grid.cell_count, self._channels))
-        self._offsets = grid.offsets(network.taps.offsets)
-        self._tanh = tanh_table().astype(np.float32)
-        inside = network.taps.inside(schedule.height, schedule.width)
-        inside = inside.reshape(-1, inside.shape[-1])
-        self._place = schedule.positions() % len(inside)
-        self._groups = [_group(network, number, layers, inside) for number in range(network.groups)]
-        self._triangle = _columns_in_block(network.triangle[:layers], grid.block)
-        self._bias = network.bias[:layers].reshape(-1, 1).astype(np.float64)
-        self._known = codes is not None
-        if codes is not None:
-            self._predict_all(codes)
-
-    @quiet_products
-    def logits(self, step: Step, context: Context) -> Float64:
-        """The logits of a step's bits, float64 (U, P): integers with LOGIT_BITS fractional bits."""
-        if not self._known:
-            self._predict_groups(step)
-        channel = self._schedule.channel_of_unit[step.units, None]
-        logits = self._outputs.reshape(-1).take(context.positions * self._channels + channel)
-        triangle = np.matmul(context.known, self._triangle[step.units])[..., 0]
-        logits += triangle.astype(np.float64) * ((1 << TRIANGLE_SHIFT) // UNIT)
-        logits += self._bias[step.units]
-        return to_logits(logits, SCALE_BITS + LOGIT_BITS)
-
-    def _predict_groups(self, step: Step) -> None:
-        """Predicts the groups whose first channel is among the units of a step."""
-        channels, units = self._channels, step.units
-        for group in self._groups:
-            begin = max(0, -(-(units.start - group.first) // channels))
-            layers = slice(begin, (units.stop - 1 - group.first) // channels + 1)
-            if layers.stop > begin:
-                first_unit = begin * channels + group.first
-                diagonals = step.diagonals[first_unit - units.start :: channels]
-                positions = self._grid.positions(np.arange(begin, layers.stop), diagonals)
-                self._predict(group, layers, positions, self._place[diagonals], self._grid)
-
-    def _predict_all(self, codes: npt.NDArray[np.uint8]) -> None:
-        filled = Grid(self._schedule)
-        filled.fill(codes)
-        diagonals = np.arange(self._schedule.diagonal_count)
-        at_once = max(1, _POSITIONS_AT_ONCE // self._place.shape[1])
-        for layer in range(self._schedule.layers):
-            for begin in range(0, len(diagonals), at_once):
-                some = diagonals[begin : begin + at_once]
-                positions = filled.positions(np.full(len(some), layer), some).reshape(1, -1)
-                place = self._place[some].reshape(1, -1)
-                for group in self._groups:
-                    self._predict(group, slice(layer, layer + 1), positions, place, filled)
-
-    def _predict(
-        self,
-        group: _Group,
-        layers: slice,
-        positions: npt.NDArray[np.int64],
-        place: npt.NDArray[np.int64],
-        grid: Grid,
-    ) -> None:
-        """Adds what is said of a group, and what its hidden units say of higher ones.
-
-        Args:
-            group: what to predict.
-            layers: where.
-            positions: int64 (layers, P), in the grid.
-            place: int64 (layers, P), the same within a picture.
-            grid: holds at least the bits that are known by then.
-        """
-        inputs = grid.bits(positions[..., None] + self._offsets[layers, None])
-        inputs = inputs.reshape(*positions.shape, -1)
-
-        sums = self._product(inputs, group.weights).astype(np.float64)
-        sums += group.place_sums[place]
-        sums *= group.scale[layers]
-        sums += group.shift[layers]
-        sums = scale_down(sums, SCALE_BITS)
-        clamp(sums, SUM_LIMIT)
-        hidden = self._tanh.take(sums.astype(np.int64) + SUM_LIMIT)
-        outputs = self._product(hidden, group.head[layers]).astype(np.float64)
-        outputs *= group.head_scale[layers]
-
-        direct = self._product(inputs, group.direct[layers]).astype(np.float64)
-        at_place = np.arange(layers.start, layers.stop)[:, None], place
-        direct += group.place_direct[at_place]
-        direct *= group.direct_scale[layers]
-        outputs[..., : direct.shape[-1]] += direct
-        self._outputs[positions, group.first :] += outputs
-
-
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """What predicts a group of channels; UNIT is taken out of the inputs with the scales.
+    A group of channels is predicted when its first channel is to be coded: the activations of its
+    hidden units are kept for the channels of this group and of higher ones.
 
     Attributes:
-        first: its first channel.
-        weights: float32 (inputs, hidden).
-        scale, shift: float64 (layers, 1, hidden).
-        head: float32 (layers, hidden, channels from the first on).
-        head_scale: float64 (layers, 1, the same channels).
-        direct: float32 (layers, inputs, channels of the group).
-        direct_scale: float64 (layers, 1, channels of the group).
-        place_sums: float64 (places, hidden): what the flags of a place add, which depends on
-            nothing that is coded.
-        place_direct: float64 (layers, places, channels of the group), likewise.
+        group_size: channels of a group; 0 where there is no network.
+        hidden_of_group: hidden units of a group.
+        weights: int16 (hidden, taps * channels).
+        scale, shift: int64 (layers, hidden).
+        head: int16 (layers * channels, hidden).
+        head_scale, bias: int64 (layers, channels).
+        tanh: int8, the table.
+        taps: int64 (layers, taps), how many rows farther a neighbour is.
+        place_sums: int32 (places of a picture, hidden), what the flags of a place add.
+        places: int64 (positions,), the place of each, in the order of the schedule.
+        inputs: int8 (1, taps * channels), those of the position that is being predicted.
+        activations: int8 (layers * positions, hidden).
     """
 
-    first: int
-    weights: Float32
-    scale: Float64
-    shift: Float64
-    head: Float32
-    head_scale: Float64
-    direct: Float32
-    direct_scale: Float64
-    place_sums: Float64
-    place_direct: Float64
+    group_size: int
+    hidden_of_group: int
+    weights: Int16
+    scale: Int64
+    shift: Int64
+    head: Int16
+    head_scale: Int64
+    bias: Int64
+    tanh: Int8
+    taps: Int64
+    place_sums: Int32
+    places: Int64
+    inputs: Int8
+    activations: Int8
 
 
-def _group(
-    network: IntegerNetwork, number: int, layers: int, inside: npt.NDArray[np.bool_]
-) -> _Group:
-    taps = len(network.taps.offsets) * network.channels
-    first = number * network.group_size
-    own = slice(first, first + network.group_size)
-    hidden = slice(number * network.hidden_of_group, (number + 1) * network.hidden_of_group)
-    flags = inside.astype(np.float64) * UNIT
-    weights = network.weights[:, hidden].astype(np.float32)
-    direct = np.ascontiguousarray(network.direct[:layers, :, own]).astype(np.float32)
-    return _Group(
-        first=first,
-        weights=weights[:taps],
-        scale=network.scale[:layers, None, hidden] / UNIT,
-        shift=network.shift[:layers, None, hidden].astype(np.float64),
-        head=np.ascontiguousarray(network.head[:layers, hidden, first:]).astype(np.float32),
-        head_scale=network.head_scale[:layers, None, first:].astype(np.float64),
-        direct=direct[:, :taps],
-        direct_scale=network.direct_scale[:layers, None, own] / UNIT,
-        place_sums=flags @ weights[taps:],
-        place_direct=flags @ direct[:, taps:],
+def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> NetworkStage:
+    """Lays out the first layers of a network, or nothing."""
+    layers, positions = schedule.layers, schedule.positions
+    if network is None:
+        none = np.zeros((0, 0), dtype=np.int64)
+        narrow, tiny = none.astype(np.int16), none.astype(np.int8)
+        sums, places = none.astype(np.int32), np.zeros(0, dtype=np.int64)
+        return NetworkStage(
+            *(0, 0, narrow, none, none, narrow, none, none, tanh_table(), none, sums, places),
+            *(tiny, tiny),
+        )
+    inputs = len(network.taps.offsets) * network.channels
+    weights = network.weights.astype(np.int32)
+    inside = network.taps.inside(schedule.height, schedule.width)
+    flags = inside.reshape(-1, inside.shape[-1]).astype(np.int32)
+    return NetworkStage(
+        group_size=network.group_size,
+        hidden_of_group=network.hidden_of_group,
+        weights=np.ascontiguousarray(weights[:inputs].T).astype(np.int16),
+        scale=network.scale[:layers].astype(np.int64),
+        shift=network.shift[:layers].copy(),
+        head=network.head[:layers].swapaxes(1, 2).reshape(-1, network.hidden).astype(np.int16),
+        head_scale=network.head_scale[:layers].astype(np.int64),
+        bias=network.bias[:layers].copy(),
+        tanh=tanh_table(),
+        taps=row_offsets(schedule, network.taps.offsets),
+        place_sums=flags @ weights[inputs:],
+        places=positions % len(flags),
+        inputs=np.zeros((1, inputs), dtype=np.int8),
+        activations=np.zeros((layers * len(positions), network.hidden), dtype=np.int8),
     )
 
 
-def _columns_in_block(triangle: npt.NDArray[np.int16], block: int) -> Float32:
-    """A column of the triangle for every unit, as far as its block goes: [units, block, 1]."""
-    layers, channels, _ = triangle.shape
-    columns = np.zeros((layers, channels, block), dtype=np.float32)
-    for channel in range(channels):
-        begin = channel // block * block
-        column = triangle[:, begin : begin + block, channel]
-        columns[:, channel, : column.shape[1]] = column
-    return columns.reshape(layers * channels, block, 1)
+@inlined
+def predict_groups(network: NetworkStage, grid: Grid, bits: Bits, rows: Int64, count: int) -> None:
+    """Predicts the groups whose first channel is among the bits of a step.
+
+    Args:
+        network: which keeps the activations.
+        grid: as far as it is known.
+        bits: of the step.
+        rows: of the bits, in the grid.
+        count: how many bits there are.
+    """
+    inputs, signs, activations = network.inputs, grid.signs, network.activations
+    block, channels = signs.shape[1], network.bias.shape[1]
+    for bit in range(count):
+        layer, channel, position = bits.layers[bit], bits.channels[bit], bits.places[bit]
+        if channel % network.group_size:
+            continue
+        for tap in range(network.taps.shape[1]):
+            neighbour = rows[bit] - channel // block + network.taps[layer, tap]
+            for number in range(grid.blocks):
+                begin = tap * channels + number * block
+                for i in range(min(block, channels - number * block)):
+                    inputs[0, np.uintp(begin + i)] = signs[neighbour + number, np.uintp(i)]
+        place, row = network.places[position], layer * len(network.places) + position
+        first = channel // network.group_size * network.hidden_of_group
+        for unit in range(first, first + network.hidden_of_group):
+            total = dot(network.weights, unit, 0, inputs, 0, inputs.shape[1])
+            total += int(network.place_sums[place, unit])
+            total = total * network.scale[layer, unit] + network.shift[layer, unit]
+            scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
+            activations[row, unit] = network.tanh[SUM_LIMIT + scaled]
+
+
+@inlined
+def network_logit(network: NetworkStage, bits: Bits, bit: int) -> int:
+    """The logit of a bit of a step, whose group has been predicted."""
+    layer, channel = bits.layers[bit], bits.channels[bit]
+    row = layer * len(network.places) + bits.places[bit]
+    hidden = (channel // network.group_size + 1) * network.hidden_of_group
+    total = dot(network.head, bits.units[bit], 0, network.activations, row, hidden)
+    logit = total * network.head_scale[layer, channel] + network.bias[layer, channel]
+    return to_logit(logit, SCALE_BITS + LOGIT_BITS)

@@ -1,7 +1,7 @@
 """Bits and frequencies <-> payload bytes, by `constriction`'s range coder.
 
-The traversal (codec.py) hands every coder the frequencies of the next bits and gets those bits
-back: an encoding coder returns the bits that it was made with, a decoding coder reads them. A
+The traversal (codec.py) hands every coder the frequencies of the next bits and gets those bits:
+an encoding coder has the bits that it was made with, a decoding coder reads them. A
 payload is the coder's 32-bit words, little-endian. The coder itself hardly ever notices damage:
 lengths and checksums are the container's job.
 """
@@ -22,12 +22,13 @@ Frequencies = npt.NDArray[np.int32]
 class Coder(Protocol):
     """What the traversal asks for bits."""
 
-    def code(self, frequencies: Frequencies) -> Bits:
-        """The next bits, uint8 {0, 1}, one for each frequency of a 1 (int32, 1 ... 65535)."""
-        ...
+    def code(self, frequencies: Frequencies, bits: Bits) -> None:
+        """Writes the next bits.
 
-    def bits(self) -> Bits:
-        """All the bits so far, uint8 {0, 1}, in coding order."""
+        Args:
+            frequencies: int32, 1 ... 65535, of a 1 for each bit.
+            bits: uint8, as many; {0, 1} are written to it.
+        """
         ...
 
 
@@ -39,37 +40,52 @@ class KnownBits:
         self._bits = bits
         self._position = 0
 
-    def code(self, frequencies: Frequencies) -> Bits:
+    def code(self, frequencies: Frequencies, bits: Bits) -> None:
         begin = self._position
         self._position = begin + len(frequencies)
-        return self._bits[begin : self._position]
-
-    def bits(self) -> Bits:
-        return self._bits[: self._position]
+        bits[:] = self._bits[begin : self._position]
 
 
 class Encoder(KnownBits):
-    """Returns the bits that it was given and remembers at what frequencies they were asked for."""
+    """Gives the bits that it was given and remembers at what frequencies they were asked for."""
 
-    def __init__(self, bits: Bits) -> None:
+    def __init__(self, bits: Bits, frequencies: npt.NDArray[np.uint16] | None = None) -> None:
+        """Takes all bits, uint8 {0, 1}, in coding order, and their frequencies where known."""
         super().__init__(bits)
-        self._frequencies = np.empty(len(bits), dtype=np.uint16)
+        if frequencies is None:
+            frequencies = np.empty(len(bits), dtype=np.uint16)
+        self._frequencies = frequencies
 
-    def code(self, frequencies: Frequencies) -> Bits:
+    def code(self, frequencies: Frequencies, bits: Bits) -> None:
         self._frequencies[self._position : self._position + len(frequencies)] = frequencies
-        return super().code(frequencies)
+        super().code(frequencies, bits)
+
+    def bits(self) -> Bits:
+        """All the bits, uint8 {0, 1}, in coding order."""
+        return self._bits
+
+    def split(self, parts: npt.NDArray[np.integer]) -> list["Encoder"]:
+        """Encoders of their own for parts of the bits, each in the order that they have here.
+
+        Args:
+            parts: the part of every bit, 0, 1, ...; none is empty.
+        """
+        # A stable sort of short integers takes linear time.
+        by_part = np.argsort(parts.astype(np.uint16), kind="stable")
+        held = np.split(by_part, np.cumsum(np.bincount(parts))[:-1])
+        return [Encoder(self._bits[which], self._frequencies[which]) for which in held]
 
     def payload(self) -> bytes:
         """The range-coded bits."""
         encoder = constriction.stream.queue.RangeEncoder()
-        encoder.encode(self.bits().astype(np.int32), _BERNOULLI, self._frequencies / FREQUENCY_ONE)
+        encoder.encode(self._bits.astype(np.int32), _BERNOULLI, self._frequencies / FREQUENCY_ONE)
         words: npt.NDArray[np.uint32] = encoder.get_compressed()
         return words.astype("<u4").tobytes()
 
     def code_lengths(self) -> npt.NDArray[np.float32]:
         """float32 (bits,): -log2 of every bit's probability, for people; nothing is coded by it."""
         ones = self._frequencies.astype(np.float32) / FREQUENCY_ONE
-        return -np.log2(np.where(self.bits(), ones, 1 - ones))
+        return -np.log2(np.where(self._bits, ones, 1 - ones))
 
     def logits(self) -> npt.NDArray[np.float64]:
         """float64 (bits,): ln(p / (1 - p)) of every bit's probability p of a 1, for training."""
@@ -85,18 +101,12 @@ class Decoder:
         self._decoder = constriction.stream.queue.RangeDecoder(
             np.frombuffer(payload, dtype="<u4").astype(np.uint32)
         )
-        self._read: list[Bits] = []
 
-    def code(self, frequencies: Frequencies) -> Bits:
+    def code(self, frequencies: Frequencies, bits: Bits) -> None:
         try:
-            symbols = self._decoder.decode(_BERNOULLI, frequencies / FREQUENCY_ONE)
+            bits[:] = self._decoder.decode(_BERNOULLI, frequencies / FREQUENCY_ONE)
         except AssertionError as error:  # how constriction says that no encoder wrote this
             raise BitstreamError("a payload is damaged; get another copy of the file") from error
-        self._read.append(symbols.astype(np.uint8))
-        return self._read[-1]
-
-    def bits(self) -> Bits:
-        return np.concatenate(self._read)
 
 
 # Fixed by the format: `perfect=True` computes in floating point.

@@ -3,47 +3,92 @@
 A *unit* is one channel of one layer, unit = layer * channels + channel. Its bit at row y and column
 x is coded at step
 
-    unit + slope * y + x
+    layer_lag * layer + channel + row_stride * y + column_stride * x
 
 so that everything its context looks at (contexts.py) belongs to an earlier step, and all the bits
-of one step are independent of each other. At every step a unit is at one *diagonal*: the positions
-with the same slope * y + x, of all images of the batch.
+of one step are independent of each other. The positions of a unit that are coded together have the
+same row_stride * y + column_stride * x, over all images of the batch: they are a *diagonal*.
 
-    step 4      unit 0       unit 1       unit 2
-                . . . . #    . . . # .    . . # . .        with a slope of 2: the units are on the
-                . . # . .    . # . . .    # . . . .        diagonals 4, 3 and 2
+    step 6      unit 0       unit 1       unit 2
+                . . . # .    . . . . .    . . # . .       with a column stride of 2 and a row stride
+                # . . . .    . . . . .    . . . . .       of 6: the unit in between has no position
+                                                          at this step
+A bit sees the channels c of a neighbour for which
 
-A unit therefore sees the lower channels of its own position and all of the layers before, there and
-at every position that was passed.
+    c < channel + layer_lag * layers back - row_stride * rows down - column_stride * columns right
+
+The strides are a compromise: at longer ones a bit sees more channels of its neighbours, at shorter
+ones there are fewer steps, of more bits. At the left it sees at least half of the channels, above
+three quarters, above to the right a quarter, and of the layer before all at the adjacent positions.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-SLOPE = 8
-"""Columns that the row above is ahead by."""
+from nncodec.compiled import compiled, inlined
+
+Int64 = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Step:
-    """The units that are coded together, and where each of them is.
+class Plan(NamedTuple):
+    """A schedule as compiled functions take it.
 
     Attributes:
-        units: a contiguous range of unit numbers; unit u is channel u % channels of layer
-            u // channels.
-        diagonals: int64 (units,), the diagonal that each unit is at.
-        layers: the contiguous range of their layers.
-        starts: int64 (layers,), where the units of each of these layers begin among `units`.
+        layers, channels, layer_lag: of the schedule.
+        begins: int64 (diagonals + 1,), where each diagonal begins among the positions.
     """
 
-    units: slice
-    diagonals: npt.NDArray[np.int64]
-    layers: slice
-    starts: npt.NDArray[np.int64]
+    layers: int
+    channels: int
+    layer_lag: int
+    begins: Int64
+
+
+class Bits(NamedTuple):
+    """Which bits a step has, in coding order: units in order, then positions.
+
+    Attributes:
+        layers, channels, units, diagonals: int64 (N,), of each bit.
+        places: int64 (N,), its position's index among Schedule.positions.
+        active, active_diagonals: int64 (units,), as `active_units` lists them.
+    """
+
+    layers: Int64
+    channels: Int64
+    units: Int64
+    diagonals: Int64
+    places: Int64
+    active: Int64
+    active_diagonals: Int64
+
+
+@compiled
+def active_units(plan: Plan, step: int, units: Int64, diagonals: Int64) -> int:
+    """Lists the units that have positions at a step, in order, and the diagonals they are at.
+
+    Args:
+        plan: of the schedule.
+        step: its number.
+        units, diagonals: int64, at least as long as there are units; they are written to.
+
+    Returns:
+        How many there are.
+    """
+    count = 0
+    last = len(plan.begins) - 2
+    for layer in range(plan.layers):
+        ahead = step - plan.layer_lag * layer
+        for channel in range(max(0, ahead - last), min(plan.channels, ahead + 1)):
+            diagonal = ahead - channel
+            if plan.begins[diagonal] < plan.begins[diagonal + 1]:
+                units[count] = layer * plan.channels + channel
+                diagonals[count] = diagonal
+                count += 1
+    return count
 
 
 @dataclass(frozen=True)
@@ -61,61 +106,100 @@ class Schedule:
     channels: int
 
     @property
+    def column_stride(self) -> int:
+        return -(-self.channels // 2)
+
+    @property
+    def row_stride(self) -> int:
+        return self.column_stride + -(-self.channels // 4)
+
+    @property
+    def layer_lag(self) -> int:
+        return self.row_stride + self.channels
+
+    @property
     def diagonal_count(self) -> int:
-        return SLOPE * (self.height - 1) + self.width
+        """How many diagonals there are, with those between that have no position."""
+        return self.row_stride * (self.height - 1) + self.column_stride * (self.width - 1) + 1
+
+    @property
+    def step_count(self) -> int:
+        return self.layer_lag * (self.layers - 1) + self.channels - 1 + self.diagonal_count
 
     @cached_property
-    def layer_of_unit(self) -> npt.NDArray[np.int64]:
-        """int64 (units,)."""
-        return np.repeat(np.arange(self.layers), self.channels)
+    def diagonal_of_position(self) -> Int64:
+        """int64 (positions,): the diagonal of position (image * height + y) * width + x."""
+        row, column = np.indices((self.height, self.width))
+        diagonal = self.row_stride * row + self.column_stride * column
+        return np.tile(diagonal.ravel(), self.batch)
 
     @cached_property
-    def channel_of_unit(self) -> npt.NDArray[np.int64]:
-        """int64 (units,)."""
-        return np.tile(np.arange(self.channels), self.layers)
-
-    @cached_property
-    def diagonal_sizes(self) -> npt.NDArray[np.int64]:
+    def diagonal_sizes(self) -> Int64:
         """int64 (diagonals,): how many positions, over the batch, each diagonal has."""
-        rows, columns = np.indices((self.height, self.width))
-        return np.bincount((SLOPE * rows + columns).ravel()) * self.batch
+        return np.bincount(self.diagonal_of_position, minlength=self.diagonal_count)
 
-    def positions(self) -> npt.NDArray[np.int64]:
-        """The positions of each diagonal, in the order in which they are coded.
+    @cached_property
+    def positions(self) -> Int64:
+        """int64 (positions,): the positions of all diagonals, each in ascending order."""
+        return np.argsort(self.diagonal_of_position, kind="stable")
 
-        Returns:
-            int64 (diagonals, most positions of a diagonal): position numbers
-            (image * height + y) * width + x in ascending order, -1 where a diagonal has fewer.
-        """
-        _, row, column = np.indices((self.batch, self.height, self.width)).reshape(3, -1)
-        diagonal = SLOPE * row + column
-        order = np.argsort(diagonal, kind="stable")
-        start = np.cumsum(self.diagonal_sizes) - self.diagonal_sizes
-        rank = np.arange(order.size) - start[diagonal[order]]
-        table = np.full((self.diagonal_count, int(self.diagonal_sizes.max())), -1, dtype=np.int64)
-        table[diagonal[order], rank] = order
-        return table
+    @cached_property
+    def plan(self) -> Plan:
+        begins = np.concatenate([[0], np.cumsum(self.diagonal_sizes)])
+        return Plan(self.layers, self.channels, self.layer_lag, begins)
 
-    def order(self) -> npt.NDArray[np.int64]:
+    def sizes_up_to_layer(self, layers: int) -> Int64:
+        """int64 (steps,): how many bits of so many layers, from the first, each step has."""
+        layer = np.convolve(self.diagonal_sizes, np.ones(self.channels, dtype=np.int64))
+        sizes = np.zeros(self.step_count, dtype=np.int64)
+        for begin in range(0, layers * self.layer_lag, self.layer_lag):
+            sizes[begin : begin + len(layer)] += layer
+        return sizes
+
+    def order(self) -> Int64:
         """The coding order: int64 (bits,), indices into the flattened code tensor.
 
         Any group of adjacent layers is coded in the order of a schedule of just these layers.
         """
-        positions = self.positions()
-        count = self.batch * self.height * self.width
-        steps = []
-        for step in self:
-            at = positions[step.diagonals]
-            plane = self.layer_of_unit[step.units, None] * count
-            cells = (plane + at) * self.channels + self.channel_of_unit[step.units, None]
-            steps.append(cells[at >= 0])
-        return np.concatenate(steps)
+        order = np.empty(self.layers * self.channels * len(self.positions), dtype=np.int64)
+        _order(self.plan, self.step_count, self.positions, self.room(), order)
+        return order
 
-    def __iter__(self) -> Iterator[Step]:
-        units = self.layers * self.channels
-        for step in range(units - 1 + self.diagonal_count):
-            begin, end = max(0, step - self.diagonal_count + 1), min(units, step + 1)
-            layers = slice(begin // self.channels, (end - 1) // self.channels + 1)
-            starts = np.arange(layers.start, layers.stop) * self.channels - begin
-            starts[0] = 0
-            yield Step(slice(begin, end), step - np.arange(begin, end), layers, starts)
+    def room(self) -> Bits:
+        """Room for the bits of any step."""
+        most, units = self.sizes_up_to_layer(self.layers).max(), self.layers * self.channels
+        return Bits(*np.zeros((5, most), dtype=np.int64), *np.zeros((2, units), dtype=np.int64))
+
+
+@inlined
+def list_bits(plan: Plan, step: int, bits: Bits) -> int:
+    """Lists the bits of a step.
+
+    Args:
+        plan: of the schedule.
+        step: its number.
+        bits: is written to.
+
+    Returns:
+        How many there are.
+    """
+    count = 0
+    for index in range(active_units(plan, step, bits.active, bits.active_diagonals)):
+        unit, diagonal = bits.active[index], bits.active_diagonals[index]
+        layer, channel = divmod(unit, plan.channels)
+        for place in range(plan.begins[diagonal], plan.begins[diagonal + 1]):
+            bits.layers[count], bits.channels[count] = layer, channel
+            bits.units[count], bits.diagonals[count] = unit, diagonal
+            bits.places[count] = place
+            count += 1
+    return count
+
+
+@compiled
+def _order(plan: Plan, steps: int, positions: Int64, bits: Bits, order: Int64) -> None:
+    end = 0
+    for step in range(steps):
+        for bit in range(list_bits(plan, step, bits)):
+            position = bits.layers[bit] * len(positions) + positions[bits.places[bit]]
+            order[end] = position * plan.channels + bits.channels[bit]
+            end += 1

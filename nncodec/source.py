@@ -14,10 +14,10 @@ MAX_BITS = 1 << 28
 """Limit of the code bits of a file, and with it of the memory that a small one can ask for."""
 
 MAX_UNITS = 1 << 14
-"""Limit of layers x layer_depth: each takes 2.3 kB of memory while it is coded."""
+"""Limit of layers x layer_depth: each takes 10 kB of memory while it is coded."""
 
-MAX_POSITIONS = 1 << 25
-"""Limit of batch x height x width: sums of more would outgrow what carries them (mixer.py)."""
+MAX_POSITIONS = 1 << 22
+"""Limit of batch x height x width: each takes up to 1.3 kB of memory, where all are one step's."""
 
 MAX_NAME_BYTES = 255
 """Limit of an array's name, in UTF-8."""

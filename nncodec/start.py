@@ -8,34 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec import adaptive_start
-from nncodec.contexts import CHANNEL_TAPS, LAYER_INPUTS, block_size
+from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_INPUTS, block_size
 from nncodec.errors import ModelError
+from nncodec.rates import HALF_LIVES, LARGEST_RATES, LEARNERS, RATES, UNTRAINED
 from nncodec.tensors import require_form
 
-LEARNERS = 2
-FAST, SLOW = range(LEARNERS)
-MIXER_INPUTS = 5  # both learners' logits, two parts of the slow one's, a constant
+MIXER_INPUTS = 6
+"""Both learners' logits, two parts of the slow one's, a constant, the logit from around."""
+MIXER_SETS = 7
+"""A layer's weights in the mixer: one set for all bits, three by how sure the slow learner is,
+three by how much the position agrees with its left neighbour."""
 
 START_BITS = 12
 """Fractional bits of a weight to start from."""
 LARGEST_WEIGHT = 4
 MIXER_BITS = 16
-"""Fractional bits of a mixer's weight."""
+"""Fractional bits of a mixer's weight to start from."""
 LARGEST_MIXER_WEIGHT = 8
-
-RATES = 4
-"""Of the fast learner, the slow one, a unit's weights in the mixer, those of its layer."""
-LARGEST_RATES = np.array([31457, 31457, 10486, 10486])  # 0.03 and 0.01, with RATE_BITS bits
-HALF_LIVES = 3
-"""Of the fast learner, the slow one, the mixer."""
-
-KINDS = 7
-"""Kinds of weights that learn at rates of their own."""
-KNOWN, OWN, TAPS, CONSTANT, NETWORK, SHARED_TAPS, SHARED_GATES = range(KINDS)
-"""Of the known bits; of what only one learner sees; of the CHANNEL_TAPS; of the constant; of the
-network's logit; of a layer's LAYER_TAPS; of its gates."""
-SMALLEST_SHIFT = -12
-LARGEST_SHIFTS = np.array([3, 3, 3, 3, 0, 3, 3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +38,10 @@ class Start:
     Attributes:
         units: int16 [layers, channels, LEARNERS, unit inputs], with START_BITS fractional bits.
         shared: int16 [layers, LEARNERS, LAYER_INPUTS], the weights of the layers, likewise.
+        around: int16 [layers, channels, AROUND_TAPS, block], likewise.
         mixers: int32 [layers, channels, MIXER_INPUTS (+ 1 with a network)], with MIXER_BITS.
+        sets: int32 [layers, MIXER_SETS, the same inputs], likewise.
         rates: int32 [layers, RATES], with RATE_BITS fractional bits.
-        shifts: int8 [layers, LEARNERS, KINDS]: a kind of weights learns at 2^shift times the rate
-            of its learner, those of the layers at 3/32 of that (learners.py).
         half_lives: int32 [layers, HALF_LIVES], positions after which a squared rate has halved.
 
     Raises:
@@ -61,9 +50,10 @@ class Start:
 
     units: npt.NDArray[np.int16]
     shared: npt.NDArray[np.int16]
+    around: npt.NDArray[np.int16]
     mixers: npt.NDArray[np.int32]
+    sets: npt.NDArray[np.int32]
     rates: npt.NDArray[np.int32]
-    shifts: npt.NDArray[np.int8]
     half_lives: npt.NDArray[np.int32]
 
     def __post_init__(self) -> None:
@@ -71,14 +61,16 @@ class Start:
             raise ModelError("the start's units or mixers have a wrong number of axes, or are none")
         layers, channels = self.units.shape[:2]
         with_network = int(self.mixers.shape[2] > MIXER_INPUTS)
-        inputs = 2 * block_size(channels) + len(CHANNEL_TAPS) + 1 + with_network
+        block, mixed = block_size(channels), MIXER_INPUTS + with_network
+        inputs = 2 * block + len(CHANNEL_TAPS) + 1 + with_network
         weight, mixer = LARGEST_WEIGHT << START_BITS, LARGEST_MIXER_WEIGHT << MIXER_BITS
         for name, dtype, shape, least, most in (
             ("units", np.int16, (layers, channels, LEARNERS, inputs), -weight, weight),
             ("shared", np.int16, (layers, LEARNERS, LAYER_INPUTS), -weight, weight),
-            ("mixers", np.int32, (layers, channels, MIXER_INPUTS + with_network), -mixer, mixer),
+            ("around", np.int16, (layers, channels, len(AROUND_TAPS), block), -weight, weight),
+            ("mixers", np.int32, (layers, channels, mixed), -mixer, mixer),
+            ("sets", np.int32, (layers, MIXER_SETS, mixed), -mixer, mixer),
             ("rates", np.int32, (layers, RATES), 0, LARGEST_RATES),
-            ("shifts", np.int8, (layers, LEARNERS, KINDS), SMALLEST_SHIFT, LARGEST_SHIFTS),
             ("half_lives", np.int32, (layers, HALF_LIVES), 1, 1 << 30),
         ):
             array = getattr(self, name)
@@ -100,7 +92,7 @@ class Start:
 
     def arrays(self) -> dict[str, npt.NDArray[np.integer]]:
         """The weights and rates by name."""
-        names = ("units", "shared", "mixers", "rates", "shifts", "half_lives")
+        names = ("units", "shared", "around", "mixers", "sets", "rates", "half_lives")
         return {name: getattr(self, name) for name in names}
 
 
@@ -109,19 +101,22 @@ def untrained(layers: int, channels: int, *, with_network: bool = False) -> Star
 
     Channels have no common meaning, so that their own weights start from zero.
     """
-    inputs = 2 * block_size(channels) + len(CHANNEL_TAPS) + 1 + with_network
+    block = block_size(channels)
+    inputs = 2 * block + len(CHANNEL_TAPS) + 1 + with_network
     units = np.zeros((layers, channels, LEARNERS, inputs), dtype=np.int16)
-    mixer = [1 << 15, 1 << 15, 0, 0, 0]  # half of either learner's logit
+    mixer = [1 << 15, 1 << 15, 0, 0, 0, 0]  # half of either learner's logit
     if with_network:
         units[..., -1] = 1 << START_BITS - 1  # half of the network's
         mixer.append(0)
     shared = adaptive_start.START_WEIGHTS << START_BITS - adaptive_start.START_BITS
     rows = np.minimum(np.arange(layers), len(shared) - 1)
+    rates, half_lives = UNTRAINED.of_layers(layers)
     return Start(
         units=units,
         shared=np.repeat(shared[rows, None], LEARNERS, axis=1).astype(np.int16),
+        around=np.zeros((layers, channels, len(AROUND_TAPS), block), dtype=np.int16),
         mixers=np.tile(np.array(mixer, dtype=np.int32), (layers, channels, 1)),
-        rates=np.tile(np.array([31457, 8389, 9438, 3146], dtype=np.int32), (layers, 1)),
-        shifts=np.tile(np.array([0, 0, -2, 0, 0, 0, 0], dtype=np.int8), (layers, LEARNERS, 1)),
-        half_lives=np.tile(np.array([200, 200, 400], dtype=np.int32), (layers, 1)),
+        sets=np.zeros((layers, MIXER_SETS, len(mixer)), dtype=np.int32),
+        rates=rates,
+        half_lives=half_lives,
     )

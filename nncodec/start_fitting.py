@@ -4,10 +4,6 @@ A pass runs the stage over all files and carries what it has learned from each t
 learn ever more slowly; the last one runs at about the rates of coding, and what it has learned at
 the end of every file is averaged (Polyak and Juditsky, SIAM J. Control Optim. 30, 1992), so that no
 file counts more for being last.
-
-The rates of coding are one table for all encoders. It was found by coordinate search on two folds
-of twelve images under two encoders; a table of its own made neither encoder's codes smaller by more
-than 0.02 %.
 """
 
 from __future__ import annotations
@@ -22,14 +18,27 @@ from nncodec.adaptive import AdaptiveStage
 from nncodec.codec import Progress, code_lengths, traverse_known
 from nncodec.integer_network import IntegerNetwork
 from nncodec.models import Model
-from nncodec.rates import RATE_BITS
+from nncodec.rates import (
+    AROUND,
+    FAST,
+    FORGETTING,
+    KINDS,
+    LARGEST_RATES,
+    MIXER_OF_LAYER,
+    MIXER_OF_SET,
+    MIXER_OF_UNIT,
+    RATE_BITS,
+    RATES,
+    SHARED_GATES,
+    SHARED_TAPS,
+    SLOW,
+    TAPS,
+    TRAINED,
+)
 from nncodec.start import (
     LARGEST_MIXER_WEIGHT,
-    LARGEST_RATES,
-    LARGEST_SHIFTS,
     LARGEST_WEIGHT,
     MIXER_BITS,
-    SMALLEST_SHIFT,
     START_BITS,
     Start,
     untrained,
@@ -37,49 +46,26 @@ from nncodec.start import (
 from nncodec.tensors import Codes
 
 PASSES = (
-    # rates of the fast learner, the slow learner, the mixer; half-life of the learners' rates
-    (0.03, 0.008, 0.003, 200),
-    (0.01, 0.004, 0.001, 2000),
-    (0.004, 0.002, 0.001, 2000),
-    (0.015, 0.004, 0.001, 200),
+    # rates of the fast learner, the slow one, the mixer; half-life of the learners' rates; rates of
+    # what is around, of forgetting it in layer 0, and later
+    (0.03, 0.008, 0.003, 200, 0.0, 0.0, 0.0),
+    (0.01, 0.004, 0.001, 2000, 0.0, 0.0, 0.0),
+    (0.004, 0.002, 0.001, 2000, 0.0, 0.0, 0.0),
+    (0.008, 0.004, 0.001, 1000, 0.0015, 0.0001, 0.0003),
+    (0.008, 0.004, 0.001, 1000, 0.0015, 0.0001, 0.0003),
+    (0.015, 0.004, 0.001, 200, 0.0006, 0.00004, 0.00012),
+    (0.015, 0.004, 0.001, 200, 0.0006, 0.00004, 0.00012),
 )
 _MIXER_HALF_LIFE = 400
 
-# The rates of coding, for layers 0, 1, 2-3, 4-7, and all later ones.
-_GROUP_ENDS = (1, 2, 4, 8)
-_RATES = (0.03, 0.016)  # of the learners
-_SHIFTS = (
-    # the learners' kinds in the order of KINDS; the network's is that of the known bits, at most 0
-    (
-        (0, -2, -2, 1, 0, 1, 0),
-        (-2, -2, -5, -3, -2, 0, -1),
-        (-1, -3, -3, 0, -1, 1, 0),
-        (-1, -3, -3, 1, -1, 1, 0),
-        (-2, -4, -3, 1, -2, 0, 1),
-    ),
-    (
-        (-7, -4, -6, -4, -7, -5, -2),
-        (-2, -2, -3, 0, -2, -4, -1),
-        (-4, -2, -5, -1, -4, -2, -1),
-        (-4, -3, -4, -1, -4, -2, -1),
-        (-5, -3, -5, -3, -5, -3, -3),
-    ),
-)
-_MIXER_RATES = (
-    # of a unit's weights, and of its layer's
-    (0.006, 0.001),
-    (0.0015, 0.001),
-    (0.0015, 0.002),
-    (0.0015, 0.002),
-    (0.006, 0.004),
-)
-_HALF_LIVES = (
-    (200, 200, 1600),
-    (400, 1600, 3200),
-    (200, 400, 800),
-    (400, 200, 800),
-    (100, 200, 400),
-)
+_FORMS = {
+    # of what is learned: its fractional bits in a start, the largest number
+    "units": (START_BITS, LARGEST_WEIGHT),
+    "shared": (START_BITS, LARGEST_WEIGHT),
+    "around": (START_BITS, LARGEST_WEIGHT),
+    "mixers": (MIXER_BITS, LARGEST_MIXER_WEIGHT),
+    "sets": (MIXER_BITS, LARGEST_MIXER_WEIGHT),
+}
 
 
 def fit_start(
@@ -128,10 +114,8 @@ def refit_start(
 
 def at_speed(start: Start, doublings: int) -> Start:
     """A start that learns 2^doublings times as fast, as far as that is allowed."""
-    shifts = np.clip(start.shifts.astype(int) + doublings, SMALLEST_SHIFT, LARGEST_SHIFTS)
-    mixer = start.rates * (1, 1, 2.0**doublings, 2.0**doublings)
-    rates = np.minimum(mixer.astype(np.int32), LARGEST_RATES)
-    return replace(start, shifts=shifts.astype(np.int8), rates=rates.astype(np.int32))
+    rates = np.minimum(start.rates * 2.0**doublings, LARGEST_RATES)
+    return replace(start, rates=rates.astype(np.int32))
 
 
 def best_by_layer(
@@ -164,15 +148,8 @@ def best_by_layer(
 
 def with_coding_rates(start: Start) -> Start:
     """A start that learns as fast as a trained one should while it codes."""
-    group = np.searchsorted(_GROUP_ENDS, np.arange(start.layers), side="right")
-    learners = np.tile(_fixed(_RATES, RATE_BITS), (start.layers, 1))
-    mixer = _fixed(_MIXER_RATES, RATE_BITS)[group]
-    return replace(
-        start,
-        rates=np.concatenate([learners, mixer], axis=1).astype(np.int32),
-        shifts=np.moveaxis(np.array(_SHIFTS, dtype=np.int8)[:, group], 0, 1).copy(),
-        half_lives=np.array(_HALF_LIVES, dtype=np.int32)[group],
-    )
+    rates, half_lives = TRAINED.of_layers(start.layers)
+    return replace(start, rates=rates, half_lives=half_lives)
 
 
 def beside_network(start: Start) -> Start:
@@ -180,12 +157,12 @@ def beside_network(start: Start) -> Start:
 
     The learners take the network's logit as it is, as in its training.
     """
-    units = np.zeros((*start.units.shape[:-1], start.units.shape[-1] + 1), dtype=np.int16)
-    units[..., :-1] = start.units
-    units[..., -1] = 1 << START_BITS
-    mixers = np.zeros((*start.mixers.shape[:-1], start.mixers.shape[-1] + 1), dtype=np.int32)
-    mixers[..., :-1] = start.mixers
-    return replace(start, units=units, mixers=mixers)
+    one_more = {
+        name: np.pad(getattr(start, name), [(0, 0)] * (axes - 1) + [(0, 1)])
+        for name, axes in (("units", 4), ("mixers", 3), ("sets", 3))
+    }
+    one_more["units"][..., -1] = 1 << START_BITS
+    return replace(start, **one_more)
 
 
 def left_by_stage(
@@ -222,14 +199,33 @@ def _pass(
     return start, ends
 
 
-def _with_pass_rates(start: Start, fast: float, slow: float, mixer: float, half_life: int) -> Start:
+def _with_pass_rates(
+    start: Start,
+    fast: float,
+    slow: float,
+    mixer: float,
+    half_life: int,
+    around: float,
+    forgetting: float,
+    later_forgetting: float,
+) -> Start:
     layers = start.layers
-    rates = _fixed((fast, slow, 3 * mixer, mixer), RATE_BITS)
-    half_lives = np.array((half_life, half_life, _MIXER_HALF_LIFE), dtype=np.int32)
+    rates = np.zeros((layers, RATES))
+    for learner, rate in ((FAST, fast), (SLOW, slow)):
+        kinds = np.full(KINDS, rate)
+        kinds[TAPS] /= 4
+        kinds[[SHARED_TAPS, SHARED_GATES]] *= 3 / 32
+        rates[:, learner * KINDS : (learner + 1) * KINDS] = kinds
+    rates[:, MIXER_OF_UNIT] = 3 * mixer
+    rates[:, MIXER_OF_LAYER] = mixer
+    rates[:, MIXER_OF_SET] = 0.8 * mixer
+    rates[:, AROUND] = around
+    rates[:, FORGETTING] = later_forgetting
+    rates[0, FORGETTING] = forgetting
+    half_lives = np.array((half_life, half_life, _MIXER_HALF_LIFE, 1 << 30), dtype=np.int32)
     return replace(
         start,
-        rates=np.tile(rates.astype(np.int32), (layers, 1)),
-        shifts=untrained(layers, 1).shifts,
+        rates=_fixed(rates, RATE_BITS).astype(np.int32),
         half_lives=np.tile(half_lives, (layers, 1)),
     )
 
@@ -237,25 +233,18 @@ def _with_pass_rates(start: Start, fast: float, slow: float, mixer: float, half_
 def _learned(start: Start, stage: AdaptiveStage) -> Start:
     """A start with the layers that a stage had replaced by what it has learned."""
     fields = {}
-    forms = (
-        ("units", START_BITS, LARGEST_WEIGHT),
-        ("shared", START_BITS, LARGEST_WEIGHT),
-        ("mixers", MIXER_BITS, LARGEST_MIXER_WEIGHT),
-    )
-    for (name, bits, largest), learned in zip(forms, stage.learned(), strict=True):
+    for name, learned in stage.learned().items():
+        bits, largest = _FORMS[name]
         field = getattr(start, name).copy()
         limit = largest << bits
-        whole = np.clip(_fixed(learned, bits), -limit, limit)
-        field.reshape(-1, field.shape[-1])[: whole.size // field.shape[-1]] = whole.reshape(
-            -1, field.shape[-1]
-        )
+        field[: len(learned)] = np.clip(_fixed(learned, bits), -limit, limit)
         fields[name] = field
     return replace(start, **fields)
 
 
 def _mean(starts: Sequence[Start]) -> Start:
     fields = {}
-    for name in ("units", "shared", "mixers"):
+    for name in _FORMS:
         arrays = [getattr(start, name) for start in starts]
         mean = np.mean(np.stack(arrays), axis=0, dtype=np.float64)
         fields[name] = np.round(mean).astype(arrays[0].dtype)

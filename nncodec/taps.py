@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.schedule import SLOPE
+from nncodec.schedule import Schedule
 
 LARGEST_REACH = 3
 """Rows above and columns aside that a network may see: the margins of the grid (contexts.py)."""
@@ -49,10 +49,10 @@ class Taps:
             bool [taps, channels, groups].
         """
         back, down, right = np.array(self.offsets).T
-        channel = np.arange(channels)
-        first = np.arange(0, channels, group_size)
-        step = channel - (channels * back)[:, None] + (SLOPE * down + right)[:, None]
-        known: npt.NDArray[np.bool_] = step[..., None] < first
+        schedule = Schedule(1, 1, 1, 1, channels)
+        step = schedule.row_stride * down + schedule.column_stride * right
+        step = (step - schedule.layer_lag * back)[:, None] + np.arange(channels)
+        known: npt.NDArray[np.bool_] = step[..., None] < np.arange(0, channels, group_size)
         return known
 
     def inside(self, height: int, width: int) -> npt.NDArray[np.bool_]:

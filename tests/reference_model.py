@@ -8,11 +8,11 @@ file holds, it takes as nested lists.
 import decimal
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TypeVar
 
 from nncodec.contexts import (
+    AROUND_TAPS,
     BLOCK,
     CHANNEL_TAPS,
     EARLIER_GATE,
@@ -28,27 +28,29 @@ from nncodec.integer_network import (
     SCALE_BITS,
     SUM_BITS,
     SUM_LIMIT,
-    TRIANGLE_BITS,
     IntegerNetwork,
 )
-from nncodec.learners import (
-    CHUNK,
-    LAYER_SHARE,
-    LAYER_SHARE_BITS,
-    MIXER_CONSTANT,
-    NETWORK_LIMIT,
-    PREDICTION_BITS,
-    WEIGHT_BITS,
-)
-from nncodec.rates import FULL_STEP, RATE_BITS
-from nncodec.schedule import SLOPE
-from nncodec.start import (
+from nncodec.learners import MIXER_CONSTANT, NETWORK_LIMIT, PREDICTION_BITS, WEIGHT_BITS
+from nncodec.mixer import AGREES, MIXING_BITS, RESEMBLES, SURE, VERY_SURE
+from nncodec.rates import (
+    AROUND,
+    AROUND_LIFE,
     FAST,
+    FORGETTING,
+    FULL_STEP,
+    LEARNERS,
+    MIXER_LIFE,
+    MIXER_OF_LAYER,
+    MIXER_OF_SET,
+    MIXER_OF_UNIT,
+    RATE_BITS,
+    SHARE_BITS,
+    SLOW,
+)
+from nncodec.start import (
     LARGEST_MIXER_WEIGHT,
     LARGEST_WEIGHT,
-    LEARNERS,
     MIXER_BITS,
-    SLOW,
     START_BITS,
     Start,
     untrained,
@@ -60,33 +62,39 @@ Bit = tuple[int, int, int, int, int]
 Unit = tuple[int, int]
 """Layer, channel."""
 
-K = TypeVar("K")
-
 Inputs = dict[str, list[int]]
-"""What a bit sees, by kind. Weights come in lists of the same lengths."""
+"""What a bit sees, by kind, in sixteenths. Weights come in lists of the same lengths."""
 
 OWN = {FAST: "surprise", SLOW: "earlier"}
 """What only one learner sees."""
 
 KINDS = ("known", "own", "taps", "constant", "network", "layer taps", "gates")
-"""The kinds of weights that learn at rates of their own, in the order of a start's shifts."""
+"""The kinds of weights that learn at rates of their own, in the order of a start's rates."""
+
+SHARED_KINDS = KINDS[-2:]
 
 
 def rounded(value: int, bits: int) -> int:
-    """value / 2^bits, rounded half up; `bits` may be negative."""
-    return (value + (1 << bits >> 1)) >> bits if bits >= 0 else value << -bits
+    """value / 2^bits, rounded half up."""
+    return (value + (1 << bits >> 1)) >> bits
 
 
 def clamped(value: int, limit: int) -> int:
     return min(max(value, -limit), limit)
 
 
-def for_prediction(weight: int) -> int:
-    return rounded(weight, WEIGHT_BITS - PREDICTION_BITS)
+def to_logit(value: int, bits: int) -> int:
+    """A number with so many fractional bits as a logit."""
+    return clamped(rounded(value, bits - LOGIT_BITS), LOGIT_LIMIT)
 
 
 def dot(a: Iterable[int], b: Iterable[int]) -> int:
     return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def prediction(weights: Iterable[int], inputs: Iterable[int]) -> int:
+    """The sum of weights times inputs, with PREDICTION_BITS + UNIT_BITS."""
+    return dot((rounded(weight, WEIGHT_BITS - PREDICTION_BITS) for weight in weights), inputs)
 
 
 @functools.cache
@@ -105,9 +113,14 @@ def tanh_of(scaled_sum: int) -> int:
     return rounded(tanh * ACTIVATION_ONE, FREQUENCY_BITS)
 
 
-def decayed(start: int, half_life: int, samples: int) -> int:
-    """start / sqrt(1 + samples / half_life), rounded down."""
-    return math.isqrt(start * start * half_life // (half_life + samples))
+def share(half_life: int, samples: int) -> int:
+    """1 / sqrt(1 + samples / half_life), rounded down."""
+    return math.isqrt((half_life << 2 * SHARE_BITS) // (half_life + samples))
+
+
+def move(error: int, rate: int) -> int:
+    """Error times rate, with WEIGHT_BITS."""
+    return rounded(error * rate, FREQUENCY_BITS + RATE_BITS - WEIGHT_BITS)
 
 
 class ReferenceStage:
@@ -124,65 +137,100 @@ class ReferenceStage:
         network: IntegerNetwork | None = None,
     ) -> None:
         layers, batch, height, width, channels = shape
-        start = start or untrained(layers, channels)
+        start = start or untrained(layers, channels, with_network=network is not None)
         self.block = -(-channels // -(-channels // BLOCK))
-        self.height, self.width = height, width
-        self.network = network and ReferenceNetwork(network, self)
+        self.column_stride = math.ceil(channels / 2)
+        self.row_stride = self.column_stride + math.ceil(channels / 4)
+        self.signs: dict[Bit, int] = {}
+        self.surprises: dict[Bit, int] = {}
+        self.network = network and ReferenceNetwork(network, self.signs, (height, width))
 
-        last = channels * layers - 1 + SLOPE * (height - 1) + width - 1
-        steps: list[list[tuple[Unit, Bit]]] = [[] for _ in range(last + 1)]
+        steps: dict[int, list[tuple[Unit, Bit]]] = {}
         for layer in range(layers):
             for image in range(batch):
                 for row in range(height):
                     for column in range(width):
                         for channel in range(channels):
-                            step = channels * layer + channel + SLOPE * row + column
                             bit = (layer, image, row, column, channel)
-                            steps[step].append(((layer, channel), bit))
-        self.steps = [[bit for _, bit in sorted(step)] for step in steps]
-
-        diagonals = [SLOPE * y + x for y in range(height) for x in range(width)] * batch
-        sizes = [diagonals.count(diagonal) for diagonal in range(max(diagonals) + 1)]
-        # In long steps, errors times their low rates keep more bits, which the sums then lose.
-        self.spare_bits = [max(0, (size // CHUNK).bit_length() - 1) for size in sizes]
-        half_lives = [[*own, own[-1]] for own in start.half_lives.tolist()]
-        self.rates = [
-            [decaying_rates(sizes, *one) for one in zip(*layer, strict=True)]
-            for layer in zip(start.rates.tolist()[:layers], half_lives[:layers], strict=True)
-        ]
-        self.shifts = [
-            [dict(zip(KINDS, learner, strict=True)) for learner in layer]
-            for layer in start.shifts.tolist()
+                            step = (self.row_stride + channels) * layer + channel
+                            step += self.diagonal_of(bit)
+                            steps.setdefault(step, []).append(((layer, channel), bit))
+        self.steps = [
+            [bit for _, bit in sorted(steps.get(step, []))] for step in range(max(steps) + 1)
         ]
 
+        diagonals = [
+            self.row_stride * y + self.column_stride * x
+            for y in range(height)
+            for x in range(width)
+        ] * batch
+        # By diagonal: how many positions it has, for how many it counts, how many counted before.
+        self.sizes: dict[int, int] = {}
+        self.counted: dict[int, int] = {}
+        self.before: dict[int, int] = {}
+        for diagonal in sorted(set(diagonals)):
+            self.before[diagonal] = sum(self.counted.values())
+            self.sizes[diagonal] = diagonals.count(diagonal)
+            self.counted[diagonal] = min(self.sizes[diagonal], FULL_STEP)
+
+        self.rates, self.half_lives = start.rates.tolist(), start.half_lives.tolist()
         units = [(layer, channel) for layer in range(layers) for channel in range(channels)]
-        weights, mixers = start.units.tolist(), start.mixers.tolist()
+        weights, around = start.units.tolist(), start.around.tolist()
+        mixers, sets = start.mixers.tolist(), start.sets.tolist()
         self.own: dict[tuple[Unit, int], Inputs] = {
             ((layer, channel), learner): self._parts(weights[layer][channel][learner])
             for layer, channel in units
             for learner in range(LEARNERS)
         }
-        self.shared = {
-            (layer, learner): [w << WEIGHT_BITS - START_BITS for w in row]
-            for layer, rows in enumerate(start.shared.tolist()[:layers])
-            for learner, row in enumerate(rows)
+        self.shared: dict[tuple[int, int], Inputs] = {}
+        for layer, rows in enumerate(start.shared.tolist()[:layers]):
+            for learner, row in enumerate(rows):
+                taps, gates = row[: len(LAYER_TAPS)], row[len(LAYER_TAPS) :]
+                self.shared[layer, learner] = {
+                    "layer taps": learning(taps),
+                    "gates": learning(gates),
+                }
+        self.around = {
+            (layer, channel): [learning(row) for row in around[layer][channel]]
+            for layer, channel in units
         }
-        self.mixer = {(layer, channel): mixers[layer][channel] for layer, channel in units}
-
-        self.signs: dict[Bit, int] = {}
-        self.surprises: dict[Bit, int] = {}
+        more = MIXING_BITS - MIXER_BITS
+        self.mixers = {(layer, c): [w << more for w in mixers[layer][c]] for layer, c in units}
+        self.sets = [[[w << more for w in row] for row in rows] for rows in sets[:layers]]
         self._asked: list[Prediction] = []
-        self._step, self._diagonal_count = 0, len(sizes)
 
     def _parts(self, weights: list[int]) -> Inputs:
-        """A unit's weights by kind, with WEIGHT_BITS."""
+        """A unit's weights by kind."""
         lengths = [self.block, self.block, len(CHANNEL_TAPS), 1, int(self.network is not None)]
         assert len(weights) == sum(lengths)
         parts, end = {}, 0
         for kind, length in zip(KINDS, lengths, strict=False):
             begin, end = end, end + length
-            parts[kind] = [weight << WEIGHT_BITS - START_BITS for weight in weights[begin:end]]
+            if length:
+                parts[kind] = learning(weights[begin:end])
         return parts
+
+    def learned(self) -> dict[str, list[int]]:
+        """The weights as they have become, by the names of a start, one after another."""
+        own = [row for by_kind in self.own.values() for row in by_kind.values()]
+        shared = [row for by_kind in self.shared.values() for row in by_kind.values()]
+        return {
+            "units": [w for row in own for w in row],
+            "shared": [w for row in shared for w in row],
+            "around": [w for taps in self.around.values() for row in taps for w in row],
+            "mixers": [w for row in self.mixers.values() for w in row],
+            "sets": [w for rows in self.sets for row in rows for w in row],
+        }
+
+    def diagonal_of(self, bit: Bit) -> int:
+        return self.row_stride * bit[2] + self.column_stride * bit[3]
+
+    def rate(self, layer: int, kind: int, life: int, diagonal: int) -> int:
+        """The rate of a kind of weights at a diagonal."""
+        left = share(self.half_lives[layer][life], self.before[diagonal])
+        left = left * self.counted[diagonal] // self.sizes[diagonal]
+        whole: int = self.rates[layer][kind] * left >> SHARE_BITS
+        return whole
 
     def frequencies(self, step: Sequence[Bit]) -> list[int]:
         """The frequency of a 1 for every bit of a step."""
@@ -191,84 +239,123 @@ class ReferenceStage:
 
     def learn(self, bits: Sequence[int]) -> None:
         """Learns from the bits whose frequencies were asked for last."""
-        one = 1 << FREQUENCY_BITS
-        # The units on their way through the picture, some of them between two of its rows.
-        diagonals = {unit: self._step - number for number, unit in enumerate(self.mixer)}
-        diagonals = {unit: at for unit, at in diagonals.items() if 0 <= at < self._diagonal_count}
-        self._step += 1
-        own: dict[tuple[Unit, int, str], list[int]] = {}
-        mixer = {unit: [0] * len(self.mixer[unit]) for unit in diagonals}
-        for prediction, bit in zip(self._asked, bits, strict=True):
-            unit = prediction.unit
-            diagonal = diagonals[unit]
-            accumulate(mixer, unit, bit * one - prediction.frequency, prediction.logits)
-            for learner in range(LEARNERS):
-                error = bit * one - prediction.learner_frequencies[learner]
-                rate = self.rates[unit[0]][learner][diagonal] << self.spare_bits[diagonal]
-                move = rounded(error * rate, RATE_BITS)
-                for kind, values in prediction.inputs[learner].items():
-                    accumulate(own, (unit, learner, kind), move, values)
-
         shared: dict[tuple[int, int, str], list[int]] = {}
-        for (unit, learner, kind), sums in own.items():
-            changes = [rounded(value, self.spare_bits[diagonals[unit]]) for value in sums]
-            if kind in ("layer taps", "gates"):
-                accumulate(shared, (unit[0], learner, kind), LAYER_SHARE, changes)
-                continue
-            shift = self.shifts[unit[0]][learner][kind]
-            changes = [rounded(change, -shift) for change in changes]
-            move_weights(self.own[unit, learner][kind], changes, LARGEST_WEIGHT << WEIGHT_BITS)
-        for (layer, learner, kind), sums in shared.items():
-            shift = self.shifts[layer][learner][kind]
-            changes = [rounded(value, LAYER_SHARE_BITS - shift) for value in sums]
-            begin = 0 if kind == "layer taps" else len(LAYER_TAPS)
-            weights = self.shared[layer, learner][begin : begin + len(changes)]
-            move_weights(weights, changes, LARGEST_WEIGHT << WEIGHT_BITS)
-            self.shared[layer, learner][begin : begin + len(changes)] = weights
+        sets: dict[tuple[int, int], list[int]] = {}
+        for prediction, bit in zip(self._asked, bits, strict=True):
+            one = bit << FREQUENCY_BITS
+            for learner in range(LEARNERS):
+                self._learn_learner(prediction, learner, one, shared)
+            self._learn_around(prediction, one)
+            self._learn_mixing(prediction, one, sets)
 
-        scale = FREQUENCY_BITS + LOGIT_BITS - MIXER_BITS
-        gradients = {unit: [rounded(g, scale) for g in sums] for unit, sums in mixer.items()}
-        for unit, own_gradient in gradients.items():
-            *_, own_rate, _ = (rates[diagonals[unit]] for rates in self.rates[unit[0]])
-            changes = [own_rate * value for value in own_gradient]
-            for other, gradient in gradients.items():
-                if other[0] == unit[0]:
-                    layer_rate = self.rates[unit[0]][-1][diagonals[other]]
-                    changes = [c + layer_rate * g for c, g in zip(changes, gradient, strict=True)]
-            changes = [rounded(change, RATE_BITS) for change in changes]
-            move_weights(self.mixer[unit], changes, LARGEST_MIXER_WEIGHT << MIXER_BITS)
+        largest = LARGEST_WEIGHT << WEIGHT_BITS
+        for unit, diagonal in {p.unit: self.diagonal_of(p.bit) for p in self._asked}.items():
+            for weights in self.around[unit][: len(around_taps(unit[0]))]:
+                forgotten = self.rates[unit[0]][FORGETTING] * self.counted[diagonal]
+                for i, weight in enumerate(weights):
+                    kept = weight - rounded(weight * forgotten, RATE_BITS)
+                    weights[i] = clamped(kept, largest)
+            for learner in range(LEARNERS):
+                for weights in self.own[unit, learner].values():
+                    weights[:] = [clamped(weight, largest) for weight in weights]
+            move_weights(self.mixers[unit], [], LARGEST_MIXER_WEIGHT << MIXING_BITS)
+        for (layer, learner, kind), sums in shared.items():
+            changes = [rounded(value, UNIT_BITS) for value in sums]
+            move_weights(self.shared[layer, learner][kind], changes, largest)
+        for (layer, number), changes in sets.items():
+            move_weights(self.sets[layer][number], changes, LARGEST_MIXER_WEIGHT << MIXING_BITS)
 
         for prediction, bit in zip(self._asked, bits, strict=True):
-            error = bit * one - prediction.learner_frequencies[FAST]
+            error = (bit << FREQUENCY_BITS) - prediction.learner_frequencies[FAST]
             self.signs[prediction.bit] = 2 * bit - 1
             # Twice the error, in sixteenths.
             self.surprises[prediction.bit] = rounded(error, FREQUENCY_BITS - 1 - UNIT_BITS)
 
+    def _learn_learner(
+        self,
+        prediction: "Prediction",
+        learner: int,
+        one: int,
+        shared: dict[tuple[int, int, str], list[int]],
+    ) -> None:
+        layer, diagonal = prediction.unit[0], self.diagonal_of(prediction.bit)
+        error = one - prediction.learner_frequencies[learner]
+        for kind, values in prediction.inputs[learner].items():
+            number = learner * len(KINDS) + KINDS.index(kind)
+            step = move(error, self.rate(layer, number, learner, diagonal))
+            changes = [step * value for value in values]
+            if kind in SHARED_KINDS:
+                total = shared.setdefault((layer, learner, kind), [0] * len(changes))
+                total[:] = [a + b for a, b in zip(total, changes, strict=True)]
+            else:
+                weights = self.own[prediction.unit, learner][kind]
+                for i, change in enumerate(changes):
+                    weights[i] += rounded(change, UNIT_BITS)
+
+    def _learn_around(self, prediction: "Prediction", one: int) -> None:
+        layer, diagonal = prediction.unit[0], self.diagonal_of(prediction.bit)
+        rate = self.rate(layer, AROUND, AROUND_LIFE, diagonal)
+        step = move(one - prediction.frequency, rate)
+        for tap, signs in enumerate(prediction.around):
+            weights = self.around[prediction.unit][tap]
+            for i, sign in enumerate(signs):
+                weights[i] += step * sign
+
+    def _learn_mixing(
+        self, prediction: "Prediction", one: int, sets: dict[tuple[int, int], list[int]]
+    ) -> None:
+        layer, diagonal = prediction.unit[0], self.diagonal_of(prediction.bit)
+        error = one - prediction.frequency
+        gradients = [rounded(error * logit, LOGIT_BITS) for logit in prediction.logits]
+        bits = FREQUENCY_BITS + RATE_BITS - MIXING_BITS
+        rate_of_unit, rate_of_layer, rate_of_set = (
+            self.rate(layer, kind, MIXER_LIFE, diagonal)
+            for kind in (MIXER_OF_UNIT, MIXER_OF_LAYER, MIXER_OF_SET)
+        )
+        for i, gradient in enumerate(gradients):
+            self.mixers[prediction.unit][i] += rounded(gradient * rate_of_unit, bits)
+        for number, rate in zip(prediction.sets, (rate_of_layer, *[rate_of_set] * 2), strict=True):
+            total = sets.setdefault((layer, number), [0] * len(gradients))
+            for i, gradient in enumerate(gradients):
+                total[i] += rounded(gradient * rate, bits)
+
+    def sign(self, bit: Bit, tap: tuple[int, int, int], channel: int) -> int:
+        """That of a neighbour; 0 where it is outside the tensor or not known yet."""
+        layer, image, row, column, _ = bit
+        back, down, right = tap
+        return self.signs.get((layer - back, image, row + down, column + right, channel), 0)
+
+    def channels_of_block(self, bit: Bit) -> range:
+        begin = bit[-1] // self.block * self.block
+        return range(begin, begin + self.block)
+
+    def agreement(self, bit: Bit, tap: tuple[int, int, int]) -> int:
+        """How many of the block's bits agree with those of a neighbour, less how many differ."""
+        back, *_ = tap
+        return sum(
+            self.sign(bit, (back, 0, 0), c) * self.sign(bit, tap, c)
+            for c in self.channels_of_block(bit)
+        )
+
     def inputs(self, bit: Bit) -> Inputs:
-        """What a bit sees; what lies outside the tensor or is not known yet is 0."""
-        layer, image, row, column, channel = bit
-        rank = channel % self.block
-        block = range(channel - rank, channel - rank + self.block)
-
-        def sign(back: int, down: int, right: int, channel: int) -> int:
-            return self.signs.get((layer - back, image, row + down, column + right, channel), 0)
-
+        """What a bit sees, but for what is around."""
+        block, channel = self.channels_of_block(bit), bit[-1]
         gates, earlier_gates = [], []
         for _, down, right in RESEMBLANCE_TAPS:
-            neighbour = sign(0, down, right, channel)
-            excess = sum(sign(0, 0, 0, c) * sign(0, down, right, c) for c in block)
-            size = LAYER_GATE * excess * excess // (rank + 4) ** 2
+            neighbour = self.sign(bit, (0, down, right), channel)
+            excess = self.agreement(bit, (0, down, right))
+            size = LAYER_GATE * excess * excess // (channel % self.block + 4) ** 2
             gates.append(neighbour * (size if excess > 0 else -size))
-            excess = sum(sign(1, 0, 0, c) * sign(1, down, right, c) for c in block)
+            excess = self.agreement(bit, (1, down, right))
             size = EARLIER_GATE * abs(excess) // (self.block + 4)
             earlier_gates.append(neighbour * (size if excess > 0 else -size))
         return {
-            "known": [UNIT * sign(0, 0, 0, c) for c in block],
-            "surprise": [self.surprises.get((layer, image, row, column, c), 0) for c in block],
-            "earlier": [UNIT * sign(1, 0, 0, c) for c in block],
+            "known": [UNIT * self.sign(bit, (0, 0, 0), c) for c in block],
+            "surprise": [self.surprises.get((*bit[:-1], c), 0) for c in block],
+            "earlier": [UNIT * self.sign(bit, (1, 0, 0), c) for c in block],
+            "taps": [UNIT * self.sign(bit, tap, channel) for tap in CHANNEL_TAPS],
             "constant": [UNIT],
-            "taps": [UNIT * sign(*tap, channel) for tap in CHANNEL_TAPS],
-            "layer taps": [UNIT * sign(*tap, channel) for tap in LAYER_TAPS],
+            "layer taps": [UNIT * self.sign(bit, tap, channel) for tap in LAYER_TAPS],
             "gates": gates + earlier_gates,
         }
 
@@ -291,47 +378,68 @@ class Prediction:
             | {"own": seen[OWN[learner]]}
             for learner in range(LEARNERS)
         ]
+        self.around = [
+            [stage.sign(bit, tap, c) for c in stage.channels_of_block(bit)]
+            for tap in around_taps(layer)
+        ]
 
+        around = UNIT * sum(
+            prediction(weights, signs)
+            for weights, signs in zip(stage.around[self.unit], self.around, strict=False)
+        )
         sums, parts = [], {}
         for learner, inputs in enumerate(self.inputs):
-            weights = {kind: row for kind, row in stage.own[self.unit, learner].items() if row}
-            shared = stage.shared[layer, learner]
-            weights |= {"layer taps": shared[: len(LAYER_TAPS)]}
-            weights |= {"gates": shared[len(LAYER_TAPS) :]}
+            weights = stage.own[self.unit, learner] | stage.shared[layer, learner]
             assert weights.keys() == inputs.keys()
-            parts = {
-                kind: dot(map(for_prediction, row), inputs[kind]) for kind, row in weights.items()
-            }
-            sums.append(sum(parts.values()))
+            parts = {kind: prediction(row, inputs[kind]) for kind, row in weights.items()}
+            sums.append(sum(parts.values()) + around)
         # Of the slow learner: what the neighbours say, and the layer before.
         sums += [parts["taps"] + parts["layer taps"] + parts["gates"], parts["own"]]
-        extra_bits = PREDICTION_BITS + UNIT_BITS - LOGIT_BITS
-        self.logits = [clamped(rounded(value, extra_bits), LOGIT_LIMIT) for value in sums]
-        self.logits += [MIXER_CONSTANT, *network]
+        *logits, around_logit = [to_logit(v, PREDICTION_BITS + UNIT_BITS) for v in [*sums, around]]
+        self.logits = [*logits, MIXER_CONSTANT, around_logit, *network]
         self.learner_frequencies = [frequency_of(self.logits[i]) for i in range(LEARNERS)]
 
-        mixed = rounded(dot(stage.mixer[self.unit], self.logits), MIXER_BITS)
-        self.frequency = frequency_of(clamped(mixed, LOGIT_LIMIT))
+        agreement, known = stage.agreement(bit, (0, 0, -1)), channel % stage.block
+        sure, first, second = abs(self.logits[SLOW]), 1, 4
+        if sure > SURE:
+            first = 2
+        if sure > VERY_SURE:
+            first = 3
+        if 10 * agreement > AGREES * known:
+            second = 5
+        if 10 * agreement > RESEMBLES * known:
+            second = 6
+        self.sets = (0, first, second)
+        total = dot(stage.mixers[self.unit], self.logits)
+        for number in self.sets:
+            total += dot(stage.sets[layer][number], self.logits)
+        self.frequency = frequency_of(to_logit(total, MIXING_BITS + LOGIT_BITS))
 
 
 class ReferenceNetwork:
-    """A network that predicts one bit after another, from what the stage knows by then."""
+    """A network that predicts one bit after another.
 
-    def __init__(self, network: IntegerNetwork, stage: ReferenceStage) -> None:
-        self._stage, self._network = stage, network
+    It may know more bits than are coded by then: the weights of those are zeros.
+    """
+
+    def __init__(
+        self, network: IntegerNetwork, signs: Mapping[Bit, int], size: tuple[int, int]
+    ) -> None:
+        """Takes the signs as far as they are known, and the picture's height and width."""
+        self._network, self._signs, self._size = network, signs, size
         self._arrays = {name: array.tolist() for name, array in network.arrays().items()}
 
     def logit(self, bit: Bit) -> int:
         """The logit of a bit, with LOGIT_BITS."""
         layer, image, row, column, channel = bit
-        network, arrays = self._network, self._arrays
+        network, arrays, (height, width) = self._network, self._arrays, self._size
         inputs = []
         for back, down, right in network.taps.offsets:
             at = (layer - back, image, row + down, column + right)
-            inputs += [self._stage.signs.get((*at, c), 0) for c in range(network.channels)]
+            inputs += [self._signs.get((*at, c), 0) for c in range(network.channels)]
         for down, right in network.taps.places:
             y, x = row + down, column + right
-            inputs.append(int(0 <= y < self._stage.height and 0 <= x < self._stage.width))
+            inputs.append(int(0 <= y < height and 0 <= x < width))
 
         sums = [0] * network.hidden
         for value, weights in zip(inputs, arrays["weights"], strict=True):
@@ -343,36 +451,24 @@ class ReferenceNetwork:
                 sums, arrays["scale"][layer], arrays["shift"][layer], strict=True
             )
         ]
-        own = self._stage.signs
-        known = [own.get((*bit[:4], c), 0) for c in range(network.channels)]
         logit = dot(hidden, (row[channel] for row in arrays["head"][layer]))
         logit *= arrays["head_scale"][layer][channel]
-        direct = dot(inputs, (row[channel] for row in arrays["direct"][layer]))
-        logit += direct * arrays["direct_scale"][layer][channel]
-        triangle = dot(known, (row[channel] for row in arrays["triangle"][layer]))
-        logit += triangle << SCALE_BITS + LOGIT_BITS - TRIANGLE_BITS
         logit += arrays["bias"][layer][channel]
-        return clamped(rounded(logit, SCALE_BITS), LOGIT_LIMIT)
+        return to_logit(logit, SCALE_BITS + LOGIT_BITS)
 
 
-def decaying_rates(sizes: Sequence[int], start: int, half_life: int) -> list[int]:
-    """The rate of every diagonal, by the positions before it, of which a step counts FULL_STEP."""
-    rates, before = [], 0
-    for size in sizes:
-        counted = min(size, FULL_STEP)
-        rates.append(decayed(start, half_life, before) * counted // max(size, 1))
-        before += counted
-    return rates
+def around_taps(layer: int) -> list[tuple[int, int, int]]:
+    """Those within the tensor."""
+    return [tap for tap in AROUND_TAPS if tap[0] <= layer]
 
 
-def accumulate(sums: dict[K, list[int]], key: K, factor: int, values: Sequence[int]) -> None:
-    """Adds factor times values to the sums of a key."""
-    total = sums.setdefault(key, [0] * len(values))
-    for index, value in enumerate(values):
-        total[index] += factor * value
+def learning(weights: Iterable[int]) -> list[int]:
+    """Weights of a start as they learn, with WEIGHT_BITS."""
+    return [weight << WEIGHT_BITS - START_BITS for weight in weights]
 
 
 def move_weights(weights: list[int], changes: Sequence[int], largest: int) -> None:
     """Adds the changes, and clamps the weights to `largest` either way."""
     for index, change in enumerate(changes):
-        weights[index] = clamped(weights[index] + change, largest)
+        weights[index] += change
+    weights[:] = [clamped(weight, largest) for weight in weights]

@@ -6,24 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nncodec.adaptive import AdaptiveStage
 from nncodec.fixed_point import LOGIT_BITS
-from nncodec.integer_network import (
-    SCALE_BITS,
-    SUM_BITS,
-    TRIANGLE_BITS,
-    WEIGHT_ONE,
-    IntegerNetwork,
-    below_in_block,
-)
+from nncodec.integer_network import SCALE_BITS, SUM_BITS, WEIGHT_ONE, IntegerNetwork
 from nncodec.models import Model
+from nncodec.rates import FORGETTING, KINDS, LARGEST_RATES, LEARNERS
+from nncodec.schedule import Schedule
 from nncodec.start import (
-    HALF_LIVES,
     LARGEST_MIXER_WEIGHT,
-    LARGEST_RATES,
-    LARGEST_SHIFTS,
     LARGEST_WEIGHT,
     MIXER_BITS,
-    SMALLEST_SHIFT,
     START_BITS,
     Start,
     untrained,
@@ -31,12 +23,44 @@ from nncodec.start import (
 from nncodec.taps import Taps
 
 
-def averaged_codes(shape: tuple[int, ...], seed: int) -> npt.NDArray[np.uint8]:
-    """Signs of noise that is averaged over height and width of [..., height, width, depth]."""
-    noise = np.random.default_rng(seed).standard_normal(shape)
+def averaged_codes(
+    shape: tuple[int, ...], seed: int, *, bias: float = 0.0
+) -> npt.NDArray[np.uint8]:
+    """Signs of noise that is averaged over height and width of [..., height, width, depth].
+
+    Channels differ by a `bias`, in standard deviations of the noise.
+    """
+    random = np.random.default_rng(seed)
+    noise = random.standard_normal(shape)
     for axis in (-3, -2):
         noise = noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)
-    return (noise > 0).astype(np.uint8)
+    return (noise + bias * 3 * random.standard_normal(shape[-1]) > 0).astype(np.uint8)
+
+
+def frequencies_of(
+    codes: npt.NDArray[np.uint8], start: Start, network: IntegerNetwork | None = None
+) -> npt.NDArray[np.int32]:
+    """The frequency of every bit, in the shape of the codes, as an encoder or a decoder gets it."""
+    schedule = Schedule(*codes.shape)
+    stage, order = AdaptiveStage(schedule, start, network), schedule.order()
+    bits = codes.reshape(-1)[order]
+    frequencies = np.empty(codes.size, dtype=np.int32)
+    end = 0
+    for step in range(schedule.step_count):
+        coded = stage.frequencies(step)
+        begin, end = end, end + len(coded)
+        frequencies[order[begin:end]] = coded
+        stage.learn(bits[begin:end])
+    return frequencies.reshape(codes.shape)
+
+
+def steps_of(shape: tuple[int, int, int, int, int]) -> npt.NDArray[np.int64]:
+    """The step that every bit is coded at, in the shape of the codes."""
+    schedule = Schedule(*shape)
+    steps = np.empty(np.prod(shape), dtype=np.int64)
+    sizes = schedule.sizes_up_to_layer(schedule.layers)
+    steps[schedule.order()] = np.repeat(np.arange(schedule.step_count), sizes)
+    return steps.reshape(shape)
 
 
 def random_start(
@@ -64,22 +88,22 @@ def random_start(
         return np.clip(np.round(drawn), -limit, limit).astype(like.dtype)
 
     # After the first step, the latter are powers of two: much that is rounded ends in a half.
-    powers = [(1 << 14) + 1, (1 << 13) + 1, (1 << 13) + 1, (1 << 12) + 1]
+    powers = [(1 << 15) + 1] * LEARNERS * KINDS + [(1 << 12) + 1] * 3 + [(1 << 13) + 1, 1 << 10]
     rates = np.tile(LARGEST_RATES if random.random() < 0.5 else powers, (layers, 1))
-    shifts = random.integers(SMALLEST_SHIFT, LARGEST_SHIFTS, plain.shifts.shape, endpoint=True)
-    half_lives = np.full((layers, HALF_LIVES), 1 << 30)
+    half_lives = np.full(plain.half_lives.shape, 1 << 30)
     if not extreme:
         rates = random.integers(0, LARGEST_RATES, rates.shape, endpoint=True)
         half_lives = 1 << random.integers(0, 12, half_lives.shape)
         half_lives += random.integers(0, 9, half_lives.shape)
     elif random.random() < 0.5:
-        shifts[:] = LARGEST_SHIFTS
+        rates[:, FORGETTING] = 0
     return Start(
         units=weights(plain.units, one, LARGEST_WEIGHT),
         shared=weights(plain.shared, one, LARGEST_WEIGHT),
+        around=weights(plain.around, one, LARGEST_WEIGHT),
         mixers=weights(plain.mixers, mixer_one, LARGEST_MIXER_WEIGHT),
+        sets=weights(plain.sets, mixer_one, LARGEST_MIXER_WEIGHT),
         rates=rates.astype(np.int32),
-        shifts=shifts.astype(np.int8),
         half_lives=half_lives.astype(np.int32),
     )
 
@@ -115,8 +139,6 @@ def random_network(
     seen = np.concatenate([known, np.ones((places, groups), dtype=bool)])
     group_of_hidden = np.arange(hidden) // hidden_of_group
     group_of_channel = np.arange(channels) // group_size
-    direct_seen = seen[:, group_of_channel]
-    direct_seen[:channels] = False  # the bits of the position, which the triangle has
 
     def whole(allowed: npt.NDArray[np.bool_], *shape: int) -> npt.NDArray[np.int8]:
         drawn = random.integers(-WEIGHT_ONE, WEIGHT_ONE, shape, endpoint=True)
@@ -132,8 +154,6 @@ def random_network(
 
     inputs, size = len(seen), 0.6 * WEIGHT_ONE
     lower = group_of_hidden[:, None] <= group_of_channel
-    below = below_in_block(channels)
-    triangle = random.normal(0, 0.3, (layers, channels, channels)) * (1 << TRIANGLE_BITS) * below
     return IntegerNetwork(
         layers=layers,
         channels=channels,
@@ -145,9 +165,6 @@ def random_network(
         shift=offset(SUM_BITS, layers, hidden),
         head=whole(lower, layers, hidden, channels),
         head_scale=scale(size * size, LOGIT_BITS, hidden, layers, channels),
-        direct=whole(direct_seen, layers, inputs, channels),
-        direct_scale=scale(size, LOGIT_BITS, inputs, layers, channels),
-        triangle=np.round(triangle).astype(np.int16),
         bias=offset(LOGIT_BITS, layers, channels),
     )
 

@@ -1,9 +1,10 @@
-"""The adaptive stage: the integers that its definition gives, whatever carries them."""
+"""The adaptive stage: the integers that its definition gives, compiled or not."""
 
-import contextlib
-import types
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,26 +12,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nncodec import (
-    adaptive,
-    adaptive_start,
-    contexts,
-    integer_network,
-    learners,
-    mixer,
-    network_stage,
-)
+from nncodec import adaptive_start
 from nncodec.adaptive import AdaptiveStage
+from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
 from nncodec.integer_network import IntegerNetwork
-from nncodec.learners import CHUNK, WEIGHT_BITS
-from nncodec.network_stage import NetworkStage
-from nncodec.rates import FULL_STEP
+from nncodec.learners import WEIGHT_BITS
+from nncodec.mixer import MIXING_BITS
+from nncodec.rates import FORGETTING, FULL_STEP, KINDS, LEARNERS, RATES
 from nncodec.schedule import Schedule
 from nncodec.start import (
-    KINDS,
     LARGEST_MIXER_WEIGHT,
     LARGEST_WEIGHT,
-    LEARNERS,
     MIXER_BITS,
     START_BITS,
     Start,
@@ -45,6 +37,11 @@ Made = tuple[Start | None, IntegerNetwork | None]
 
 BITS = ("random", "biased", "zeros", "ones", "smooth", "expected", "unexpected")
 """The last two are the bits that the stage itself finds likely, and unlikely."""
+
+
+FRACTION = dict.fromkeys(("units", "shared", "around"), WEIGHT_BITS)
+FRACTION |= dict.fromkeys(("mixers", "sets"), MIXING_BITS)
+"""Fractional bits of what is learned."""
 
 
 def make_codes(shape: Shape, kind: str, seed: int) -> Codes | None:
@@ -72,13 +69,13 @@ def code(
     known = None if codes is None else codes.ravel()[order]
     all_bits, all_frequencies = np.empty(order.size, np.uint8), np.empty(order.size, np.int32)
     end = 0
-    for step in schedule:
+    for step in range(schedule.step_count):
         frequencies = stage.frequencies(step)
         begin, end = end, end + len(frequencies)
         bits = choose(kind, frequencies) if known is None else known[begin:end]
-        stage.learn(step, bits)
-        all_bits[order[begin:end]] = bits
         all_frequencies[order[begin:end]] = frequencies
+        stage.learn(bits)
+        all_bits[order[begin:end]] = bits
     return all_bits.reshape(shape), all_frequencies.reshape(shape)
 
 
@@ -88,22 +85,21 @@ def assert_frequencies_are_the_references(
     codes = make_codes(shape, kind, seed)
     schedule = Schedule(*shape)
     stage, reference = AdaptiveStage(schedule, *made), ReferenceStage(shape, *made)
-    for step, places in zip(schedule, reference.steps, strict=True):
+    assert schedule.step_count == len(reference.steps)
+    for step, places in enumerate(reference.steps):
         frequencies = stage.frequencies(step)
         assert frequencies.tolist() == reference.frequencies(places)
         if codes is None:
             bits = choose(kind, frequencies)
         else:
             bits = np.array([codes[place] for place in places], dtype=np.int64)
-        stage.learn(step, bits)
+        stage.learn(bits)
         reference.learn(bits.tolist())
     # They show what the frequencies of a few bits are too coarse for.
-    units, layers, mixers = stage.learned()
-    own = [[w for row in by_kind.values() for w in row] for by_kind in reference.own.values()]
-    assert (units.reshape(len(own), -1) * (1 << WEIGHT_BITS)).tolist() == own
-    shared = list(reference.shared.values())
-    assert (layers.reshape(len(shared), -1) * (1 << WEIGHT_BITS)).tolist() == shared
-    assert (mixers * (1 << MIXER_BITS)).tolist() == list(reference.mixer.values())
+    weights = stage.learned()
+    for name, expected in reference.learned().items():
+        assert (weights.pop(name).ravel() * (1 << FRACTION[name])).tolist() == expected, name
+    assert not weights
     return reference
 
 
@@ -123,16 +119,6 @@ def make(shape: Shape, seed: int, *, extreme: bool = False) -> Made:
         )
     start = random_start(layers, channels, seed, with_network=bool(seed % 2), extreme=extreme)
     return start, network
-
-
-@contextlib.contextmanager
-def wide_carriers() -> Iterator[None]:
-    """Carries by float64 whatever the package carries by float32."""
-    wide = types.SimpleNamespace(**{**vars(np), "float32": np.float64})
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (adaptive, contexts, integer_network, learners, mixer, network_stage):
-            patch.setattr(module, "np", wide)
-        yield
 
 
 @st.composite
@@ -173,18 +159,13 @@ def test_frequencies_are_those_of_the_reference_model_at_the_limits_of_a_start(
     ("shape", "kind"),
     [
         ((1, FULL_STEP + 1, 1, 4, 2), "random"),  # steps that count as shorter ones
-        ((2, CHUNK + 9, 1, 2, 2), "smooth"),  # a change in two chunks
-        (
-            (1, CHUNK + 9, 2, 5, 1),
-            "biased",
-        ),  # diagonals of both kinds, with a spare bit and without
-        ((2, 2 * CHUNK + 5, 2, 2, 3), "smooth"),  # one spare bit, and resemblance
-        ((1, 4 * CHUNK + 9, 1, 4, 3), "biased"),  # two spare bits
+        ((2, 5 * FULL_STEP + 3, 2, 2, 2), "smooth"),
+        ((1, FULL_STEP - 1, 3, 5, 1), "biased"),  # shorter ones and longer ones
         ((1, 7, 7, 25, 1), "random"),  # more columns than rows
         ((2, 1, 1, 2, 64), "ones"),  # a full block
         ((2, 1, 2, 2, 70), "smooth"),  # two blocks
         ((1, 1, 1, 2, 131), "biased"),  # three, the last one shorter
-        ((10, 1, 2, 2, 2), "smooth"),  # every layer tap, every start
+        ((11, 1, 2, 2, 2), "smooth"),  # every tap, every start
     ],
 )
 @pytest.mark.parametrize("trained", [False, True])
@@ -202,85 +183,84 @@ def test_frequencies_are_those_of_the_reference_model_where_everything_is_clampe
     shape = (2, 40, 1, 8, 4)
     made = make(shape, seed, extreme=True)
     reference = assert_frequencies_are_the_references(shape, "unexpected", seed, made)
-    own = [w for by_kind in reference.own.values() for row in by_kind.values() for w in row]
-    shared = [w for row in reference.shared.values() for w in row]
-    mixed = [w for row in reference.mixer.values() for w in row]
-    for weights, largest, bits in (
-        (own, LARGEST_WEIGHT, WEIGHT_BITS),
-        (shared, LARGEST_WEIGHT, WEIGHT_BITS),
-        (mixed, LARGEST_MIXER_WEIGHT, MIXER_BITS),
-    ):
-        assert max(weights) == -min(weights) == largest << bits
+    for name, weights in reference.learned().items():
+        largest = LARGEST_MIXER_WEIGHT if name in ("mixers", "sets") else LARGEST_WEIGHT
+        assert max(weights) == -min(weights) == largest << FRACTION[name], name
 
 
-@pytest.mark.parametrize("kind", range(KINDS))
-def test_every_kind_of_weight_learns_at_its_own_shift(kind: int) -> None:
+@pytest.mark.parametrize("kind", range(RATES))
+def test_every_kind_of_weight_learns_at_its_own_rate(kind: int) -> None:
     shape = (2, 2, 5, 6, 4)
-    codes = make_codes(shape, "smooth", seed=0)
     start, network = make(shape, seed=1)
     assert start
-    shifts = np.full_like(start.shifts, -12)
-    start = replace(start, shifts=shifts, rates=np.full_like(start.rates, 10486))
-    shifts = shifts.copy()
-    shifts[..., kind] = 0
-    learned = []
-    for one in (start, replace(start, shifts=shifts)):
-        stage = AdaptiveStage(Schedule(*shape), one, network)
-        code(shape, "smooth", codes, stage)
-        units, layers, _ = stage.learned()
-        # The part of every kind, in their order; a layer has three times as many layer taps.
-        parts = [*np.split(units, np.cumsum([4, 4, 9, 1]), axis=-1), *np.split(layers, [20], -1)]
-        learned.append(parts)
-    changes = [abs(fast - slow).mean() for slow, fast in zip(*learned, strict=True)]
-    assert np.argmax(changes) == kind
+    rates = np.zeros_like(start.rates)
+    rates[:, kind] = 1 << 12
+    stage = AdaptiveStage(Schedule(*shape), replace(start, rates=rates), network)
+    before = stage.learned()
+    code(shape, "smooth", make_codes(shape, "smooth", seed=0), stage)
+    changes = {name: after != before[name] for name, after in stage.learned().items()}
+    parts: list[npt.NDArray[np.bool_]] = []  # in the order of the rates
+    ends = np.cumsum([4, 4, len(CHANNEL_TAPS), 1])
+    for learner in range(LEARNERS):
+        parts += np.split(changes["units"][:, :, learner], ends, axis=-1)
+        parts += np.split(changes["shared"][:, learner], [len(LAYER_TAPS)], axis=-1)
+    parts += [changes["mixers"], changes["sets"][:, 0], changes["sets"][:, 1:], changes["around"]]
+    assert parts[min(kind, RATES - 2)].mean() > 0.3
+    assert not any(part.any() for i, part in enumerate(parts) if i != min(kind, RATES - 2))
+    assert len(parts) == LEARNERS * KINDS + 4 == RATES - 1
+
+
+def test_what_is_around_is_forgotten_where_it_can_be_learned() -> None:
+    shape = (3, 1, 4, 5, 4)
+    start, _ = make(shape, seed=0)
+    assert start
+    rates = np.zeros_like(start.rates)
+    rates[:, FORGETTING] = 1 << 19
+    stage = AdaptiveStage(Schedule(*shape), replace(start, rates=rates))
+    before = stage.learned()["around"]
+    code(shape, "random", make_codes(shape, "random", seed=0), stage)
+    after = stage.learned()["around"]
+    back = np.array(AROUND_TAPS)[:, 0]
+    for layer in range(3):
+        known = back <= layer
+        assert abs(after[layer][:, known]).mean() < 0.6 * abs(before[layer][:, known]).mean()
+        np.testing.assert_array_equal(after[layer][:, ~known], before[layer][:, ~known])
 
 
 @given(shapes(3000), seeds, st.booleans())
 def test_frequencies_are_integers_between_0_and_one(shape: Shape, seed: int, extreme: bool) -> None:
-    stage = AdaptiveStage(Schedule(*shape), *make(shape, seed, extreme=extreme))
-    for step in Schedule(*shape):
+    schedule = Schedule(*shape)
+    stage = AdaptiveStage(schedule, *make(shape, seed, extreme=extreme))
+    for step in range(schedule.step_count):
         frequencies = stage.frequencies(step)
         assert frequencies.dtype == np.int32
         assert frequencies.min(initial=1) >= 1
         assert frequencies.max(initial=1) <= 65535
-        stage.learn(step, choose("unexpected", frequencies))
+        stage.learn(choose("unexpected", frequencies))
 
 
-@pytest.mark.parametrize("kind", BITS)
-@pytest.mark.parametrize("shape", [(3, 2, 5, 9, 6), (2, 45, 2, 3, 2), (2, 1, 4, 4, 70)])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_everything_carried_by_floats_is_an_integer(shape: Shape, kind: str, seed: int) -> None:
-    stage = AdaptiveStage(Schedule(*shape), *make(shape, seed))
-    code(shape, kind, make_codes(shape, kind, seed=0), stage)
-    carried = {
-        name: values
-        for part in (stage._grid, stage._learners, stage._mixer, stage._network)
-        if part
-        for name, values in vars(part).items()
-        if name in ("_surprise", "_units", "_layers", "_weights", "_outputs")
-        or name.endswith("_predicting")
-    } | {"_known": stage._grid._known}
-    assert len(carried) == 7 + seed
-    for name, values in carried.items():
-        assert values.any(), name
-        np.testing.assert_array_equal(values, np.floor(values), err_msg=name)
+def compiled_or_not(shape: Shape) -> npt.NDArray[np.int32]:
+    """The frequencies of codes that every process makes alike."""
+    network = random_network(shape[0], shape[4], 1, gain=0.1)
+    codes = make_codes(shape, "smooth", seed=0)
+    return code(shape, "smooth", codes, AdaptiveStage(Schedule(*shape), None, network))[1]
 
 
-@pytest.mark.parametrize("extreme", [False, True])
-@pytest.mark.parametrize("kind", ["smooth", "unexpected"])
-@pytest.mark.parametrize("shape", [(3, 2, 7, 12, 8), (2, 50, 3, 5, 3), (3, 1, 4, 6, 64)])
-def test_wider_floats_carry_the_same_integers(shape: Shape, kind: str, extreme: bool) -> None:
-    made = make(shape, seed=1, extreme=extreme)
-    stage = AdaptiveStage(Schedule(*shape), *made)
-    codes, frequencies = code(shape, kind, make_codes(shape, kind, seed=0), stage)
-    with wide_carriers():
-        stage = AdaptiveStage(Schedule(*shape), *made)
-        assert stage._grid._known.dtype == np.float64
-        assert stage._learners._units_predicting.dtype == np.float64
-        assert isinstance(stage._network, NetworkStage)
-        assert stage._network._groups[0].weights.dtype == np.float64
-        _, wide = code(shape, kind, codes, stage)
-    np.testing.assert_array_equal(frequencies, wide)
+def test_uncompiled_functions_give_the_same_frequencies() -> None:
+    shape = (3, 2, 4, 5, 6)
+    script = (
+        "import sys, numba; from tests.test_adaptive import compiled_or_not; "
+        "assert numba.config.DISABLE_JIT; "
+        f"sys.stdout.buffer.write(compiled_or_not({shape}).tobytes())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == compiled_or_not(shape).tobytes()
 
 
 @given(shapes(1000), kinds, seeds, st.data())
@@ -297,8 +277,11 @@ def test_the_first_layers_are_coded_as_if_there_were_no_more(
 def test_the_order_of_the_images_in_a_batch_decides_nothing(
     shape: Shape, kind: str, seed: int
 ) -> None:
-    codes, frequencies = code(shape, kind, make_codes(shape, kind, seed))
-    _, of_reversed = code(shape, kind, codes[:, ::-1])
+    made = make(shape, seed, extreme=True)
+    schedule = Schedule(*shape)
+    stage = AdaptiveStage(schedule, *made)
+    codes, frequencies = code(shape, kind, make_codes(shape, kind, seed), stage)
+    _, of_reversed = code(shape, kind, codes[:, ::-1], AdaptiveStage(schedule, *made))
     np.testing.assert_array_equal(frequencies[:, ::-1], of_reversed)
 
 
@@ -307,31 +290,30 @@ def test_bits_may_come_in_any_integer_type_and_layout(dtype: npt.DTypeLike) -> N
     schedule = Schedule(2, 2, 4, 5, 3)
     plain, other = AdaptiveStage(schedule), AdaptiveStage(schedule)
     random = np.random.default_rng(0)
-    for step in schedule:
+    for step in range(schedule.step_count):
         frequencies = plain.frequencies(step)
         np.testing.assert_array_equal(other.frequencies(step), frequencies)
         bits = random.integers(0, 2, len(frequencies))
-        plain.learn(step, bits)
+        plain.learn(bits)
         backwards = np.repeat(bits, 3)[::-1].astype(dtype)
-        other.learn(step, backwards[1::3][::-1])
+        other.learn(backwards[1::3][::-1])
 
 
 def test_layers_start_from_the_fixed_weights_and_move_away_from_them() -> None:
     stage = AdaptiveStage(Schedule(6, 1, 4, 6, 3))
     fixed = adaptive_start.START_WEIGHTS[[0, 1, 2, 3, 3, 3]] / (1 << adaptive_start.START_BITS)
     expected = np.stack([fixed] * LEARNERS, axis=1)
-    np.testing.assert_array_equal(stage.learned()[1], expected)
+    np.testing.assert_array_equal(stage.learned()["shared"], expected)
     code((6, 1, 4, 6, 3), "random", make_codes((6, 1, 4, 6, 3), "random", seed=0), stage)
-    assert (stage.learned()[1] != expected).any(axis=2).all()
+    assert (stage.learned()["shared"] != expected).any(axis=2).all()
 
 
 def test_a_stage_starts_from_its_start() -> None:
     start = random_start(3, 4, seed=0, with_network=True)
     stage = AdaptiveStage(Schedule(2, 1, 3, 3, 4), start, random_network(3, 4, seed=0))
-    units, layers, mixers = stage.learned()
-    np.testing.assert_array_equal(units * (1 << START_BITS), start.units[:2].reshape(8, 2, -1))
-    np.testing.assert_array_equal(layers * (1 << START_BITS), start.shared[:2])
-    np.testing.assert_array_equal(mixers * (1 << MIXER_BITS), start.mixers[:2].reshape(8, -1))
+    fraction = dict.fromkeys(FRACTION, START_BITS) | {"mixers": MIXER_BITS, "sets": MIXER_BITS}
+    for name, weights in stage.learned().items():
+        np.testing.assert_array_equal(weights * (1 << fraction[name]), getattr(start, name)[:2])
 
 
 def test_no_start_is_an_untrained_one() -> None:

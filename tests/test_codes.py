@@ -281,7 +281,8 @@ def test_auto_finds_the_layout(
     layout: str, axes: int, shape: tuple[int, int, int, int, int]
 ) -> None:
     out = io.BytesIO()
-    write_code_file(out, averaged_codes(shape, seed=sum(shape)), Source("npy", layout, axes, "|u1"))
+    codes = averaged_codes(shape, seed=sum(shape), bias=1.0)  # channels, as encoders have them
+    write_code_file(out, codes, Source("npy", layout, axes, "|u1"))
     assert read_code_file(io.BytesIO(out.getvalue())).source.layout == layout
 
 

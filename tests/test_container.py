@@ -445,11 +445,11 @@ def test_no_container(data: bytes, message: str) -> None:
         (
             framed(
                 tiny_body(
-                    shape=b"\x01\x01" + varint(12 << 19 | 1) + b"\x01\x01",
+                    shape=b"\x01\x01" + varint(2097153) + b"\x01\x03",
                     segments=b"\x02\x04\0\0\0\0",
                 )
             ),
-            "segment 0 claims 6291457 bits, more than its 4 bytes can hold; ",
+            "segment 0 claims 6291459 bits, more than its 4 bytes can hold; ",
         ),
         (
             framed(tiny_body(segments=b"\x02\x18\0\0\0\0")),

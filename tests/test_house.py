@@ -19,17 +19,18 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("container", set()),
     ("tensors", {"numpy"}),
     ("array_files", {"numpy"}),
+    ("compiled", {"numba"}),
     ("fixed_point", {"numpy"}),
     ("schedule", {"numpy"}),
     ("contexts", {"numpy"}),
+    ("rates", {"numpy"}),
     ("adaptive_start", {"numpy"}),
     ("start", {"numpy"}),
-    ("rates", {"numpy"}),
     ("taps", {"numpy"}),
     ("integer_network", {"numpy"}),
     ("network_stage", {"numpy"}),
-    ("mixer", {"numpy"}),
     ("learners", {"numpy"}),
+    ("mixer", {"numpy"}),
     ("adaptive", {"numpy"}),
     ("range_coder", {"numpy", "constriction"}),
     ("models", {"numpy"}),
@@ -68,7 +69,7 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("cli", {"click"}),
 ]
 _CODING = [room for room, _ in ROOMS[: 1 + [room for room, _ in ROOMS].index("codec")]]
-NO_FILES = [room for room in _CODING if room != "array_files"]
+NO_FILES = [room for room in _CODING if room not in ("array_files", "compiled")]
 NO_FILES += [f"networks.{name}" for name in ("network", "progressive", "grouped", "registry")]
 
 

@@ -211,9 +211,9 @@ def without(name: str) -> bytes:
     return save(arrays, metadata=TEXTS)
 
 
-def wide(name: str, value: int) -> bytes:
+def wide(name: str, value: int, index: int = -1) -> bytes:
     array = SMALL.arrays()[name].copy()
-    array.flat[-1] = value
+    array.flat[index] = value
     return crafted({name: array})
 
 
@@ -257,13 +257,13 @@ def wide(name: str, value: int) -> bytes:
         (wide("start.mixers", 1), f"the model's numbers are not those of its id; {COPY}"),
         (wide("start.rates", -1), "the start's rates has a value that is out of range"),
         (
-            wide("network.triangle", 1),
-            "the network's triangle would use bits that are not known yet",
+            wide("network.weights", 1, 0),  # of the position's first bit
+            "the network's weights would use bits that are not known yet",
         ),
-        (wide("network.bias", 1 << 60), "the network's weights are too large: sums up to 11529"),
+        (wide("network.bias", 1 << 62), "the network's weights are too large: a sum could outgrow"),
         (
-            crafted({"start.shared": np.zeros((2, 2, 32), np.int16)}),
-            "the start's shared has int16 [2, 2, 32], not int16 [1, 2, 32]",
+            crafted({"start.shared": np.zeros((2, 2, 31), np.int16)}),
+            "the start's shared has int16 [2, 2, 31], not int16 [1, 2, 31]",
         ),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else value[:40],

@@ -58,11 +58,12 @@ def test_the_id_is_the_hash_of_every_number() -> None:
     start = untrained(1, 2)
     text = hashlib.sha256(b"nncodec model 1")
     for name, form in (
-        ("half_lives", "\n<i4 [1, 3]\n"),
-        ("mixers", "\n<i4 [1, 2, 5]\n"),
-        ("rates", "\n<i4 [1, 4]\n"),
-        ("shared", "\n<i2 [1, 2, 32]\n"),
-        ("shifts", "\n|i1 [1, 2, 7]\n"),
+        ("around", "\n<i2 [1, 2, 15, 2]\n"),
+        ("half_lives", "\n<i4 [1, 4]\n"),
+        ("mixers", "\n<i4 [1, 2, 6]\n"),
+        ("rates", "\n<i4 [1, 19]\n"),
+        ("sets", "\n<i4 [1, 7, 6]\n"),
+        ("shared", "\n<i2 [1, 2, 31]\n"),
         ("units", "\n<i2 [1, 2, 2, 14]\n"),
     ):
         text.update(f"\nstart.{name} {form.strip()}\n".encode())
@@ -83,7 +84,7 @@ def test_the_id_depends_on_every_array() -> None:
         array[index] += -1 if array[index] > 0 else 1
         fields: dict[str, Any] = {name: array}
         ids.add(replace(MODEL, network=replace(NETWORK, **fields)).model_id)
-    assert len(ids) == 1 + 6 + 9
+    assert len(ids) == 1 + 7 + 6
 
 
 def test_the_id_depends_on_sizes_that_leave_the_arrays_as_they_are() -> None:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.contexts import LAYER_TAPS
-from nncodec.schedule import SLOPE, Schedule, Step
+from nncodec.contexts import AROUND_TAPS, LAYER_TAPS
+from nncodec.schedule import Schedule, active_units
 
 Bit = tuple[int, int, int, int, int]
 """Layer, image, row, column, channel: an index into the code tensor."""
@@ -27,32 +27,36 @@ def shape_of(schedule: Schedule) -> Bit:
     return schedule.layers, schedule.batch, schedule.height, schedule.width, schedule.channels
 
 
-def bits_of(schedule: Schedule, step: Step) -> Iterator[Bit]:
+def bits_of(schedule: Schedule, step: int) -> Iterator[Bit]:
     """The bits of a step, one by one: units in order, then the positions of their diagonals."""
-    positions = schedule.positions()
-    units = range(step.units.start, step.units.stop)
-    for unit, diagonal in zip(units, step.diagonals.tolist(), strict=True):
+    units = np.empty(schedule.layers * schedule.channels, dtype=np.int64)
+    diagonals = np.empty_like(units)
+    count = active_units(schedule.plan, step, units, diagonals)
+    begins = schedule.plan.begins
+    assert (np.diff(units[:count]) > 0).all()
+    for unit, diagonal in zip(units[:count].tolist(), diagonals[:count].tolist(), strict=True):
         layer, channel = divmod(unit, schedule.channels)
-        for position in positions[diagonal].tolist():
-            if position >= 0:
-                row, column = divmod(position, schedule.width)
-                image, row = divmod(row, schedule.height)
-                yield layer, image, row, column, channel
+        positions = schedule.positions[begins[diagonal] : begins[diagonal + 1]]
+        assert len(positions)
+        for position in positions.tolist():
+            row, column = divmod(position, schedule.width)
+            image, row = divmod(row, schedule.height)
+            yield layer, image, row, column, channel
 
 
 def step_numbers(schedule: Schedule) -> npt.NDArray[np.int64]:
-    """For every bit, the number of the step that it is coded at, counted as they are given."""
+    """For every bit, the number of the step that it is coded at."""
     numbers = np.full(shape_of(schedule), -1)
-    for number, step in enumerate(schedule):
+    for step in range(schedule.step_count):
         for bit in bits_of(schedule, step):
-            numbers[bit] = number
+            numbers[bit] = step
     return numbers
 
 
 @given(schedules())
 def test_every_bit_is_coded_exactly_once(schedule: Schedule) -> None:
     times = np.zeros(shape_of(schedule), dtype=int)
-    for step in schedule:
+    for step in range(schedule.step_count):
         for bit in bits_of(schedule, step):
             times[bit] += 1
     assert (times == 1).all()
@@ -60,17 +64,20 @@ def test_every_bit_is_coded_exactly_once(schedule: Schedule) -> None:
 
 @given(schedules())
 def test_order_lists_the_bits_as_the_steps_do(schedule: Schedule) -> None:
-    bits = [bit for step in schedule for bit in bits_of(schedule, step)]
+    bits = [bit for step in range(schedule.step_count) for bit in bits_of(schedule, step)]
     expected = np.ravel_multi_index(tuple(np.array(bits).T), shape_of(schedule))
     np.testing.assert_array_equal(schedule.order(), expected)
 
 
 @given(schedules())
 def test_a_bit_is_coded_at_the_step_that_the_wavefront_gives_it(schedule: Schedule) -> None:
-    layer, _, row, column, channel = np.indices(shape_of(schedule))
-    wavefront = schedule.channels * layer + channel + SLOPE * row + column
+    half, quarter = (schedule.channels + 1) // 2, (schedule.channels + 3) // 4
+    strides = (half + quarter, half, 1)
+    layer, _, *place = np.indices(shape_of(schedule))
+    wavefront = sum(stride * index for stride, index in zip(strides, place, strict=True))
+    wavefront += (half + quarter + schedule.channels) * layer
     np.testing.assert_array_equal(step_numbers(schedule), wavefront)
-    assert len(list(schedule)) == wavefront.max() + 1
+    assert schedule.step_count == wavefront.max() + 1
 
 
 @given(schedules(), st.data())
@@ -89,36 +96,43 @@ def test_adjacent_layers_are_coded_in_the_order_of_their_own_schedule(
 @given(schedules(most_bits=400))
 def test_a_bit_is_coded_after_everything_its_context_looks_at(schedule: Schedule) -> None:
     numbers = step_numbers(schedule)
-    height, width = schedule.height, schedule.width
+    channels, height, width = schedule.channels, schedule.height, schedule.width
+    half, quarter = (channels + 1) // 2, (channels + 3) // 4
+    # How many channels of a neighbour every channel sees, where it is not all of them.
+    fewer = {(0, 0, -1): half, (0, -1, 0): half + quarter, (0, -1, 1): quarter}
     for layer, image, row, column, channel in np.ndindex(numbers.shape):
         number = numbers[layer, image, row, column, channel]
-        for back, down, right in LAYER_TAPS:
+        for tap in (*LAYER_TAPS, *AROUND_TAPS):
+            back, down, right = tap
             y, x = row + down, column + right
             if layer >= back and 0 <= y < height and 0 <= x < width:
-                assert numbers[layer - back, image, y, x, channel] < number
-        assert (numbers[layer, image, row, column, :channel] < number).all()
-        assert (numbers[layer, image, row, column, channel + 1 :] > number).all()
+                before = numbers[layer - back, image, y, x] < number
+                assert before[channel]
+                if tap in AROUND_TAPS:
+                    assert before[: fewer.get(tap, channels)].all()
+        own = numbers[layer, image, row, column]
+        assert (own[:channel] < number).all()
+        assert (own[channel + 1 :] > number).all()
         if layer:
             assert (numbers[layer - 1, image, row, column] < number).all()
 
 
 @given(schedules())
-def test_a_step_says_where_the_units_of_each_layer_begin(schedule: Schedule) -> None:
-    for step in schedule:
-        layers = np.arange(step.units.start, step.units.stop) // schedule.channels
-        present, starts = np.unique(layers, return_index=True)
-        assert list(range(step.layers.start, step.layers.stop)) == present.tolist()
-        np.testing.assert_array_equal(step.starts, starts)
-        assert len(step.diagonals) == len(layers)
+def test_sizes_say_how_many_bits_of_the_first_layers_a_step_has(schedule: Schedule) -> None:
+    layers = [[bit[0] for bit in bits_of(schedule, step)] for step in range(schedule.step_count)]
+    for count in range(schedule.layers + 1):
+        expected = [sum(layer < count for layer in step) for step in layers]
+        assert schedule.sizes_up_to_layer(count).tolist() == expected
 
 
 @given(schedules())
 def test_positions_lists_each_diagonal_in_ascending_order(schedule: Schedule) -> None:
-    expected: list[list[int]] = [[] for _ in range(schedule.diagonal_count)]
+    diagonals: list[list[int]] = [[] for _ in range(schedule.diagonal_count)]
     shape = schedule.batch, schedule.height, schedule.width
     for position, (_, row, column) in enumerate(np.ndindex(shape)):
-        expected[SLOPE * row + column].append(position)
-    table = schedule.positions().tolist()
-    assert [[at for at in diagonal if at >= 0] for diagonal in table] == expected
-    assert all(-1 not in diagonal[: len(at)] for diagonal, at in zip(table, expected, strict=True))
-    np.testing.assert_array_equal(schedule.diagonal_sizes, [len(at) for at in expected])
+        diagonal = schedule.row_stride * row + schedule.column_stride * column
+        diagonals[diagonal].append(position)
+        assert schedule.diagonal_of_position[position] == diagonal
+    assert schedule.positions.tolist() == [at for diagonal in diagonals for at in diagonal]
+    assert schedule.diagonal_sizes.tolist() == [len(diagonal) for diagonal in diagonals]
+    np.testing.assert_array_equal(np.diff(schedule.plan.begins), schedule.diagonal_sizes)

@@ -4,12 +4,12 @@ It fits the wavefront (schedule.py) instead of the other way round. A group of c
 when the first of them is to be coded, from the bits that are known by then: the lower groups of the
 position, its neighbours as far as they are coded, the layers before. A hidden unit belongs to a
 group and sees the *taps* that its group may see, by masked weights (Germain et al., arXiv
-1502.03509); a group is predicted from the hidden units of its own and of lower groups. Last, a
-triangular matrix adds what the lower bits of the position say, group or not.
+1502.03509); a group is predicted from the hidden units of its own and of lower groups.
 
-    taps ─┬─ masked weights (of all layers) ─ scale, shift (of the layer) ─ tanh ─ head ─┐
-          └─ direct weights (of the layer) ───────────────────────────────────────────── + ─ logits
-    lower bits of the position ─ triangle (of the layer) ────────────────────────────────┘
+    taps ── masked weights (of all layers) ── scale, shift (of the layer) ── tanh ── head ── logits
+
+What bits say linearly is the adaptive stage's to find: its weights go on learning while it codes,
+and a network beside it would only say the same.
 
 Its weights are trained as they will be coded, rounded to 8 bits, and so are its activations
 (Jacob et al., arXiv 1712.05877); `quantise` only writes them down.
@@ -30,10 +30,8 @@ from nncodec.integer_network import (
     ACTIVATION_ONE,
     SCALE_BITS,
     SUM_BITS,
-    TRIANGLE_BITS,
     WEIGHT_ONE,
     IntegerNetwork,
-    below_in_block,
 )
 from nncodec.networks.network import Network, NetworkConfig
 from nncodec.taps import LARGEST_REACH, Taps
@@ -94,52 +92,36 @@ class Grouped(Network):
         spatial = len(self.taps.places)
         seen = torch.cat([known.flatten(0, 1), torch.ones(spatial, config.groups)]).float()
         self.register_buffer("_seen", seen[:, group_of_hidden], persistent=False)
-        direct = seen[:, group_of_channel].clone()
-        direct[:channels] = 0  # the position's own bits, which the triangle has
-        self.register_buffer("_seen_directly", direct, persistent=False)
         lower = (group_of_hidden[:, None] <= group_of_channel).float()
         self.register_buffer("_lower", lower, persistent=False)
-        below = torch.from_numpy(below_in_block(channels)).float()
-        self.register_buffer("_below", below, persistent=False)
 
         inputs = self._seen.sum(dim=0).clamp(min=1)
         self.weights = nn.Parameter(torch.randn_like(self._seen) / inputs.sqrt())
         self.scale = nn.Parameter(torch.ones(layers, hidden))
         self.shift = nn.Parameter(torch.zeros(layers, hidden))
-        self.head = nn.Parameter(torch.randn(layers, hidden, channels) * (0.5 / hidden**0.5))
-        self.direct = nn.Parameter(torch.zeros(layers, *direct.shape))
-        self.triangle = nn.Parameter(torch.zeros(layers, channels, channels))
+        self.head = nn.Parameter(torch.zeros(layers, hidden, channels))  # silent at first
         self.bias = nn.Parameter(torch.zeros(layers, channels))
 
     _seen: Tensor
-    _seen_directly: Tensor
     _lower: Tensor
-    _below: Tensor
 
     def predict(self, layers: Tensor) -> Tensor:
         count, shape = len(layers), layers.shape
-        bits = layers.reshape(count, -1, shape[-1])
-        inputs = self._inputs(layers).reshape(count, bits.shape[1], -1)
+        inputs = self._inputs(layers).reshape(count, shape[1:-1].numel(), -1)
         sums = inputs @ _rounded(self.weights * self._seen, WEIGHT_ONE, dim=0)
         hidden = torch.tanh(sums * self.scale[:count, None] + self.shift[:count, None])
         hidden = _straight_through(hidden, (hidden * ACTIVATION_ONE).round() / ACTIVATION_ONE)
         head = _rounded(self.head * self._lower, WEIGHT_ONE, dim=1)[:count]
-        logits = torch.baddbmm(self.bias[:count, None], hidden, head)
-        direct = _rounded(self.direct * self._seen_directly, WEIGHT_ONE, dim=1)[:count]
-        logits = torch.baddbmm(logits, inputs, direct)
-        return torch.baddbmm(logits, bits, (self.triangle * self._below)[:count]).view(shape)
+        return torch.baddbmm(self.bias[:count, None], hidden, head).view(shape)
 
     def quantise(self) -> IntegerNetwork:
         """The integer form, which codes bits.
 
         Raises:
-            ModelError: the weights are so large that a sum could outgrow the floats that carry it.
+            ModelError: the weights are so large that a sum could outgrow its integer.
         """
         config = self.config
         weights, step = _quantised((self.weights * self._seen).detach(), WEIGHT_ONE, dim=0)
-        direct, direct_step = _quantised(
-            (self.direct * self._seen_directly).detach(), WEIGHT_ONE, dim=1
-        )
         head, head_step = _quantised((self.head * self._lower).detach(), WEIGHT_ONE, dim=1)
         sum_bits, logit_bits = SCALE_BITS + SUM_BITS, SCALE_BITS + LOGIT_BITS
         return IntegerNetwork(
@@ -153,9 +135,6 @@ class Grouped(Network):
             shift=_fixed_point(self.shift, sum_bits, np.int64),
             head=_fixed_point(head, 0, np.int8),
             head_scale=_fixed_point(head_step[:, 0] / ACTIVATION_ONE, logit_bits, np.int32),
-            direct=_fixed_point(direct, 0, np.int8),
-            direct_scale=_fixed_point(direct_step[:, 0], logit_bits, np.int32),
-            triangle=_fixed_point(self.triangle * self._below, TRIANGLE_BITS, np.int16),
             bias=_fixed_point(self.bias, logit_bits, np.int64),
         )
 
