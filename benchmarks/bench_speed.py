@@ -5,7 +5,11 @@
 
 Everything runs on one thread and counts code bits a second. Times are medians over the repeats,
 after a run that is not timed; every decode is compared with the codes. Where the time goes comes
-from one further run, under a stopwatch. `constriction` alone codes a million random bits of random
+from further runs under a stopwatch, of which the median one counts, and within the model from
+walks through its phases (stages.py), scaled to what the whole model took in that run. The floor
+(floor.py) is what the model's multiply-accumulates and the coder would take at the speeds that
+this machine has for each alone; choosing a model (auto) is no part of it. Raster order (raster.py)
+is timed on a corner of the codes. `constriction` alone codes a million random bits of random
 frequencies, in one call. Peers code the bits packed in the byte order that serves them best.
 """
 
@@ -17,10 +21,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # to run as a file
 
 import dataclasses
-import functools
-import statistics
-import time
-from collections.abc import Callable
+import importlib
 from typing import Any
 
 import click
@@ -36,106 +37,12 @@ from benchmarks.common import (
     save_figure,
     table,
 )
-from benchmarks.peers import available_peers, smallest
-from benchmarks.stopwatch import stopwatch
-from nncodec import decode, encode
-from nncodec.codes import CodeFile
-from nncodec.model_choice import AUTO
-from nncodec.model_files import ADAPTIVE
-from nncodec.range_coder import Decoder, Encoder
+from benchmarks.floor import rates
+from benchmarks.peers import available_peers
+from benchmarks.speeds import RASTER, SEED, WAYS, Measured, Speed, measure, raw_coder
 
-WAYS = ("encode", "decode")
-SEED = 0
-RAW_BITS = 1 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Speed:
-    """One direction of one codec.
-
-    Attributes:
-        bits_per_second: by the median.
-        seconds: of every repeat.
-    """
-
-    bits_per_second: float
-    seconds: list[float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """Speeds on one file: by the codec's name, then by "encode" and "decode".
-
-    The stages are seconds of one run, by direction, then by the stage's name.
-    """
-
-    file: str
-    shape: tuple[int, ...]
-    bits: int
-    speeds: dict[str, dict[str, Speed]]
-    stages: dict[str, dict[str, float]]
-
-
-def timed(function: Callable[[], object], bits: int, repeat: int) -> Speed:
-    """Times a function that handles so many code bits."""
-    seconds = []
-    for _ in range(repeat):
-        begin = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - begin)
-    return Speed(bits / statistics.median(seconds), seconds)
-
-
-def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
-    """Times nncodec and its peers on one file."""
-    codes = file.codes
-    data = encode(codes, model=model)
-    needed = None if model in (AUTO, ADAPTIVE) else model
-
-    def check() -> None:
-        if not np.array_equal(decode(data, model=needed), codes):
-            raise click.ClickException(f"{name}: the decoded codes are not the codes")
-
-    check()
-    speeds = {
-        "nncodec": {
-            "encode": timed(lambda: encode(codes, model=model), codes.size, repeat),
-            "decode": timed(check, codes.size, repeat),
-        }
-    }
-    stages = {}
-    with stopwatch() as stages["encode"]:
-        encode(codes, model=model)
-    with stopwatch() as stages["decode"]:
-        decode(data, model=needed)
-    for peer in available_peers():
-        packed = peer.arrange(codes)[smallest(peer, codes)[1]]
-        compressed = peer.compress(packed)
-        if peer.decompress(compressed) != packed:
-            raise click.ClickException(f"{name}: {peer.name} does not give the bits back")
-        speeds[peer.name] = {
-            "encode": timed(functools.partial(peer.compress, packed), codes.size, repeat),
-            "decode": timed(functools.partial(peer.decompress, compressed), codes.size, repeat),
-        }
-    return Measured(name, codes.shape, codes.size, speeds, stages)
-
-
-def raw_coder(repeat: int) -> dict[str, Speed]:
-    """Times the range coder alone, on random bits of random frequencies."""
-    random = np.random.default_rng(SEED)
-    frequencies = random.integers(1, 1 << 16, RAW_BITS, dtype=np.int32)
-    bits = (random.integers(0, 1 << 16, RAW_BITS) < frequencies).astype(np.uint8)
-    encoder = Encoder(bits)
-    read = np.empty_like(bits)
-    encoder.code(frequencies, read)
-    payload = encoder.payload()
-    Decoder(payload).code(frequencies, read)
-    if not np.array_equal(read, bits):
-        raise click.ClickException("the range coder does not give the bits back")
-    return {
-        "encode": timed(encoder.payload, RAW_BITS, repeat),
-        "decode": timed(lambda: Decoder(payload).code(frequencies, read), RAW_BITS, repeat),
-    }
+NOTABLE = 0.1
+"""From this share on, what the phases of the model take apart differs notably from the whole."""
 
 
 def overall(files: list[Measured], raw: dict[str, Speed]) -> dict[str, dict[str, float]]:
@@ -163,27 +70,49 @@ def split(files: list[Measured]) -> dict[str, dict[str, float]]:
     }
 
 
-def print_text(files: list[Measured], raw: dict[str, Speed], where: dict[str, Any]) -> None:
+def floors(
+    files: list[Measured], raw: dict[str, Speed], machine: dict[str, float]
+) -> dict[str, dict[str, float]]:
+    """Nanoseconds per code bit, by direction: of the floor, its parts, and nncodec."""
+    bits = sum(file.bits for file in files)
+    operations = sum(file.bits * file.multiply_accumulates for file in files) / bits
+    speeds = overall(files, raw)["nncodec"]
+    result = {}
+    for way in WAYS:
+        model = operations / max(machine.values()) * 1e9
+        coder, measured = 1e9 / raw[way].bits_per_second, 1e9 / speeds[way]
+        result[way] = {
+            "multiply-accumulates of the model": model,
+            "range coder": coder,
+            "floor": model + coder,
+            "nncodec": measured,
+            "nncodec / floor": measured / (model + coder),
+        }
+    return result
+
+
+def print_text(
+    files: list[Measured],
+    raw: dict[str, Speed],
+    machine: dict[str, float],
+    where: dict[str, Any],
+) -> None:
+    totals = overall(files, raw)
     speeds = [
         [name, *(f"{ways[way] / 1e6:.3f}" for way in WAYS)]
-        for name, ways in overall(files, raw).items()
+        for name, ways in totals.items()
+        if name != RASTER
     ]
     each = []
     for file in files:
         own = (file.speeds["nncodec"][way].bits_per_second for way in WAYS)
         each.append([file.file, str(file.bits), *(f"{speed / 1e6:.3f}" for speed in own)])
-    stages = split(files)
-    totals = {way: sum(stages[way].values()) for way in WAYS}
-    rows = []
-    for stage in stages["encode"]:
-        times = [(stages[way][stage], totals[way]) for way in WAYS]
-        cells = [
-            cell for spent, total in times for cell in (f"{spent:.1f}", f"{spent / total:.1%}")
-        ]
-        rows.append([stage, *cells])
-    rows.append(["all", f"{totals['encode']:.1f}", "", f"{totals['decode']:.1f}", ""])
+    floor = floors(files, raw, machine)
+    floor_rows = [[name, *(f"{floor[way][name]:.1f}" for way in WAYS)] for name in floor["encode"]]
+    kinds = ", ".join(f"{kind} {rate / 1e9:.1f}" for kind, rate in machine.items())
     settings = ", ".join(f"{peer.name} {peer.setting}" for peer in available_peers())
     repeats = len(raw["encode"].seconds)
+    ratio = totals["nncodec"]["decode"] / totals[RASTER]["decode"]
     click.echo(
         f"{describe(where)}\n\n"
         f"Million code bits a second, medians of {repeats} runs, {len(files)} files together\n"
@@ -191,15 +120,51 @@ def print_text(files: list[Measured], raw: dict[str, Speed], where: dict[str, An
         "nncodec, file by file\n"
         f"{table(('file', 'code bits', 'encode', 'decode'), each)}\n\n"
         "Where the time of nncodec goes, microseconds per 1,000 code bits\n"
-        f"{table(('stage', 'encode', '', 'decode', ''), rows)}\n\n"
+        f"{table(('stage', 'encode', '', 'decode', ''), split_rows(files))}\n"
+        f"{unscaled(files)}\n"
+        "The floor, nanoseconds per code bit\n"
+        f"{table(('', 'encode', 'decode'), floor_rows)}\n"
+        f"Thousand million multiply-accumulates a second: {kinds}\n\n"
+        "Raster order, bit by bit with numpy, the untrained model without a network: encodes "
+        f"{totals[RASTER]['encode']:,.0f},\ndecodes {totals[RASTER]['decode']:,.0f} code bits a "
+        f"second; nncodec decodes {ratio:,.0f} times as many\n\n"
         f"Round trips: all {len(files)} files came back bit for bit, every time\n"
         f"Peers: {settings}; on the bits packed in their best order"
     )
 
 
+def split_rows(files: list[Measured]) -> list[list[str]]:
+    """What `split` gives, and each stage's share, as rows of a table."""
+    stages = split(files)
+    totals = {way: sum(stages[way].values()) for way in WAYS}
+    rows = []
+    for stage in stages["encode"]:
+        cells = [stage]
+        for way in WAYS:
+            spent = stages[way][stage]
+            cells += [f"{spent:.1f}", f"{spent / totals[way]:.1%}"]
+        rows.append(cells)
+    rows.append(["all", f"{totals['encode']:.1f}", "", f"{totals['decode']:.1f}", ""])
+    return rows
+
+
+def unscaled(files: list[Measured]) -> str:
+    """A line on the model's phases as they were timed, where they do not sum to the whole."""
+    bits = sum(file.bits for file in files)
+    apart = sum(sum(file.model_parts.values()) for file in files)
+    together = {way: sum(file.model_seconds[way] for file in files) for way in WAYS}
+    if all(abs(apart / seconds - 1) <= NOTABLE for seconds in together.values()):
+        return ""
+    whole = " and ".join(f"{seconds / bits * 1e9:.1f}" for seconds in together.values())
+    return (
+        f"The phases of the model, timed one by one, took {apart / bits * 1e9:.1f}; they are "
+        f"scaled to the {whole}\nof the whole model\n"
+    )
+
+
 def plot(files: list[Measured], raw: dict[str, Speed], path: Path) -> None:
     """Draws the throughput of all codecs, and where the time of nncodec goes."""
-    figure = new_figure(13, 5)
+    figure = new_figure(13, 6)
     left, right = figure.subplots(1, 2)
     speeds = overall(files, raw)
     places = np.arange(len(speeds))
@@ -217,10 +182,11 @@ def plot(files: list[Measured], raw: dict[str, Speed], path: Path) -> None:
     left.legend(loc="upper right", fontsize=9)
 
     stages = split(files)
+    colours = importlib.import_module("matplotlib").colormaps["tab20"].colors
     begin = np.zeros(len(WAYS))
-    for stage in stages["encode"]:
+    for stage, colour in zip(stages["encode"], colours, strict=False):
         values = np.array([stages[way][stage] for way in WAYS])
-        right.barh(WAYS, values, left=begin, height=0.5, label=stage)
+        right.barh(WAYS, values, left=begin, height=0.5, label=stage, color=colour)
         begin += values
     right.invert_yaxis()
     right.set_xlabel("microseconds per 1,000 code bits")
@@ -245,7 +211,7 @@ def main(
     measured = [
         measure(name, file, model, repeat) for name, file in read_files(files, layout, layer_depth)
     ]
-    raw, where = raw_coder(repeat), environment(SEED)
+    raw, machine, where = raw_coder(repeat), rates(), environment(SEED)
     if as_json:
         results = {
             "environment": where,
@@ -255,11 +221,15 @@ def main(
             "constriction": {way: dataclasses.asdict(one) for way, one in raw.items()},
             "bits_per_second": overall(measured, raw),
             "microseconds_per_1000_bits": split(measured),
+            "multiply_accumulates_per_second": machine,
+            "nanoseconds_per_bit": floors(measured, raw, machine),
         }
-        description = "Code bits a second on one thread, and where the time goes"
+        description = (
+            "Code bits a second on one thread, where the time goes, and how little it could be"
+        )
         print_json("nncodec bench_speed", description, results)
     else:
-        print_text(measured, raw, where)
+        print_text(measured, raw, machine, where)
     if plot_path:
         plot(measured, raw, plot_path)
 

@@ -23,6 +23,7 @@ from nncodec.errors import BitstreamError, ModelError
 from nncodec.models import Model
 from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
 from nncodec.schedule import Schedule
+from nncodec.segments import Segments
 from nncodec.source import Source, check_limits
 from nncodec.tensors import Codes, pack_bits
 
@@ -83,21 +84,19 @@ def encode_source(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
-    _, coder, order = traverse_known(codes, model, progress)
-    counts = _layers_per_segment(codes)
-    layer = order // codes[0].size
-    segment = np.repeat(np.arange(len(counts)), counts)[layer]
-
+    _, segments_of, coders = traverse_known(codes, model, progress)
     segments: list[Segment] = []
     payloads: list[bytes] = []
-    for part, count, own in zip(_split(codes, counts), counts, coder.split(segment), strict=True):
-        payload = own.payload()
+    lengths: list[float] = []
+    parts = zip(segments_of.split(codes), segments_of.orders(), coders, strict=True)
+    for part, order, coder in parts:
+        payload = coder.payload()
         stored = math.ceil(part.size / 8) <= len(payload)
         if stored:
-            payload = pack_bits(own.bits())
+            payload = pack_bits(coder.bits())
         payloads.append(payload)
-        segments.append(Segment(count, stored, len(payload), _checksum(part, payload)))
-    lengths = np.bincount(layer, coder.code_lengths(), len(codes)).tolist()
+        segments.append(Segment(len(part), stored, len(payload), _checksum(part, payload)))
+        lengths += _per_layer(coder, order, len(part))
     model_id = model.model_id if model else b""
     header = Header(codes.shape, source, model_id, tuple(segments), len(embedded))
     sizes = zip(header.layer_bytes(), lengths, header.layer_stored(), strict=True)
@@ -130,6 +129,7 @@ def decode_container(
     segments = header.segments[: len(payloads)]
     counts = [segment.layers for segment in segments]
     schedule = Schedule(sum(counts), *header.shape[1:])
+    segments_of = Segments(schedule, counts)
     coders: list[Coder] = []
     for segment, payload in zip(segments, payloads, strict=True):
         if segment.stored:
@@ -138,12 +138,15 @@ def decode_container(
             coders.append(KnownBits(np.unpackbits(packed, count=bits)))
         else:
             coders.append(Decoder(payload))
-    _, decoded = traverse(schedule, counts, coders, model, progress)
+    _, decoded = traverse(schedule, segments_of, coders, model, progress)
 
     codes = np.empty((schedule.layers, *header.shape[1:]), dtype=np.uint8)
-    codes.reshape(-1)[schedule.order()] = decoded
-    parts = zip(_split(codes, counts), segments, payloads, strict=True)
-    for index, (part, segment, payload) in enumerate(parts):
+    own = segments_of.deal(decoded)
+    parts = zip(
+        segments_of.split(codes), segments_of.orders(), own, segments, payloads, strict=True
+    )
+    for index, (part, order, bits_of_part, segment, payload) in enumerate(parts):
+        part.reshape(-1)[order] = bits_of_part
         if _checksum(part, payload) != segment.checksum:
             held = header.segment_layers()[index]
             which = f"layers {held[0]} to {held[-1]}" if len(held) > 1 else f"layer {held[0]}"
@@ -169,14 +172,14 @@ def code_lengths(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
-    _, coder, order = traverse_known(codes, model, progress)
-    lengths = np.bincount(order // codes[0].size, coder.code_lengths(), len(codes))
-    return lengths.astype(np.float64)
+    _, segments, coders = traverse_known(codes, model, progress)
+    parts = zip(coders, segments.orders(), segments.counts, strict=True)
+    return np.concatenate([_per_layer(*part) for part in parts])
 
 
 def traverse_known(
     codes: Codes, model: Model | None = None, progress: Progress | None = None
-) -> tuple[AdaptiveStage, Encoder, npt.NDArray[np.int64]]:
+) -> tuple[AdaptiveStage, Segments, list[Encoder]]:
     """Visits every bit of a tensor once, in coding order, and writes nothing.
 
     Args:
@@ -185,22 +188,26 @@ def traverse_known(
         progress: is told how many bits each step had.
 
     Returns:
-        The adaptive stage, as it has become; the one coder of all layers, which knows at what
-        frequencies it was asked; the coding order.
+        The adaptive stage, as it has become; the segments that a container of the tensor has; for
+        each of them an encoder, which knows at what frequencies it was asked.
 
     Raises:
         ModelError: the model does not fit the codes.
     """
     schedule = Schedule(*codes.shape)
-    order = schedule.order()
-    coder = Encoder(codes.reshape(-1)[order])
-    stage, _ = traverse(schedule, [len(codes)], [coder], model, progress)
-    return stage, coder, order
+    segments = Segments(schedule, _layers_per_segment(codes))
+    parts = zip(segments.split(codes), segments.orders(), strict=True)
+    held = [part.reshape(-1)[order] for part, order in parts]
+    # One coder for all of them: a call costs as much as some bits.
+    coder = Encoder(segments.interleave(held))
+    stage, _ = traverse(schedule, Segments(schedule, [len(codes)]), [coder], model, progress)
+    dealt = zip(held, segments.deal(coder.frequencies()), strict=True)
+    return stage, segments, [Encoder(bits, frequencies) for bits, frequencies in dealt]
 
 
 def traverse(
     schedule: Schedule,
-    counts: Sequence[int],
+    segments: Segments,
     coders: Sequence[Coder],
     model: Model | None = None,
     progress: Progress | None = None,
@@ -209,8 +216,8 @@ def traverse(
 
     Args:
         schedule: of the code tensor.
-        counts: how many layers each coder has; they add up to all.
-        coders: one a segment, in the order of their layers.
+        segments: of the code tensor.
+        coders: one for each of them.
         model: what to predict with; None for the adaptive stage alone.
         progress: is told how many bits each step had.
 
@@ -227,11 +234,9 @@ def traverse(
         )
     start, network = (model.start, model.network) if model else (None, None)
     stage = AdaptiveStage(schedule, start, network)
-    last_layers = np.cumsum(counts).tolist()
-    ends = np.stack([schedule.sizes_up_to_layer(layers) for layers in last_layers], axis=1)
-    bits = np.empty(int(ends[:, -1].sum()), dtype=np.uint8)
+    bits = np.empty(int(segments.ends[:, -1].sum()), dtype=np.uint8)
     first = 0
-    for step, ends_of_coders in enumerate(ends.tolist()):
+    for step, ends_of_coders in enumerate(segments.ends.tolist()):
         frequencies = stage.frequencies(step)
         some = bits[first : first + len(frequencies)]
         begin = 0
@@ -252,8 +257,11 @@ def _layers_per_segment(codes: Codes) -> list[int]:
     return [together] * whole + [rest] * bool(rest)
 
 
-def _split(codes: Codes, counts: Sequence[int]) -> list[Codes]:
-    return np.split(codes, np.cumsum(counts)[:-1])
+def _per_layer(coder: Encoder, order: npt.NDArray[np.int64], layers: int) -> list[float]:
+    """The code lengths of the layers of a segment."""
+    layer = order // (len(order) // layers)
+    lengths: list[float] = np.bincount(layer, coder.code_lengths(), layers).tolist()
+    return lengths
 
 
 def _checksum(codes: Codes, payload: bytes) -> int:

@@ -64,16 +64,9 @@ class Encoder(KnownBits):
         """All the bits, uint8 {0, 1}, in coding order."""
         return self._bits
 
-    def split(self, parts: npt.NDArray[np.integer]) -> list["Encoder"]:
-        """Encoders of their own for parts of the bits, each in the order that they have here.
-
-        Args:
-            parts: the part of every bit, 0, 1, ...; none is empty.
-        """
-        # A stable sort of short integers takes linear time.
-        by_part = np.argsort(parts.astype(np.uint16), kind="stable")
-        held = np.split(by_part, np.cumsum(np.bincount(parts))[:-1])
-        return [Encoder(self._bits[which], self._frequencies[which]) for which in held]
+    def frequencies(self) -> npt.NDArray[np.uint16]:
+        """Those of a 1 at which its bits were asked for."""
+        return self._frequencies
 
     def payload(self) -> bytes:
         """The range-coded bits."""

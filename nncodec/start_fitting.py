@@ -178,10 +178,12 @@ def left_by_stage(
     Returns:
         float16, the same shape: ln(p / (1 - p)), where p is the probability of a 1.
     """
-    _, coder, order = traverse_known(codes, model, progress)
-    logits = np.empty(codes.size, dtype=np.float16)
-    logits[order] = coder.logits()
-    return logits.reshape(codes.shape)
+    _, segments, coders = traverse_known(codes, model, progress)
+    logits = np.empty(codes.shape, dtype=np.float16)
+    parts = np.split(logits, np.cumsum(segments.counts)[:-1])
+    for part, order, coder in zip(parts, segments.orders(), coders, strict=True):
+        part.reshape(-1)[order] = coder.logits()
+    return logits
 
 
 def _pass(

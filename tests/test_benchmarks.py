@@ -1,6 +1,8 @@
 """The benchmarks as a user runs them, on tiny code files: JSON, tables, figures, errors."""
 
+import itertools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,14 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.floor import multiply_accumulates
+from benchmarks.raster import RasterModel, crop, decode_raster, encode_raster
+from nncodec.adaptive import AdaptiveStage
 from nncodec.codec import encode_source
 from nncodec.codes import read_code_file
 from nncodec.model_files import save_model
 from nncodec.models import Model
+from nncodec.schedule import Schedule
 from nncodec.start import untrained
+from tests.samples import random_network
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PEERS = {"zlib", "bz2", "lzma"}
+WAYS = ("encode", "decode")
 
 
 def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -96,19 +104,89 @@ def test_rate_means_are_of_the_files_that_have_the_layers(rates: dict[str, Any])
     assert [layer["files"] for layer in rates["mean"]["layers"]] == [2, 2, 2, 2, 2, 1]
 
 
-def test_speed_splits_the_time(files: list[Path]) -> None:
-    results = report("bench_speed.py", files[1], "--layout", "nhwc", "--repeat", "2")
-    assert results["environment"]["seed"] == 0
-    speeds = results["bits_per_second"]
-    assert set(speeds) == {"nncodec", "constriction alone", *results["peers"]}
-    assert all(speed[way] > 0 for speed in speeds.values() for way in ("encode", "decode"))
-    (file,) = results["files"]
-    assert len(file["speeds"]["nncodec"]["decode"]["seconds"]) == results["repeat"] == 2
-    for way in ("encode", "decode"):
+@pytest.fixture(scope="module")
+def speed(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """With a network, so that the model has all its parts."""
+    model = tmp_path_factory.mktemp("model") / "model.safetensors"
+    network = random_network(6, 13, seed=0)
+    save_model(Model(untrained(6, 13, with_network=True), network), model)
+    options = ("--layout", "nhwc", "--repeat", "2", "--model", model)
+    return report("bench_speed.py", files[1], *options)
+
+
+def test_speed_is_of_every_codec(speed: dict[str, Any]) -> None:
+    assert speed["environment"]["seed"] == 0
+    speeds = speed["bits_per_second"]
+    others = {"constriction alone", "raster order, numpy", *speed["peers"]}
+    assert set(speeds) == {"nncodec", *others}
+    assert all(speeds[name][way] > 0 for name in speeds for way in WAYS)
+    assert speeds["raster order, numpy"]["decode"] < speeds["nncodec"]["decode"]
+    (file,) = speed["files"]
+    assert 0 < file["raster_bits"] <= file["bits"]
+    for name in ("nncodec", "raster order, numpy"):
+        assert len(file["speeds"][name]["decode"]["seconds"]) == speed["repeat"] == 2
+
+
+def test_speed_splits_the_time(speed: dict[str, Any]) -> None:
+    (file,) = speed["files"]
+    parts = file["model_parts"]
+    assert {"model: network", "model: learners learn", "model: calls"} < set(parts)
+    for way in WAYS:
         stages = file["stages"][way]
-        assert {"model: predict", "model: learn", "range coder", "container"} < set(stages)
+        assert {*parts, "coder calls", "container", "order and set-up"} < set(stages)
         assert min(stages.values()) >= 0
-        assert sum(stages.values()) > 0
+        assert sum(stages.values()) == pytest.approx(file["seconds"][way], rel=0.01)
+        model = file["model_seconds"][way]
+        assert sum(stages[part] for part in parts) == pytest.approx(model)
+        assert 0 < model < file["seconds"][way]
+
+
+def test_speed_floor_is_below_the_measured_time(speed: dict[str, Any]) -> None:
+    assert min(speed["multiply_accumulates_per_second"].values()) > 0
+    for way in WAYS:
+        floor = speed["nanoseconds_per_bit"][way]
+        assert 0 < floor["range coder"] < floor["floor"] < floor["nncodec"]
+        assert floor["nncodec"] == pytest.approx(1e9 / speed["bits_per_second"]["nncodec"][way])
+        assert floor["nncodec / floor"] == pytest.approx(floor["nncodec"] / floor["floor"])
+
+
+def test_multiply_accumulates_are_those_of_the_weights() -> None:
+    shape = (3, 1, 4, 5, 8)
+    start = untrained(3, 8)
+    each = 2 * start.units.shape[-1] + start.shared[0].size + start.mixers.shape[-1]
+    around = 8 * (4 + 8 + 9) / 3  # those of the neighbours' channels, in layers 0, 1 and 2
+    assert multiply_accumulates(shape, None) == pytest.approx(2 * (each + around))
+
+
+def test_raster_order_comes_back() -> None:
+    random = np.random.default_rng(0)
+    codes = (random.random((3, 2, 9, 8, 5)) < 0.2).astype(np.uint8)
+    corner = crop(codes, 200)
+    assert corner.shape == (3, 1, 4, 3, 5)
+    payload = encode_raster(corner)
+    assert np.array_equal(decode_raster(payload, corner.shape), corner)
+    assert len(payload) * 8 < corner.size
+
+
+@pytest.mark.parametrize("shape", [(9, 1, 1, 1, 7), (3, 1, 1, 20, 1), (3, 1, 17, 1, 1)])
+def test_raster_order_is_the_same_model(shape: tuple[int, int, int, int, int]) -> None:
+    """Where a wavefront gives a bit no more and no less to see: one position, or one channel."""
+    random = np.random.default_rng(1)
+    codes = (random.random(math.prod(shape)) < 0.3).astype(np.uint8)
+    schedule, raster = Schedule(*shape), RasterModel(shape)
+    order, stage = schedule.order(), AdaptiveStage(schedule)
+    expected = np.empty(len(codes), dtype=np.int32)
+    first = 0
+    for step in range(schedule.step_count):
+        frequencies = stage.frequencies(step)
+        where = order[first : first + len(frequencies)]
+        expected[where] = frequencies
+        stage.learn(codes[where])
+        first += len(frequencies)
+    places = itertools.product(range(shape[0]), range(math.prod(shape[1:4])), range(shape[4]))
+    for place, bit, frequency in zip(places, codes.tolist(), expected.tolist(), strict=True):
+        assert raster.predict(*place) == frequency
+        raster.learn(bit)
 
 
 def test_steps_end_with_the_whole_stage_and_the_models(files: list[Path], tmp_path: Path) -> None:

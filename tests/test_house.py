@@ -34,6 +34,7 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("adaptive", {"numpy"}),
     ("range_coder", {"numpy", "constriction"}),
     ("models", {"numpy"}),
+    ("segments", {"numpy"}),
     ("codec", {"numpy"}),
     ("layouts", {"numpy"}),
     ("codes", {"numpy"}),

@@ -111,19 +111,6 @@ def test_known_bits_come_in_order_whatever_their_frequencies(message: Message, c
         np.testing.assert_array_equal(coded(coder, piece), bits[begin:end])
 
 
-@given(messages(), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_encoders_of_parts_are_as_if_they_had_been_given_these_alone(
-    message: Message, count: int, seed: int
-) -> None:
-    bits, frequencies = message
-    parts = np.random.default_rng(seed).integers(0, count, len(bits))
-    parts[:count] = np.arange(min(count, len(bits)))  # none is empty
-    for part, own in enumerate(encoded(bits, frequencies).split(parts) if len(bits) else []):
-        alone = encoded(bits[parts == part], frequencies[parts == part])
-        np.testing.assert_array_equal(own.bits(), alone.bits())
-        assert own.payload() == alone.payload()
-
-
 def decode_anything(payload: bytes, frequencies: Frequencies) -> None:
     """Decodes to bits of the right number, or a BitstreamError; anything else fails."""
     decoder = Decoder(payload)
