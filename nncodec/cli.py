@@ -5,40 +5,32 @@ An error is one line on standard error, `nncodec: FILE: what is wrong; what to d
 2 is wrong usage, 130 an interruption.
 """
 
-import io
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
 import nncodec
-from nncodec.codec import Encoded, Progress, decode_container, encode_source
-from nncodec.codes import write_code_file
+from nncodec.codec import decode_container
 from nncodec.container import read_container, read_header
 from nncodec.errors import NncodecError
 from nncodec.evaluate import evaluate
-from nncodec.model_choice import model_to_decode, model_to_encode, pack_embedded
+from nncodec.file_coding import Compression, Decompression, Watch
+from nncodec.many_files import code_files
+from nncodec.model_choice import model_to_decode
 from nncodec.model_files import list_models, name_of_model
-from nncodec.models import Model
-from nncodec.options import json_option, layers_option, read_codes, reading_options
-from nncodec.output_files import (
-    STANDARD_STREAM,
-    check_output,
-    label_of,
-    open_input,
-    open_output,
+from nncodec.options import (
+    check_files,
+    coding_files,
+    json_option,
+    layers_option,
+    reading_options,
 )
-from nncodec.reports import (
-    container_facts,
-    container_text,
-    extent,
-    model_facts,
-    model_table,
-    size_table,
-)
+from nncodec.output_files import STANDARD_STREAM, open_input
+from nncodec.reports import container_facts, container_text, model_facts, model_table
 from nncodec.synthesize import synthesize
-from nncodec.tensors import Codes
 from nncodec.terminal import Commands, force_option, print_text, progress_bar, quiet_option
 from nncodec.train import train
 
@@ -58,8 +50,6 @@ def main() -> None:
     """
 
 
-_input = click.argument("input_", metavar="INPUT")
-_output = click.argument("output", metavar="OUTPUT")
 _decoding_model = click.option(
     "--model",
     metavar="MODEL",
@@ -69,8 +59,7 @@ _decoding_model = click.option(
 
 
 @main.command()
-@_input
-@_output
+@coding_files
 @reading_options
 @click.option("--embed-model", is_flag=True, help="Put the model into OUTPUT: it decodes alone.")
 @click.option("--no-verify", is_flag=True, help="Do not decode the result and compare.")
@@ -78,8 +67,9 @@ _decoding_model = click.option(
 @json_option
 @quiet_option
 def compress(
-    input_: str,
-    output: str,
+    files: Sequence[str],
+    output_dir: str | None,
+    jobs: int,
     model: str,
     layout: str,
     layer_depth: int | None,
@@ -90,61 +80,41 @@ def compress(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compresses the code file INPUT into OUTPUT.
+    """Compresses the code file INPUT into OUTPUT, or each INPUT into a file in DIR.
 
     Prints how many bytes every layer took, beside its theoretical size under the model (its code
-    length, in bytes). Layers on which the model does not pay are stored.
+    length, in bytes); of many files, one line each. Layers on which the model does not pay are
+    stored.
 
     \b
     Example:
       nncodec compress codes.npz codes.bin
+      nncodec compress codes/*.npz --output-dir packed --jobs 4
     """
-    check_output(output, force=force, source=input_)
-    with open_input(input_) as (stream, label):
-        codes, source = read_codes(stream, layout, layer_depth, layers)
-        chosen = model_to_encode(model, codes, embed=embed_model)
-        embedded = pack_embedded(chosen) if chosen and embed_model else b""
-        work = codes.size * (1 if no_verify else 2)
-        with progress_bar(label, work, quiet or as_json) as progress:
-            encoded = encode_source(
-                codes, source, model=chosen, embedded=embedded, progress=progress
-            )
-            if not no_verify:
-                _verify(encoded, codes, chosen, progress)
-    with open_output(output, force=force) as file:
-        file.write(encoded.data)
-    where = sys.stderr if output == STANDARD_STREAM else sys.stdout
-    model_name = name_of_model(encoded.header.model_id)
-    facts = container_facts(encoded.header, model_name, encoded.layers)
-    if as_json:
-        print_text(json.dumps(facts), where)
-    elif not quiet:
-        print_text(
-            f"{label}: {codes.size} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
-            f"({facts['layout']}, {extent(codes.shape)}, model {model_name})",
-            where,
-        )
-        print_text(size_table(encoded), where)
+    coding = Compression(model, layout, layer_depth, layers, embed_model, not no_verify, force)
+    _code(coding, files, output_dir, jobs, as_json, quiet)
 
 
 @main.command()
-@_input
-@_output
+@coding_files
 @layers_option
 @_decoding_model
 @click.option("--partial", is_flag=True, help="Take the whole layers of a file that was cut off.")
 @force_option
+@json_option
 @quiet_option
 def decompress(
-    input_: str,
-    output: str,
+    files: Sequence[str],
+    output_dir: str | None,
+    jobs: int,
     layers: int | None,
     model: str | None,
     partial: bool,
     force: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
-    """Restores the code file OUTPUT from the compressed INPUT.
+    """Restores the code file OUTPUT from the compressed INPUT, or one in DIR from each INPUT.
 
     The arrays get the names, types, shapes and values that they had.
 
@@ -152,26 +122,34 @@ def decompress(
     Example:
       nncodec decompress codes.bin again.npz
       nncodec decompress --layers 4 codes.bin first4.npz
+      nncodec decompress packed/*.bin --output-dir again --jobs 4
     """
-    check_output(output, force=force, source=input_)
-    with open_input(input_) as (stream, label):
-        container = read_container(stream, layers=layers, partial=partial)
-        header = container.header
-        held = header.segment_layers()[len(container.payloads) - 1].stop
-        found = model_to_decode(container, model)
-        with progress_bar(label, held * header.bits_per_layer, quiet) as progress:
-            codes = decode_container(container, model=found, progress=progress)[:layers]
-        content = io.BytesIO()
-        write_code_file(content, codes, header.source)
-    with open_output(output, force=force) as file:
-        file.write(content.getbuffer())
-    wanted = layers or header.layers
-    if len(codes) < wanted:
-        note = f"the file ends early; {len(codes)} of {wanted} layers are whole, and written"
-        click.echo(f"nncodec: {label}: {note}", err=True)
-    if not quiet:
-        where = sys.stderr if output == STANDARD_STREAM else sys.stdout
-        print_text(f"{label}: {extent(codes.shape)} -> {label_of(output)}", where)
+    _code(Decompression(layers, model, partial, force), files, output_dir, jobs, as_json, quiet)
+
+
+def _code(
+    coding: Compression | Decompression,
+    files: Sequence[str],
+    output_dir: str | None,
+    jobs: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    check_files(files, output_dir)
+    if output_dir is not None:
+        if not code_files(coding, files, output_dir, processes=jobs, as_json=as_json, quiet=quiet):
+            sys.exit(1)
+        return
+    input_, output = files
+    watch = Watch(partial(progress_bar, quiet=quiet or as_json))
+    done = coding.code_file(input_, output, watch)
+    if done.note:
+        click.echo(f"nncodec: {done.note}", err=True)
+    where = sys.stderr if output == STANDARD_STREAM else sys.stdout
+    if as_json:
+        print_text(json.dumps(done.facts), where)
+    elif not quiet:
+        print_text("\n".join(filter(None, [done.line, done.table])), where)
 
 
 @main.command()
@@ -235,22 +213,6 @@ def _test_file(name: str, model: str | None) -> bool:
         return False
     print_text(f"{label}: ok")
     return True
-
-
-def _verify(encoded: Encoded, codes: Codes, model: Model | None, progress: Progress | None) -> None:
-    try:
-        container = read_container(io.BytesIO(encoded.data))
-        if container.model:
-            model = model_to_decode(container)
-        decoded = decode_container(container, model=model, progress=progress)
-        same = container.header == encoded.header and bool((decoded == codes).all())
-    except NncodecError:
-        same = False
-    if not same:
-        raise NncodecError(
-            "what was compressed does not decode to the same codes, and nothing was written; this "
-            "is a defect of nncodec, please report it with the file"
-        )
 
 
 main.add_command(evaluate)

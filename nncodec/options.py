@@ -1,6 +1,6 @@
 """Options that several commands have, and reading the code files that they are about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 import click
@@ -8,6 +8,7 @@ import click
 from nncodec.codes import read_code_file
 from nncodec.errors import CodesError
 from nncodec.model_choice import AUTO
+from nncodec.output_files import STANDARD_STREAM
 from nncodec.source import LAYOUTS, Source
 from nncodec.tensors import Codes
 
@@ -50,6 +51,41 @@ reading_options = _options(
     ),
     layers_option,
 )
+
+coding_files = _options(
+    click.argument("files", metavar="INPUT OUTPUT | INPUT...", nargs=-1),
+    click.option(
+        "--output-dir",
+        metavar="DIR",
+        help="Take every argument as an INPUT; the outputs go into DIR under the same names, "
+        "with the suffix of what they are.",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="With --output-dir: how many files to work on at a time.",
+    ),
+)
+
+
+def check_files(files: Sequence[str], output_dir: str | None) -> None:
+    """Refuses arguments that are not those of `coding_files`.
+
+    Raises:
+        click.UsageError: other than INPUT and OUTPUT, or with a folder no files at all, or `-`.
+    """
+    if output_dir is None and len(files) != 2:
+        raise click.UsageError(
+            f"{len(files)} arguments, not INPUT and OUTPUT; give these two, or any number of "
+            "inputs and --output-dir DIR"
+        )
+    if output_dir is not None and not files:
+        raise click.UsageError("no inputs for --output-dir; name some")
+    if output_dir is not None and STANDARD_STREAM in files:
+        raise click.UsageError("- is no input for --output-dir; name files, or give - and OUTPUT")
 
 
 def read_codes(

@@ -80,6 +80,25 @@ def size_table(encoded: Encoded) -> str:
     return _table(rows)
 
 
+def totals(results: Sequence[dict[str, Any]], counts: tuple[str, str]) -> dict[str, Any]:
+    """What --json prints of files together.
+
+    Args:
+        results: the facts of each.
+        counts: which of them to add up: code bits and bytes, either first, as "input_bits".
+    """
+    sums = {key: sum(one[key] for one in results) for key in counts}
+    bits, size = (sums[key] for key in sorted(counts, key=_unit))
+    return {**sums, "rate": size * 8 / bits if bits else None}
+
+
+def total_text(whole: dict[str, Any], done: int, files: int) -> str:
+    """`totals` in a line, of the files that were done."""
+    title = f"total of {done} file{'s'[: done - 1]}" + (f", {files - done} failed" * (done < files))
+    came, left = (f"{whole[key]} {_unit(key)}" for key in whole if key != "rate")
+    return f"{title}: {came} -> {left}, rate {whole['rate']:.4f}"
+
+
 def evaluation(bits: Sequence[int], lengths: Sequence[float]) -> dict[str, Any]:
     """What --json prints of code lengths; nothing was written, so bytes are unknown."""
     sums = zip(bits, lengths, accumulate(bits), accumulate(lengths), strict=True)
@@ -140,6 +159,10 @@ def extent(shape: Sequence[int]) -> str:
     """The shape of a code tensor, in words."""
     layers, *rest = shape
     return f"{layers} layer{'s'[: layers - 1]} of {' x '.join(map(str, rest))}"
+
+
+def _unit(key: str) -> str:
+    return key.rpartition("_")[2]
 
 
 def _means(rows: Iterable[dict[str, Any]]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
 import click
@@ -11,6 +11,9 @@ import click
 from nncodec.codec import Progress
 from nncodec.errors import NncodecError
 from nncodec.output_files import os_error_line
+
+ShowCounts = Callable[[Sequence[int], Sequence[int]], None]
+"""Called with how many bits each file has, 0 where it is unknown, and how many are coded."""
 
 force_option = click.option("--force", is_flag=True, help="Replace the output if it exists.")
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
@@ -38,13 +41,51 @@ def print_text(text: str, where: TextIO | None = None) -> None:
 @contextlib.contextmanager
 def progress_bar(label: str, bits: int, quiet: bool = False) -> Iterator[Progress | None]:
     """Shows a bar where someone may look at it; gives what to tell the progress to."""
+    with _bar(label, bits, quiet) as bar:
+        yield None if bar is None else bar.update
+
+
+@contextlib.contextmanager
+def files_bar(files: int, quiet: bool = False) -> Iterator[ShowCounts | None]:
+    """Shows one bar for many files, where `progress_bar` would; gives what to tell the counts to.
+
+    A file of which the bits are unknown yet counts as the mean of the others.
+    """
+    with _bar(f"{files} files", None, quiet) as bar:
+        if bar is None:
+            yield None
+            return
+
+        def show(known: Sequence[int], coded: Sequence[int]) -> None:
+            begun = [bits for bits in known if bits]
+            if begun:
+                bar.total = sum(begun) * files // len(begun)
+            bar.update(sum(coded) - bar.n)
+
+        yield show
+
+
+@contextlib.contextmanager
+def above_bars() -> Iterator[None]:
+    """Takes bars away while a block prints."""
+    if "tqdm" not in sys.modules:  # nothing shows one
+        yield
+        return
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode():
+        yield
+
+
+@contextlib.contextmanager
+def _bar(label: str, bits: int | None, quiet: bool) -> Iterator[Any]:
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from tqdm import tqdm  # not for the quick commands
 
     with tqdm(total=bits, desc=label, unit="bit", unit_scale=True, leave=False, delay=0.2) as bar:
-        yield bar.update
+        yield bar
 
 
 @contextlib.contextmanager

@@ -549,7 +549,7 @@ def test_not_enough_memory(run: Run, container: bytes, monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("nncodec.cli.decode_container", fail)
+    monkeypatch.setattr("nncodec.file_coding.decode_container", fail)
     line = "codes.bin: not enough memory for it; use a larger machine"
     assert_refused(run, ["decompress", "codes.bin", "new.npz"], line)
 
@@ -598,7 +598,7 @@ def test_output_is_the_input(run: Run, container: bytes, command: list[str], nam
 
 
 def test_the_output_is_checked_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nncodec.cli.open_input", None)  # would be the first step of it
+    monkeypatch.setattr("nncodec.file_coding.open_input", None)  # would be the first step of it
     write("old", b"")
     for command in ("compress", "decompress"):
         line = "old: exists already; add --force to replace it, or name another"
@@ -644,7 +644,7 @@ def test_a_wrong_container_is_never_written(
     run: Run, container: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "nncodec.cli.decode_container",
+        "nncodec.file_coding.decode_container",
         lambda *args, **options: 1 - decode_container(*args, **options),
     )
     line = (
@@ -700,9 +700,12 @@ def test_outputs_are_new_files_like_any_other(run: Run) -> None:
 COMMANDS: dict[str, list[str]] = {
     "compress": [
         *("--model", "--layout", "--layer-depth", "--layers", "--embed-model"),
-        *("--no-verify", "--force", "--json", "--quiet"),
+        *("--no-verify", "--output-dir", "--jobs", "--force", "--json", "--quiet"),
     ],
-    "decompress": ["--layers", "--model", "--partial", "--force", "--quiet"],
+    "decompress": [
+        *("--layers", "--model", "--partial", "--output-dir", "--jobs"),
+        *("--force", "--json", "--quiet"),
+    ],
     "info": ["--json"],
     "test": ["--model"],
     "models": ["--json"],

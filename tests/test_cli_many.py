@@ -1,0 +1,484 @@
+"""Many files in one command: the same bytes and lines from any number of processes."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from tqdm import tqdm
+
+from nncodec.array_files import npy_bytes, npz_bytes
+from nncodec.cli import main
+from nncodec.errors import NncodecError
+from nncodec.file_coding import Done, Watch
+from nncodec.terminal import files_bar
+from nncodec.worker_pool import Job, run_jobs
+from tests.samples import averaged_codes
+
+COMMAND = [sys.executable, "-c", "from nncodec.cli import main; main(prog_name='nncodec')"]
+SHAPE = (3, 1, 12, 10, 8)
+LARGE_SHAPE = (3, 1, 24, 20, 8)  # a segment for each layer
+
+JOBS = pytest.mark.parametrize("jobs", [["--jobs", "1"], ["--jobs", "2"]], ids=lambda it: it[1])
+
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="no /proc")
+
+
+class Run(Protocol):
+    def __call__(self, *args: str) -> Result: ...
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in a folder with `codes/`: a packed .npz, a .npy, and an unpacked .npz."""
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("codes")
+    first, second, third = (averaged_codes(SHAPE, seed) for seed in range(3))
+    packed = {"shape": np.array(SHAPE), "codes": np.packbits(first)}
+    write("codes/a.npz", npz_bytes(packed))
+    write("codes/b.npy", npy_bytes(second[0, 0].astype("float32") * 2 - 1))
+    write("codes/c.npz", npz_bytes({"bits": third}))
+
+    def invoke(*args: str) -> Result:
+        result = CliRunner().invoke(main, args, prog_name="nncodec")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+INPUTS = ["codes/a.npz", "codes/b.npy", "codes/c.npz"]
+OUTPUTS = ["packed/a.bin", "packed/b.bin", "packed/c.bin"]
+AGAIN = ["again/a.npz", "again/b.npy", "again/c.npz"]
+
+
+def write(name: str, data: bytes) -> None:
+    pathlib.Path(name).write_bytes(data)
+
+
+def read(name: str) -> bytes:
+    return pathlib.Path(name).read_bytes()
+
+
+def load(name: str) -> dict[str, Any]:
+    loaded = np.load(name, allow_pickle=False)
+    return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+
+
+def listing() -> dict[str, bytes | None]:
+    found = sorted(pathlib.Path().rglob("*"))
+    return {str(path): path.read_bytes() if path.is_file() else None for path in found}
+
+
+def assert_ok(result: Result) -> None:
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def assert_refused(run: Run, args: list[str], line: str) -> None:
+    """Refused before any work: not even the folder is made."""
+    before = listing()
+    result = run(*args)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"nncodec: {line}\n"
+    assert listing() == before
+
+
+# --- what is written and printed ---------------------------------------------------------------
+
+
+@JOBS
+def test_round_trip_as_of_single_files(run: Run, jobs: list[str]) -> None:
+    lines, sizes = [], []
+    for number, name in enumerate(INPUTS):
+        lines.append(run("compress", name, f"{number}.bin").stdout.splitlines()[0])
+        sizes.append(len(read(f"{number}.bin")))
+    result = run("compress", *INPUTS, "--output-dir", "packed", *jobs)
+    assert_ok(result)
+    bits, size = 2880 + 960 + 2880, sum(sizes)
+    total = f"total of 3 files: {bits} bits -> {size} bytes, rate {size * 8 / bits:.4f}"
+    assert result.stdout.splitlines() == [*lines, total]
+    assert [read(name) for name in OUTPUTS] == [read(f"{number}.bin") for number in range(3)]
+
+    lines = []
+    for number, (name, again) in enumerate(zip(OUTPUTS, AGAIN, strict=True)):
+        lines.append(run("decompress", name, f"{number}").stdout.strip())
+        lines[-1] = lines[-1].removesuffix(f" {number}") + f" {again}"
+    result = run("decompress", *OUTPUTS, "--output-dir", "again", *jobs)
+    assert_ok(result)
+    total = f"total of 3 files: {size} bytes -> {bits} bits, rate {size * 8 / bits:.4f}"
+    assert result.stdout.splitlines() == [*lines, total]
+    assert [read(name) for name in AGAIN] == [read(f"{number}") for number in range(3)]
+    for ours, theirs in zip(AGAIN, INPUTS, strict=True):
+        actual, expected = load(ours), load(theirs)
+        assert actual.keys() == expected.keys()
+        for key in actual:
+            assert actual[key].dtype == expected[key].dtype
+            np.testing.assert_array_equal(actual[key], expected[key])
+    assert sorted(os.listdir("packed") + os.listdir("again")) == [
+        *("a.bin", "a.npz", "b.bin", "b.npy", "c.bin", "c.npz")
+    ]
+
+
+@JOBS
+def test_a_bad_file_does_not_stop_the_others(run: Run, jobs: list[str]) -> None:
+    write("codes/b.npy", b"hello")
+    inputs = [*INPUTS[:2], "codes/missing.npz", INPUTS[2]]
+    result = run("compress", *inputs, "--output-dir", "packed", *jobs)
+    assert result.exit_code == 1
+    bad, missing = result.stderr.splitlines()
+    assert bad.startswith("nncodec: codes/b.npy: neither a .npy nor a .npz file; ")
+    assert missing == "nncodec: codes/missing.npz: no such file or folder; check the name"
+    first, second, total = result.stdout.splitlines()
+    assert first.startswith("codes/a.npz: 2880 bits -> ")
+    assert second.startswith("codes/c.npz: 2880 bits -> ")
+    assert total.startswith("total of 2 files, 2 failed: 5760 bits -> ")
+    assert sorted(os.listdir("packed")) == ["a.bin", "c.bin"]
+
+    damaged = bytearray(read("packed/a.bin"))
+    damaged[-1] ^= 1
+    write("packed/b.bin", bytes(damaged))
+    write("packed/d.bin", b"hello")  # shows before the work, but is printed in its place
+    inputs = ["packed/a.bin", "packed/b.bin", "packed/d.bin", "packed/c.bin"]
+    result = run("decompress", *inputs, "--output-dir", "again", *jobs)
+    assert result.exit_code == 1
+    bad, none = result.stderr.splitlines()
+    assert bad.startswith("nncodec: packed/b.bin: the checksum of ")
+    assert none.startswith("nncodec: packed/d.bin: the file is no container; ")
+    assert sorted(os.listdir("again")) == ["a.npz", "c.npz"]
+    assert len(result.stdout.splitlines()) == 3
+
+
+@JOBS
+def test_json(run: Run, jobs: list[str]) -> None:
+    single = json.loads(run("compress", "codes/c.npz", "c.bin", "--json", "--layers", "2").stdout)
+    options = ["--output-dir", "packed", "--json", "--layers", "2", *jobs]
+    result = run("compress", *INPUTS, *options)
+    assert result.exit_code == 1  # the second has one layer
+    line = "codes/b.npy: layers 2: the file has 1; ask for some of them"
+    assert result.stderr == f"nncodec: {line}\n"
+    facts = json.loads(result.stdout)
+    assert list(facts) == ["input_bits", "output_bytes", "rate", "files"]
+    first, second, third = facts["files"]
+    assert (first["file"], first["input_bits"]) == ("codes/a.npz", 1920)
+    assert second == {"file": "codes/b.npy", "error": line}
+    assert third == {"file": "codes/c.npz", "output": "packed/c.bin", **single}
+    assert facts["input_bits"] == 2 * 1920
+    assert facts["output_bytes"] == first["output_bytes"] + third["output_bytes"]
+    assert facts["rate"] == facts["output_bytes"] * 8 / facts["input_bits"]
+
+    result = run("decompress", *OUTPUTS[::2], "--output-dir", "again", "--json", *jobs)
+    assert_ok(result)
+    facts = json.loads(result.stdout)
+    assert list(facts) == ["input_bytes", "output_bits", "rate", "files"]
+    assert facts["output_bits"] == 2 * 1920
+    assert facts["input_bytes"] == sum(len(read(name)) for name in OUTPUTS[::2])
+    single = json.loads(run("decompress", "packed/c.bin", "c.npz", "--json").stdout)
+    assert list(single) == ["input_bytes", "output_bits", "layout", "shape", "missing_layers"]
+    assert (single["shape"], single["missing_layers"]) == ([2, *SHAPE[1:]], 0)
+    assert facts["files"][1] == {"file": "packed/c.bin", "output": "again/c.npz", **single}
+
+
+def test_json_of_failures_alone(run: Run) -> None:
+    result = run("compress", "missing", "--output-dir", "packed", "--json")
+    line = "missing: no such file or folder; check the name"
+    assert json.loads(result.stdout) == {
+        **{"input_bits": 0, "output_bytes": 0, "rate": None},
+        "files": [{"file": "missing", "error": line}],
+    }
+    result = run("compress", "missing", "--output-dir", "packed")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"nncodec: {line}\n")
+
+
+def test_quiet_and_a_single_input(run: Run) -> None:
+    result = run("compress", "codes/a.npz", "--output-dir", "deep/er", "--quiet")
+    assert_ok(result)
+    assert result.stdout == ""
+    assert os.listdir("deep/er") == ["a.bin"]
+    result = run("decompress", "deep/er/a.bin", "--output-dir", ".")
+    assert result.stdout.splitlines()[1].startswith("total of 1 file: ")
+    assert os.path.exists("a.npz")
+
+
+@JOBS
+def test_options_hold_for_every_file(run: Run, jobs: list[str]) -> None:
+    options = ["--layout", "nchw", "--layer-depth", "5", "--model", "adaptive", "--no-verify"]
+    for name in ("x", "y"):
+        write(f"{name}.npy", npy_bytes(averaged_codes((10, 12, 8), 1)))
+    run("compress", "x.npy", "single.bin", *options)
+    result = run("compress", "x.npy", "y.npy", "--output-dir", "packed", *options, *jobs)
+    assert_ok(result)
+    assert read("packed/x.bin") == read("packed/y.bin") == read("single.bin")
+
+    write("codes/a.npz", npz_bytes({"bits": averaged_codes(LARGE_SHAPE, 0)}))
+    run("compress", "codes/a.npz", "whole.bin", "--quiet")
+    write("cut.bin", read("whole.bin")[:-1])
+    files = ["cut.bin", "packed/x.bin", "whole.bin"]
+    result = run("decompress", *files, "--output-dir", "again", "--partial", *jobs)
+    assert result.exit_code == 0
+    note = "the file ends early; 2 of 3 layers are whole, and written"
+    assert result.stderr == f"nncodec: cut.bin: {note}\n"
+    assert len(np.load("again/cut.npz")["bits"]) == 2
+    result = run("decompress", *files, "--output-dir", "again", "--layers", "1", "--force", *jobs)
+    assert_ok(result)
+    assert len(np.load("again/whole.npz")["bits"]) == 1
+
+
+@JOBS
+def test_outputs_that_exist(run: Run, jobs: list[str]) -> None:
+    os.mkdir("packed")
+    write("packed/b.bin", b"precious")
+    result = run("compress", *INPUTS, "--output-dir", "packed", *jobs)
+    assert result.exit_code == 1
+    line = "packed/b.bin: exists already; add --force to replace it, or name another"
+    assert result.stderr == f"nncodec: {line}\n"
+    assert read("packed/b.bin") == b"precious"
+    assert sorted(os.listdir("packed")) == ["a.bin", "b.bin", "c.bin"]
+    assert_ok(run("compress", *INPUTS, "--output-dir", "packed", "--force", *jobs))
+    assert read("packed/b.bin") != b"precious"
+
+
+# --- refusals before the work ------------------------------------------------------------------
+
+
+def test_two_inputs_of_one_output(run: Run) -> None:
+    write("codes/a.npy", read("codes/b.npy"))
+    line = "packed/a.bin: is the output of both {} and {}; name a folder for each"
+    for second in ("codes/a.npy", "codes/a.npz", "./codes/../codes/a.npz"):
+        args = ["compress", "codes/a.npz", "codes/b.npy", second, "--output-dir", "packed"]
+        assert_refused(run, args, line.format("codes/a.npz", second))
+    os.mkdir("other")
+    run("compress", "codes/a.npz", "other/x.bin")
+    run("compress", "codes/c.npz", "x.bin")
+    args = ["decompress", "other/x.bin", "x.bin", "--output-dir", "again", "--jobs", "2"]
+    line = "again/x.npz: is the output of both other/x.bin and x.bin; name a folder for each"
+    assert_refused(run, args, line)
+    run("compress", "codes/b.npy", "x.bin", "--force")
+    assert_ok(run(*args))  # the formats differ
+    assert sorted(os.listdir("again")) == ["x.npy", "x.npz"]
+
+
+def test_an_output_that_is_an_input(run: Run) -> None:
+    run("compress", "codes/a.npz", "x.npy")
+    run("compress", "codes/b.npy", "x.npz")
+    args = ["decompress", "x.npy", "x.npz", "--output-dir", ".", "--force"]
+    line = "x.npy: is an input, and would be an output; name another folder"
+    assert_refused(run, args, line)
+
+
+def test_folders_that_cannot_be(run: Run) -> None:
+    line = "codes/a.npz: is no folder; name another"
+    assert_refused(run, ["compress", *INPUTS, "--output-dir", "codes/a.npz"], line)
+    line = "codes/a.npz/deep: Not a directory; check the file and its disk"
+    assert_refused(run, ["compress", *INPUTS, "--output-dir", "codes/a.npz/deep"], line)
+    line = "'': no such file or folder; check the name"
+    assert_refused(run, ["compress", *INPUTS, "--output-dir", ""], line)
+
+
+def test_inputs_that_are_no_regular_files(run: Run) -> None:
+    os.mkfifo("pipe")  # opening it would wait for ever
+    for command, name in (("compress", INPUTS[0]), ("decompress", "a.bin")):
+        run("compress", INPUTS[0], "a.bin")
+        result = run(command, "pipe", "codes", name, "--output-dir", f"{command}-out")
+        assert result.exit_code == 1
+        pipe, folder = result.stderr.splitlines()
+        remedy = "give it alone, with the name of its output"
+        assert pipe == f"nncodec: pipe: is no regular file; {remedy}"
+        assert folder == "nncodec: codes: is a directory; name a file in it"
+        assert len(os.listdir(f"{command}-out")) == 1
+
+
+@pytest.mark.parametrize("command", ["compress", "decompress"])
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "0 arguments, not INPUT and OUTPUT; give these two, or any number of inputs and"),
+        (["a"], "1 arguments, not INPUT and OUTPUT; give these two, or any number of inputs and"),
+        (["a", "b", "c"], "3 arguments, not INPUT and OUTPUT; give these two, or any number of"),
+        (["--output-dir", "packed"], "no inputs for --output-dir; name some"),
+        (["a", "-", "--output-dir", "packed"], "- is no input for --output-dir; name files, or"),
+        (["a", "b", "--output-dir", "packed", "--jobs", "0"], "0 is not in the range x>=1"),
+    ],
+    ids=["none", "one", "three", "folder alone", "stdin", "jobs"],
+)
+def test_wrong_usage(run: Run, command: str, args: list[str], message: str) -> None:
+    before = listing()
+    result = run(command, *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert listing() == before
+
+
+# --- processes ---------------------------------------------------------------------------------
+
+
+def fail(watch: Watch) -> Done:
+    raise NncodecError("bad: is bad; be good")
+
+
+def count(watch: Watch) -> Done:
+    with watch.coding("count", 10) as progress:
+        assert progress
+        for _ in range(10):
+            progress(1)
+    return Done({"torch": "torch" in sys.modules, "process": os.getpid()}, "")
+
+
+def be_killed(watch: Watch) -> Done:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_jobs(processes: int) -> None:
+    told: list[Any] = []
+    shown: list[tuple[list[int], list[int]]] = []
+
+    def show(known: Sequence[int], coded: Sequence[int]) -> None:
+        shown.append((list(known), list(coded)))
+
+    jobs = [Job("1", count), Job("bad", fail), Job("2", count)]
+    run_jobs(jobs, processes, lambda job, result: told.append((job, result)), show)
+    assert [job for job, _ in told] == jobs
+    first, bad, second = (result for _, result in told)
+    assert isinstance(bad, NncodecError)
+    assert str(bad) == "bad: is bad; be good"
+    assert shown[-1] == ([10, 0, 10], [10, 0, 10])
+    assert (first.facts["process"] == os.getpid()) == (processes == 1)
+    if processes > 1:
+        assert not first.facts["torch"]
+        assert not second.facts["torch"]
+
+
+def test_a_worker_that_is_killed() -> None:
+    told: list[str] = []
+    jobs = [Job("a", be_killed), Job("b", be_killed)]
+    run_jobs(jobs, 2, lambda job, result: told.append(str(result)), None)
+    why = "its process or one beside it was killed, maybe for want of memory; use fewer --jobs"
+    assert told == [f"a: {why}", f"b: {why}"]
+
+
+@JOBS
+def test_one_bar_for_all_files(
+    run: Run, jobs: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars: list[Any] = []
+    monkeypatch.setattr("nncodec.many_files.files_bar", record(bars))
+    main(["compress", *INPUTS, "--output-dir", "packed", *jobs], standalone_mode=False)
+    assert bars == [[3, False], 2 * (2880 + 960 + 2880)]
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def record(bars: list[Any]) -> Any:
+    """A `files_bar` that keeps what it was told."""
+
+    @contextlib.contextmanager
+    def bar(files: int, quiet: bool) -> Any:
+        last: list[int] = []
+        yield lambda known, coded: last.append(sum(coded))
+        bars.extend([[files, quiet], last[-1]])
+
+    return bar
+
+
+def test_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with files_bar(4, quiet=True) as show:
+        assert show is None
+    with files_bar(4) as show:
+        assert show
+        (bar,) = tqdm._instances  # type: ignore[attr-defined]
+        show([0, 0, 0, 0], [0, 0, 0, 0])
+        assert [bar.total, bar.n] == [None, 0]
+        show([100, 300, 0, 0], [100, 7, 0, 0])
+        assert [bar.total, bar.n] == [800, 107]
+        show([100, 300, 100, 200], [100, 300, 100, 200])
+        assert [bar.total, bar.n] == [700, 700]
+
+
+NAMES = [f"{number}.npy" for number in range(60)]
+
+
+def start_long_work(*options: str) -> "subprocess.Popen[bytes]":
+    """Starts a command in a group of its own, and waits until it has written a file."""
+    write("large.npy", npy_bytes(averaged_codes((8, 1, 24, 24, 16), 0)))
+    for name in NAMES:
+        os.link("large.npy", name)
+    process = subprocess.Popen(
+        [*COMMAND, "compress", *NAMES, "--output-dir", "packed", "--quiet", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(pathlib.Path().glob("packed/*.bin")):
+        time.sleep(0.02)
+    return process
+
+
+def living(group: int) -> list[str]:
+    """The processes of a group, but those that only wait to be counted out by their parent."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            text = path.read_text()
+            state, _, its_group = text.rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(text)
+    return found
+
+
+def assert_nothing_is_left_of(process: "subprocess.Popen[bytes]") -> None:
+    """No process, and no file but whole ones."""
+    end = time.monotonic() + 5
+    while alive := living(process.pid):
+        assert time.monotonic() < end, alive
+        time.sleep(0.05)
+    written = [path.read_bytes() for path in pathlib.Path("packed").iterdir()]
+    assert 0 < len(written) < len(NAMES)
+    assert len(set(written)) == 1
+
+
+@needs_proc
+@pytest.mark.parametrize("group", [True, False], ids=["terminal", "kill"])
+@JOBS
+def test_interrupted(run: Run, jobs: list[str], group: bool) -> None:
+    process = start_long_work(*jobs)
+    begin = time.monotonic()
+    if group:  # as Ctrl-C on a terminal
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGINT)
+    assert process.communicate() == (b"", b"nncodec: interrupted\n")
+    assert time.monotonic() - begin < 5
+    assert process.returncode == 130
+    assert_nothing_is_left_of(process)
+
+
+@needs_proc
+def test_workers_end_with_a_process_that_is_killed(run: Run) -> None:
+    process = start_long_work("--jobs", "2")
+    process.kill()
+    process.communicate()
+    assert_nothing_is_left_of(process)
+
+
+def test_help_says_how(run: Run) -> None:
+    assert isinstance(main, click.Group)
+    for command in ("compress", "decompress"):
+        assert f"{command} [OPTIONS] INPUT OUTPUT | INPUT...\n" in run(command, "-h").stdout
