@@ -19,10 +19,10 @@ import numba
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 # What Python would need to call a function takes longer to compile than most of them.
-_INLINED: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
+_INLINED = {
+    **_OPTIONS,
     "forceinline": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
@@ -34,8 +34,11 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     config: Any = numba.config
     chosen = config.CACHE_DIR
     config.CACHE_DIR = _cache_folder(chosen)
+    fast: Callable[P, R]
     try:
-        fast: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        fast = numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # no folder can be written: every process compiles for itself
+        fast = numba.njit(**_OPTIONS)(function)
     finally:
         config.CACHE_DIR = chosen
     return fast

@@ -6,7 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import pytest
+from numba.core import caching
+
 import nncodec
+from nncodec.compiled import compiled
 
 _SECONDS_AND_BYTES = """
 import time
@@ -50,3 +55,15 @@ def test_machine_code_is_kept_until_a_module_changes(tmp_path: Path) -> None:
     assert module.read_text() != text
     os.utime(module, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1000))
     assert encoded_by(package)[1] != data
+
+
+def test_without_a_folder_to_keep_it_in_machine_code_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def double(number: int) -> int:
+        return 2 * number
+
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        numba.njit(cache=True)(double)
+    assert compiled(double)(21) == 42
