@@ -2,7 +2,7 @@
 
 The whole model is one compiled function, in which no stopwatch can be placed. Here every phase of
 it is compiled by itself and called in the same order, over the known bits of a file; nothing
-outside the private parts of `AdaptiveStage` and `nncodec.adaptive` would show these phases. What
+outside the private parts of `AdaptiveStage` would show these phases. What
 is timed stays the model: its frequencies are compared with those of `AdaptiveStage`.
 """
 
@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.adaptive import AdaptiveStage, _see
+from nncodec.adaptive import AdaptiveStage, ask, look_up, record_all, reveal, see
 from nncodec.compiled import compiled
-from nncodec.contexts import UNIT_BITS, Grid, record
-from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, rounded
-from nncodec.learners import Seen, Speeds, Weights, learn_units, network_input, predict_units
+from nncodec.contexts import Grid
+from nncodec.learners import Seen, Speeds, Weights, learn_units, predict_units
 from nncodec.mixer import Mixers, learn_mixing, mix
 from nncodec.models import Model
-from nncodec.network_stage import NetworkStage, network_logit, predict_groups
-from nncodec.rates import FAST, LEARNERS
+from nncodec.network_stage import NetworkStage
 from nncodec.schedule import Bits, Plan, Schedule, list_bits
 
 Codes = npt.NDArray[np.uint8]
@@ -43,18 +41,14 @@ def _nothing(count: int, values: Codes, step: int, parts: Any) -> int:
 def _contexts(count: int, values: Codes, step: int, parts: Any) -> int:
     bits = Bits(*parts[_BITS])
     count = list_bits(Plan(*parts[_PLAN]), step, bits)
-    _see(Grid(*parts[_GRID]), bits, Seen(*parts[_ROOM]), count)
+    see(Grid(*parts[_GRID]), bits, Seen(*parts[_ROOM]), count)
     return count
 
 
 @compiled
 def _network(count: int, values: Codes, step: int, parts: Any) -> int:
-    network, bits, seen = NetworkStage(*parts[_NETWORK]), Bits(*parts[_BITS]), Seen(*parts[_ROOM])
-    predict_groups(network, Grid(*parts[_GRID]), bits, seen.rows, count)
-    for bit in range(count):
-        logit = network_logit(network, bits, bit)
-        seen.logits[bit, -1] = logit
-        seen.network[bit] = network_input(logit)
+    network, grid = NetworkStage(*parts[_NETWORK]), Grid(*parts[_GRID])
+    ask(network, grid, Bits(*parts[_BITS]), Seen(*parts[_ROOM]), count)
     return count
 
 
@@ -67,22 +61,16 @@ def _predict_units(count: int, values: Codes, step: int, parts: Any) -> int:
 
 @compiled
 def _mix(count: int, values: Codes, step: int, parts: Any) -> int:
-    seen, squash, frequencies = Seen(*parts[_ROOM]), parts[_SQUASH], parts[_FREQUENCIES]
+    seen = Seen(*parts[_ROOM])
     mix(Mixers(*parts[_MIXERS]), Grid(*parts[_GRID]), Bits(*parts[_BITS]), seen, count)
-    for bit in range(count):
-        for learner in range(LEARNERS):
-            seen.errors[bit, learner] = -squash[LOGIT_LIMIT + seen.logits[bit, learner]]
-        frequencies[bit] = squash[LOGIT_LIMIT + seen.mixed[bit]]
-        seen.errors[bit, LEARNERS] = -frequencies[bit]
+    look_up(parts[_SQUASH], seen, parts[_FREQUENCIES], count)
     return count
 
 
 @compiled
 def _learn_units(count: int, values: Codes, step: int, parts: Any) -> int:
     seen = Seen(*parts[_ROOM])
-    for bit in range(count):
-        for predictor in range(LEARNERS + 1):
-            seen.errors[bit, predictor] += np.int32(values[bit]) << FREQUENCY_BITS
+    reveal(values, seen, count)
     weights, speeds = Weights(*parts[_WEIGHTS]), Speeds(*parts[_SPEEDS])
     learn_units(weights, speeds, Grid(*parts[_GRID]), Bits(*parts[_BITS]), seen, count)
     return count
@@ -98,10 +86,7 @@ def _learn_mixing(count: int, values: Codes, step: int, parts: Any) -> int:
 @compiled
 def _record(count: int, values: Codes, step: int, parts: Any) -> int:
     grid, bits, seen = Grid(*parts[_GRID]), Bits(*parts[_BITS]), Seen(*parts[_ROOM])
-    for bit in range(count):
-        surprise = rounded(seen.errors[bit, FAST], FREQUENCY_BITS - UNIT_BITS - 1)
-        sign, rank = 1 if values[bit] else -1, bits.channels[bit] % len(grid.layer_gates)
-        record(grid, bits.layers[bit], rank, seen.rows[bit], sign, surprise)
+    record_all(values, grid, bits, seen, count)
     return count
 
 

@@ -152,48 +152,44 @@ def _advance(known: int, values: npt.NDArray[np.uint8], step: int, parts: Any) -
     """
     plan, some, tensor, units, pace, mixing, hidden, squash, room, frequencies = parts
     bits, grid, weights, seen = Bits(*some), Grid(*tensor), Weights(*units), Seen(*room)
-    mixers = Mixers(*mixing)
-    _learn(values[:known], bits, grid, weights, Speeds(*pace), mixers, seen)
-    network = NetworkStage(*hidden)
-    return _predict(
-        Plan(*plan), step, bits, grid, weights, mixers, network, squash, seen, frequencies
-    )
+    speeds, mixers, network = Speeds(*pace), Mixers(*mixing), NetworkStage(*hidden)
+    reveal(values, seen, known)
+    learn_units(weights, speeds, grid, bits, seen, known)
+    learn_mixing(mixers, speeds, bits, seen, known)
+    record_all(values, grid, bits, seen, known)
 
-
-@inlined
-def _predict(
-    plan: Plan,
-    step: int,
-    bits: Bits,
-    grid: Grid,
-    weights: Weights,
-    mixers: Mixers,
-    network: NetworkStage,
-    squash: Int32,
-    seen: Seen,
-    frequencies: Int32,
-) -> int:
-    """Writes what the bits of a step see and are predicted by; returns their number."""
-    count = list_bits(plan, step, bits)
-    _see(grid, bits, seen, count)
+    count = list_bits(Plan(*plan), step, bits)
+    see(grid, bits, seen, count)
     if network.group_size:
-        predict_groups(network, grid, bits, seen.rows, count)
-        for bit in range(count):
-            logit = network_logit(network, bits, bit)
-            seen.logits[bit, -1] = logit
-            seen.network[bit] = network_input(logit)
+        ask(network, grid, bits, seen, count)
     predict_units(weights, grid, bits, seen, count)
     mix(mixers, grid, bits, seen, count)
-    for bit in range(count):
-        for learner in range(LEARNERS):
-            seen.errors[bit, learner] = -squash[LOGIT_LIMIT + seen.logits[bit, learner]]
-        frequencies[bit] = squash[LOGIT_LIMIT + seen.mixed[bit]]
-        seen.errors[bit, LEARNERS] = -frequencies[bit]
+    look_up(squash, seen, frequencies, count)
     return count
 
 
 @inlined
-def _see(grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
+def reveal(values: npt.NDArray[np.uint8], seen: Seen, count: int) -> None:
+    """Makes errors of what `look_up` left, once the bits of a step are known."""
+    for bit in range(count):
+        for predictor in range(LEARNERS + 1):
+            seen.errors[bit, predictor] += np.int32(values[bit]) << FREQUENCY_BITS
+
+
+@inlined
+def record_all(
+    values: npt.NDArray[np.uint8], grid: Grid, bits: Bits, seen: Seen, count: int
+) -> None:
+    """Writes the bits of a step, once all of them have been learned from."""
+    block = grid.signs.shape[1]
+    for bit in range(count):
+        surprise = rounded(seen.errors[bit, FAST], FREQUENCY_BITS - UNIT_BITS - 1)
+        sign, rank = 1 if values[bit] else -1, bits.channels[bit] % block
+        record(grid, bits.layers[bit], rank, seen.rows[bit], sign, surprise)
+
+
+@inlined
+def see(grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
     """Collects the contexts of the bits of a step."""
     block = grid.signs.shape[1]
     for bit in range(count):
@@ -207,22 +203,20 @@ def _see(grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
 
 
 @inlined
-def _learn(
-    values: npt.NDArray[np.uint8],
-    bits: Bits,
-    grid: Grid,
-    weights: Weights,
-    speeds: Speeds,
-    mixers: Mixers,
-    seen: Seen,
-) -> None:
-    count, block = len(values), grid.signs.shape[1]
+def ask(network: NetworkStage, grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
+    """Writes what the network says of the bits of a step."""
+    predict_groups(network, grid, bits, seen.rows, count)
     for bit in range(count):
-        for predictor in range(LEARNERS + 1):
-            seen.errors[bit, predictor] += np.int32(values[bit]) << FREQUENCY_BITS
-    learn_units(weights, speeds, grid, bits, seen, count)
-    learn_mixing(mixers, speeds, bits, seen, count)
+        logit = network_logit(network, bits, bit)
+        seen.logits[bit, -1] = logit
+        seen.network[bit] = network_input(logit)
+
+
+@inlined
+def look_up(squash: Int32, seen: Seen, frequencies: Int32, count: int) -> None:
+    """Turns the logits of a step into frequencies, and into errors as if all bits were 0."""
     for bit in range(count):
-        surprise = rounded(seen.errors[bit, FAST], FREQUENCY_BITS - UNIT_BITS - 1)
-        sign, rank = 1 if values[bit] else -1, bits.channels[bit] % block
-        record(grid, bits.layers[bit], rank, seen.rows[bit], sign, surprise)
+        for learner in range(LEARNERS):
+            seen.errors[bit, learner] = -squash[LOGIT_LIMIT + seen.logits[bit, learner]]
+        frequencies[bit] = squash[LOGIT_LIMIT + seen.mixed[bit]]
+        seen.errors[bit, LEARNERS] = -frequencies[bit]

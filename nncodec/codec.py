@@ -88,7 +88,7 @@ def encode_source(
     segments: list[Segment] = []
     payloads: list[bytes] = []
     lengths: list[float] = []
-    parts = zip(segments_of.split(codes), segments_of.orders(), coders, strict=True)
+    parts = zip(segments_of.split(codes), segments_of.orders, coders, strict=True)
     for part, order, coder in parts:
         payload = coder.payload()
         stored = math.ceil(part.size / 8) <= len(payload)
@@ -142,9 +142,7 @@ def decode_container(
 
     codes = np.empty((schedule.layers, *header.shape[1:]), dtype=np.uint8)
     own = segments_of.deal(decoded)
-    parts = zip(
-        segments_of.split(codes), segments_of.orders(), own, segments, payloads, strict=True
-    )
+    parts = zip(segments_of.split(codes), segments_of.orders, own, segments, payloads, strict=True)
     for index, (part, order, bits_of_part, segment, payload) in enumerate(parts):
         part.reshape(-1)[order] = bits_of_part
         if _checksum(part, payload) != segment.checksum:
@@ -173,7 +171,7 @@ def code_lengths(
     """
     check_limits(codes.shape)
     _, segments, coders = traverse_known(codes, model, progress)
-    parts = zip(coders, segments.orders(), segments.counts, strict=True)
+    parts = zip(coders, segments.orders, segments.counts, strict=True)
     return np.concatenate([_per_layer(*part) for part in parts])
 
 
@@ -196,7 +194,7 @@ def traverse_known(
     """
     schedule = Schedule(*codes.shape)
     segments = Segments(schedule, _layers_per_segment(codes))
-    parts = zip(segments.split(codes), segments.orders(), strict=True)
+    parts = zip(segments.split(codes), segments.orders, strict=True)
     held = [part.reshape(-1)[order] for part, order in parts]
     # One coder for all of them: a call costs as much as some bits.
     coder = Encoder(segments.interleave(held))

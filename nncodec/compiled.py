@@ -11,6 +11,7 @@ an array that is passed on, has a counter of references, which costs as much as 
 import os
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,6 +19,8 @@ import numba
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_FOLDER = Path(__file__).parent
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 # What Python would need to call a function takes longer to compile than most of them.
@@ -56,7 +59,11 @@ def _cache_folder(chosen: str) -> str:
     Numba itself looks at the one file that a function is in: after a change in another, it would
     go on running what was compiled before. Where the folder cannot be written, Numba uses another.
     """
-    folder = Path(__file__).parent
-    stats = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
+    return os.path.join(chosen or _FOLDER / "__pycache__", _state_of_modules())
+
+
+@cache
+def _state_of_modules() -> str:
+    stats = [(path.name, path.stat()) for path in sorted(_FOLDER.glob("*.py"))]
     state = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-    return os.path.join(chosen or folder / "__pycache__", f"{zlib.crc32(state.encode()):08x}")
+    return f"{zlib.crc32(state.encode()):08x}"

@@ -5,7 +5,9 @@ all layers under way, meets them in runs: at every step, those of the first segm
 and so on.
 """
 
+import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +15,6 @@ import numpy.typing as npt
 
 from nncodec.compiled import compiled
 from nncodec.schedule import Schedule
-from nncodec.tensors import Codes
 
 Int64 = npt.NDArray[np.int64]
 Number = TypeVar("Number", bound=np.unsignedinteger[Any])
@@ -33,15 +34,16 @@ class Segments:
         layers = np.cumsum(counts).tolist()
         self.ends = np.stack([schedule.sizes_up_to_layer(count) for count in layers], axis=1)
         self._shape = (schedule.batch, schedule.height, schedule.width, schedule.channels)
-        self._orders = {count: Schedule(count, *self._shape).order() for count in set(counts)}
 
+    @cached_property
     def orders(self) -> list[Int64]:
         """The coding order of every segment: indices into its flattened layers."""
-        return [self._orders[count] for count in self.counts]
+        by_count = {count: Schedule(count, *self._shape).order() for count in set(self.counts)}
+        return [by_count[count] for count in self.counts]
 
-    def split(self, codes: Codes) -> list[Codes]:
-        """The layers of every segment, views of uint8 [layers, batch, height, width, depth]."""
-        return np.split(codes, np.cumsum(self.counts)[:-1])
+    def split(self, tensor: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """The layers of every segment, views of [layers, batch, height, width, layer_depth]."""
+        return np.split(tensor, np.cumsum(self.counts)[:-1])
 
     def interleave(self, parts: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
         """Numbers of every segment's bits, in its coding order, as the traversal meets them."""
@@ -58,7 +60,7 @@ class Segments:
         return np.split(joined, begins[1:])
 
     def _begins(self) -> Int64:
-        sizes = np.array([len(order) for order in self.orders()])
+        sizes = np.array(self.counts) * math.prod(self._shape)
         begins: Int64 = np.cumsum(sizes) - sizes
         return begins
 

@@ -180,8 +180,7 @@ def left_by_stage(
     """
     _, segments, coders = traverse_known(codes, model, progress)
     logits = np.empty(codes.shape, dtype=np.float16)
-    parts = np.split(logits, np.cumsum(segments.counts)[:-1])
-    for part, order, coder in zip(parts, segments.orders(), coders, strict=True):
+    for part, order, coder in zip(segments.split(logits), segments.orders, coders, strict=True):
         part.reshape(-1)[order] = coder.logits()
     return logits
 

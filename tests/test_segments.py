@@ -24,7 +24,7 @@ def test_the_traversal_meets_the_bits_of_all_segments_in_its_order(
     shape = schedule.layers, schedule.batch, schedule.height, schedule.width, schedule.channels
     numbers = np.random.default_rng(seed).permutation(int(np.prod(shape))).astype(np.uint16)
     codes = numbers.reshape(shape)
-    parts = zip(np.split(codes, np.cumsum(some.counts)[:-1]), some.orders(), strict=True)
+    parts = zip(np.split(codes, np.cumsum(some.counts)[:-1]), some.orders, strict=True)
     held = [part.reshape(-1)[order] for part, order in parts]
     whole = some.interleave(held)
     np.testing.assert_array_equal(whole, numbers[schedule.order()])
