@@ -11,13 +11,12 @@ import subprocess
 import sys
 import time
 import zlib
-from typing import Any, Protocol
+from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
 import pytest
-from click.testing import CliRunner, Result
 
 import nncodec
 from nncodec import output_files
@@ -27,11 +26,11 @@ from nncodec.codec import decode_container
 from nncodec.container import MAGIC
 from nncodec.data import synthetic, tfrecord
 from nncodec.errors import NncodecError
+from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
 
 Array = npt.NDArray[Any]
 
-COMMAND = [sys.executable, "-c", "from nncodec.cli import main; main(prog_name='nncodec')"]
 SHAPE = (3, 1, 12, 10, 8)  # a layer of 960 bits: all three share a segment
 LARGE_SHAPE = (3, 1, 24, 20, 8)  # a segment for each layer
 
@@ -39,20 +38,10 @@ needs_dev_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no 
 needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may do anything")
 
 
-class Run(Protocol):
-    def __call__(self, *args: str, stdin: bytes = b"") -> Result: ...
-
-
 @pytest.fixture
 def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in an empty folder that is the current one."""
     monkeypatch.chdir(tmp_path)
-
-    def invoke(*args: str, stdin: bytes = b"") -> Result:
-        result = CliRunner().invoke(main, args, input=stdin, prog_name="nncodec")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
 
     return invoke
 
@@ -88,26 +77,8 @@ def assert_same_arrays(actual: bytes, expected: bytes) -> None:
         assert np.array_equal(ours[name], theirs[name])
 
 
-def read(name: str) -> bytes:
-    return pathlib.Path(name).read_bytes()
-
-
 def write(name: str, data: bytes) -> None:
     pathlib.Path(name).write_bytes(data)
-
-
-def listing() -> dict[str, bytes | None]:
-    """What the folder holds: nothing may be new, gone or changed."""
-    found = pathlib.Path().iterdir()
-    return {path.name: path.read_bytes() if path.is_file() else None for path in found}
-
-
-def assert_refused(run: Run, args: list[str], line: str, stdin: bytes = b"") -> None:
-    before = listing()
-    result = run(*args, stdin=stdin)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"nncodec: {line}\n"
-    assert listing() == before
 
 
 @pytest.fixture

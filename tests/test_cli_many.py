@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from tqdm import tqdm
 
 from nncodec.array_files import npy_bytes, npz_bytes
@@ -24,19 +24,15 @@ from nncodec.errors import NncodecError
 from nncodec.file_coding import Done, Watch
 from nncodec.terminal import files_bar
 from nncodec.worker_pool import Job, run_jobs
+from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
 
-COMMAND = [sys.executable, "-c", "from nncodec.cli import main; main(prog_name='nncodec')"]
 SHAPE = (3, 1, 12, 10, 8)
 LARGE_SHAPE = (3, 1, 24, 20, 8)  # a segment for each layer
 
 JOBS = pytest.mark.parametrize("jobs", [["--jobs", "1"], ["--jobs", "2"]], ids=lambda it: it[1])
 
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="no /proc")
-
-
-class Run(Protocol):
-    def __call__(self, *args: str) -> Result: ...
 
 
 @pytest.fixture
@@ -50,12 +46,6 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     write("codes/b.npy", npy_bytes(second[0, 0].astype("float32") * 2 - 1))
     write("codes/c.npz", npz_bytes({"bits": third}))
 
-    def invoke(*args: str) -> Result:
-        result = CliRunner().invoke(main, args, prog_name="nncodec")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
     return invoke
 
 
@@ -68,31 +58,13 @@ def write(name: str, data: bytes) -> None:
     pathlib.Path(name).write_bytes(data)
 
 
-def read(name: str) -> bytes:
-    return pathlib.Path(name).read_bytes()
-
-
 def load(name: str) -> dict[str, Any]:
     loaded = np.load(name, allow_pickle=False)
     return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
 
 
-def listing() -> dict[str, bytes | None]:
-    found = sorted(pathlib.Path().rglob("*"))
-    return {str(path): path.read_bytes() if path.is_file() else None for path in found}
-
-
 def assert_ok(result: Result) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
-
-
-def assert_refused(run: Run, args: list[str], line: str) -> None:
-    """Refused before any work: not even the folder is made."""
-    before = listing()
-    result = run(*args)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"nncodec: {line}\n"
-    assert listing() == before
 
 
 # --- what is written and printed ---------------------------------------------------------------

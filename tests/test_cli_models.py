@@ -3,17 +3,16 @@
 import json
 import pathlib
 import re
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 from nncodec import model_files
-from nncodec.cli import main
 from nncodec.model_files import FOLDERS_VARIABLE, pack_model, save_model
 from nncodec.models import Model
 from nncodec.start_fitting import fit_start
+from tests.command_line import Run, assert_refused, invoke, read
 from tests.samples import averaged_codes, random_model
 
 SHAPE = (2, 1, 16, 14, 6)
@@ -21,10 +20,6 @@ CODES = averaged_codes(SHAPE, seed=0)
 TRAINED = Model(fit_start([averaged_codes(SHAPE, seed=1)], 2))
 NETWORK = random_model(3, 6)
 TRAINED_ID, NETWORK_ID = TRAINED.model_id.hex(), NETWORK.model_id.hex()
-
-
-class Run(Protocol):
-    def __call__(self, *args: str, stdin: bytes = b"") -> Result: ...
 
 
 @pytest.fixture
@@ -39,34 +34,12 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(here)
     np.save("codes.npy", CODES)
 
-    def invoke(*args: str, stdin: bytes = b"") -> Result:
-        result = CliRunner().invoke(main, args, input=stdin, prog_name="nncodec")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
     return invoke
-
-
-def read(name: str) -> bytes:
-    return pathlib.Path(name).read_bytes()
 
 
 def where(*names: str) -> str:
     shipped = pathlib.Path(model_files.__file__).with_name("pretrained")
     return f"found were {', '.join(names) or 'none'} in {shipped}, mine"
-
-
-def listing() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in pathlib.Path().iterdir() if path.is_file()}
-
-
-def assert_refused(run: Run, args: list[str], line: str) -> None:
-    before = listing()
-    result = run(*args)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"nncodec: {line}\n"
-    assert listing() == before
 
 
 def compressed(run: Run, *options: str) -> dict[str, Any]:

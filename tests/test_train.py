@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from nncodec import train as train_module
 from nncodec import training_reports
@@ -27,6 +27,7 @@ from nncodec.networks.files import load_network
 from nncodec.networks.progressive import Progressive
 from nncodec.terminal import Commands
 from nncodec.train import train
+from tests.command_line import invoke
 from tests.samples import averaged_codes
 from tests.tiny_network import LAYER_DEPTH
 
@@ -67,16 +68,13 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def invoke(*options: str, model: str = "grouped") -> Result:
+    def run_training(*options: str, model: str = "grouped") -> Result:
         args = ["train", "--model", model, "--train-dir", "trained", *options]
         for kind in CONFIGS:
             args += [f"--{kind}-config", f"{kind}.json"]
-        result = CliRunner().invoke(group, args, prog_name="nncodec")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
+        return invoke(*args, group=group)
 
-    yield invoke
+    yield run_training
     torch.set_num_threads(threads)
 
 

@@ -1,0 +1,44 @@
+"""Running the commands inside the test process, in the current folder."""
+
+import pathlib
+import sys
+from typing import Protocol
+
+import click
+from click.testing import CliRunner, Result
+
+from nncodec.cli import main
+
+COMMAND = [sys.executable, "-c", "from nncodec.cli import main; main(prog_name='nncodec')"]
+"""The same in a process of its own."""
+
+
+class Run(Protocol):
+    def __call__(self, *args: str, stdin: bytes = b"") -> Result: ...
+
+
+def invoke(*args: str, stdin: bytes = b"", group: click.Group = main) -> Result:
+    """Runs a command; what is no exit of its own passes on."""
+    result = CliRunner().invoke(group, args, input=stdin, prog_name="nncodec")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def read(name: str) -> bytes:
+    return pathlib.Path(name).read_bytes()
+
+
+def listing() -> dict[str, bytes | None]:
+    """What the folder and those in it hold: nothing may be new, gone or changed."""
+    found = sorted(pathlib.Path().rglob("*"))
+    return {str(path): path.read_bytes() if path.is_file() else None for path in found}
+
+
+def assert_refused(run: Run, args: list[str], line: str, stdin: bytes = b"") -> None:
+    """Refused in one line before any work: not even a folder is made."""
+    before = listing()
+    result = run(*args, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"nncodec: {line}\n"
+    assert listing() == before
