@@ -5,11 +5,11 @@
 
 Everything runs on one thread and counts code bits a second. Times are medians over the repeats,
 after a run that is not timed; every decode is compared with the codes. Where the time goes comes
-from further runs under a stopwatch, of which the median one counts, and within the model from
-walks through its phases (stages.py), scaled to what the whole model took in that run. The floor
+from further runs under a stopwatch, of which the median one counts, and within the traversal from
+walks through its phases (stages.py), scaled to what the whole took in that run. The floor
 (floor.py) is what the model's multiply-accumulates and the coder would take at the speeds that
 this machine has for each alone; choosing a model (auto) is no part of it. Raster order (raster.py)
-is timed on a corner of the codes. `constriction` alone codes a million random bits of random
+is timed on a corner of the codes. The range coder alone codes a million random bits of random
 frequencies, in one call. Peers code the bits packed in the byte order that serves them best.
 """
 
@@ -42,7 +42,7 @@ from benchmarks.peers import available_peers
 from benchmarks.speeds import RASTER, SEED, WAYS, Measured, Speed, measure, raw_coder
 
 NOTABLE = 0.1
-"""From this share on, what the phases of the model take apart differs notably from the whole."""
+"""From this share on, what the phases take one by one differs notably from the whole."""
 
 
 def overall(files: list[Measured], raw: dict[str, Speed]) -> dict[str, dict[str, float]]:
@@ -54,7 +54,7 @@ def overall(files: list[Measured], raw: dict[str, Speed]) -> dict[str, dict[str,
         for way in WAYS:
             seconds = (file.bits / file.speeds[name][way].bits_per_second for file in files)
             speeds[name][way] = bits / sum(seconds)
-    speeds["constriction alone"] = {way: one.bits_per_second for way, one in raw.items()}
+    speeds["range coder alone"] = {way: one.bits_per_second for way, one in raw.items()}
     return speeds
 
 
@@ -149,17 +149,18 @@ def split_rows(files: list[Measured]) -> list[list[str]]:
 
 
 def unscaled(files: list[Measured]) -> str:
-    """A line on the model's phases as they were timed, where they do not sum to the whole."""
+    """A line on what the traversal does as it was timed, where that does not sum to the whole."""
     bits = sum(file.bits for file in files)
-    apart = sum(sum(file.model_parts.values()) for file in files)
-    together = {way: sum(file.model_seconds[way] for file in files) for way in WAYS}
-    if all(abs(apart / seconds - 1) <= NOTABLE for seconds in together.values()):
-        return ""
-    whole = " and ".join(f"{seconds / bits * 1e9:.1f}" for seconds in together.values())
-    return (
-        f"The phases of the model, timed one by one, took {apart / bits * 1e9:.1f}; they are "
-        f"scaled to the {whole}\nof the whole model\n"
-    )
+    lines = ""
+    for way in WAYS:
+        apart = sum(sum(file.parts[way].values()) for file in files) / bits * 1e9
+        together = sum(file.traversal[way] for file in files) / bits * 1e9
+        if abs(apart / together - 1) > NOTABLE:
+            lines += (
+                f"The phases of the traversal, timed one by one, took {apart:.1f} to {way}; they "
+                f"are scaled to the {together:.1f}\nof the whole\n"
+            )
+    return lines
 
 
 def plot(files: list[Measured], raw: dict[str, Speed], path: Path) -> None:
@@ -218,7 +219,7 @@ def main(
             "repeat": repeat,
             "peers": {peer.name: peer.setting for peer in available_peers()},
             "files": [dataclasses.asdict(file) for file in measured],
-            "constriction": {way: dataclasses.asdict(one) for way, one in raw.items()},
+            "range_coder": {way: dataclasses.asdict(one) for way, one in raw.items()},
             "bits_per_second": overall(measured, raw),
             "microseconds_per_1000_bits": split(measured),
             "multiply_accumulates_per_second": machine,

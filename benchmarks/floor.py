@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from nncodec.compiled import compiled
 from nncodec.contexts import LAYER_INPUTS, around_taps_of_layer, block_size
-from nncodec.fixed_point import dot
 from nncodec.models import Model
 from nncodec.rates import LEARNERS
 from nncodec.start import untrained
+from nncodec.vectors import dot
 
 MATRIX = 512
 ROW, ROWS, ROUNDS = 480, 16, 200
@@ -66,5 +66,5 @@ def _sums(weights: npt.NDArray[np.int16], signs: npt.NDArray[np.int8], rounds: i
     for number in range(rounds):
         for row in range(len(weights)):
             # Other inputs every time, or the compiler would see that the sums are the same.
-            total += dot(weights, row, 0, signs, (row + number) % len(signs), weights.shape[1])
+            total += dot(weights, row, 0, signs, (row + number) % len(signs), 0, weights.shape[1])
     return total

@@ -8,7 +8,9 @@ neighbours, and learning comes earlier, so that payloads are others than nncodec
 
 import itertools
 import math
+from collections.abc import Callable, Iterator
 
+import constriction
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +26,7 @@ from nncodec.contexts import (
 )
 from nncodec.fixed_point import (
     FREQUENCY_BITS,
+    FREQUENCY_ONE,
     LOGIT_BITS,
     LOGIT_LIMIT,
     falling_share,
@@ -31,7 +34,7 @@ from nncodec.fixed_point import (
 )
 from nncodec.learners import MIXER_CONSTANT, PREDICTION_BITS, WEIGHT_BITS
 from nncodec.mixer import AGREES, MIXING_BITS, RESEMBLES, SURE, VERY_SURE
-from nncodec.range_coder import Coder, Decoder, Encoder
+from nncodec.range_coder import payload
 from nncodec.rates import FAST, LEARNERS, RATE_BITS, SHARE_BITS, SLOW
 from nncodec.schedule import Schedule
 from nncodec.start import LARGEST_MIXER_WEIGHT, LARGEST_WEIGHT, MIXER_BITS, START_BITS, untrained
@@ -81,19 +84,20 @@ class RasterModel:
         before = row - grid.layer_rows
         self._place = layer, position, channel, rank, row
 
-        offsets = grid.around[layer, : grid.around_counts[layer]]
-        self._around_inputs = grid.signs[row + offsets, :block].astype(np.int64)
-        taps = UNIT * grid.signs[row + grid.taps[layer], rank].astype(np.int64)
+        here, earlier_here = row * block, before * block
+        offsets = grid.around[layer, : grid.around_counts[layer], None]
+        self._around_inputs = grid.signs[here + offsets + np.arange(block)].astype(np.int64)
+        taps = UNIT * grid.signs[here + grid.taps[layer] + rank].astype(np.int64)
         pairs = taps[: grid.agreement.shape[1]] >> UNIT_BITS
         gates = grid.layer_gates[rank, block + grid.agreement[row].astype(np.int64)]
         earlier = grid.earlier_gates[block + grid.agreement[before].astype(np.int64)]
         self._shared_inputs = np.concatenate([taps, pairs * gates, pairs * earlier])
         self._unit_inputs = np.empty((LEARNERS, 2 * block + _NEAR + 1), dtype=np.int64)
-        self._unit_inputs[:, :block] = UNIT * grid.signs[row, :block].astype(np.int64)
-        self._unit_inputs[FAST, block : 2 * block] = grid.surprise[row, :block]
-        self._unit_inputs[SLOW, block : 2 * block] = UNIT * grid.signs[before, :block].astype(
-            np.int64
-        )
+        known = grid.signs[here : here + block].astype(np.int64)
+        known_before = grid.signs[earlier_here : earlier_here + block].astype(np.int64)
+        self._unit_inputs[:, :block] = UNIT * known
+        self._unit_inputs[FAST, block : 2 * block] = grid.surprise[here : here + block]
+        self._unit_inputs[SLOW, block : 2 * block] = UNIT * known_before
         self._unit_inputs[:, 2 * block : -1] = taps[:_NEAR]
         self._unit_inputs[:, -1] = UNIT
 
@@ -140,9 +144,10 @@ class RasterModel:
             _learn(self._sets[layer, number], move, _MIXER_LIMIT)
 
         sign, pairs = 1 if bit else -1, grid.agreement.shape[1]
-        grid.signs[row, rank] = sign
-        grid.surprise[row, rank] = _rounded(errors[FAST], bits - UNIT_BITS - 1)
-        grid.agreement[row] += sign * grid.signs[row + grid.taps[layer, :pairs], rank]
+        here = row * grid.block + rank
+        grid.signs[here] = sign
+        grid.surprise[here] = _rounded(errors[FAST], bits - UNIT_BITS - 1)
+        grid.agreement[row] += sign * grid.signs[here + grid.taps[layer, :pairs]]
 
 
 def crop(codes: Codes, bits: int) -> Codes:
@@ -154,26 +159,35 @@ def crop(codes: Codes, bits: int) -> Codes:
 
 def encode_raster(codes: Codes) -> bytes:
     """The payload of a code tensor; nothing but the range coder's words."""
-    encoder = Encoder(codes.reshape(-1))
-    _code(codes.shape, encoder)
-    return encoder.payload()
+    bits = codes.reshape(-1)
+    frequencies = np.empty(len(bits), dtype=np.uint16)
+    known = iter(bits.tolist())
+    for index, (_, frequency) in enumerate(_walk(codes.shape, lambda _: next(known))):
+        frequencies[index] = frequency
+    return payload(bits, frequencies)
 
 
-def decode_raster(payload: bytes, shape: tuple[int, ...]) -> Codes:
+def decode_raster(data: bytes, shape: tuple[int, ...]) -> Codes:
     """The code tensor of a payload."""
-    return _code(shape, Decoder(payload))
+    coder = constriction.stream.queue.RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
+    bernoulli = constriction.stream.model.Bernoulli(perfect=False)
+
+    def read(frequency: int) -> int:
+        return int(coder.decode(bernoulli, np.array([frequency / FREQUENCY_ONE]))[0])
+
+    bits = [bit for bit, _ in _walk(shape, read)]
+    return np.array(bits, dtype=np.uint8).reshape(shape)
 
 
-def _code(shape: tuple[int, ...], coder: Coder) -> Codes:
+def _walk(shape: tuple[int, ...], bit_at: Callable[[int], int]) -> Iterator[tuple[int, int]]:
+    """Every bit, as its frequency gives it, and the frequency."""
     layers, batch, height, width, channels = shape
     model = RasterModel(shape)
-    bits, frequency = np.empty(math.prod(shape), dtype=np.uint8), np.empty(1, dtype=np.int32)
-    places = itertools.product(range(layers), range(batch * height * width), range(channels))
-    for index, place in enumerate(places):
-        frequency[0] = model.predict(*place)
-        coder.code(frequency, bits[index : index + 1])
-        model.learn(int(bits[index]))
-    return bits.reshape(shape)
+    for place in itertools.product(range(layers), range(batch * height * width), range(channels)):
+        frequency = model.predict(*place)
+        bit = bit_at(frequency)
+        model.learn(bit)
+        yield bit, frequency
 
 
 def _rounded(values: Int64, bits: int) -> Int64:

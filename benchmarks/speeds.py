@@ -13,18 +13,19 @@ import numpy as np
 from benchmarks.floor import multiply_accumulates
 from benchmarks.peers import available_peers, smallest
 from benchmarks.raster import crop, decode_raster, encode_raster
-from benchmarks.stages import scaled, walk
+from benchmarks.stages import read, scaled, walk
 from benchmarks.stopwatch import MODEL, stopwatch
 from nncodec import decode, encode
 from nncodec.codes import CodeFile
 from nncodec.container import read_container
 from nncodec.model_choice import AUTO, model_to_decode
 from nncodec.model_files import ADAPTIVE
-from nncodec.range_coder import Decoder, Encoder
+from nncodec.range_coder import decoders, payload
 from nncodec.tensors import Codes
 
 WAYS = ("encode", "decode")
 RASTER = "raster order, numpy"
+CODER = "range decoder"
 SEED = 0
 RAW_BITS = 1 << 20
 RASTER_BITS = 1 << 11
@@ -53,8 +54,8 @@ class Measured:
         speeds: by the codec's name, then by "encode" and "decode".
         seconds: of the run under the stopwatch, by direction.
         stages: what these are made of, by direction, then by the stage's name.
-        model_seconds: of them, what the whole model took.
-        model_parts: seconds of the model's phases, each timed on its own.
+        traversal: of them, what the whole traversal took.
+        parts: by direction, seconds of what it does, each timed on its own.
         multiply_accumulates: of the model, for a code bit.
     """
 
@@ -65,8 +66,8 @@ class Measured:
     speeds: dict[str, dict[str, Speed]]
     seconds: dict[str, float]
     stages: dict[str, dict[str, float]]
-    model_seconds: dict[str, float]
-    model_parts: dict[str, float]
+    traversal: dict[str, float]
+    parts: dict[str, dict[str, float]]
     multiply_accumulates: float
 
 
@@ -103,7 +104,8 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
     }
     used = model_to_decode(read_container(io.BytesIO(data)), needed)
     walks = sorted((walk(codes, used) for _ in range(repeat)), key=lambda one: sum(one.values()))
-    parts = walks[repeat // 2]
+    coder = codes.size / raw_coder(repeat)["decode"].bits_per_second
+    parts = {"encode": walks[repeat // 2], "decode": walks[repeat // 2] | {CODER: coder}}
     corner = crop(codes, RASTER_BITS)
     speeds[RASTER] = raster_order(name, corner, repeat)
     for peer in available_peers():
@@ -122,9 +124,9 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
         raster_bits=corner.size,
         speeds=speeds,
         seconds={way: seconds for way, (seconds, _) in runs.items()},
-        stages={way: with_parts(stages, parts) for way, (_, stages) in runs.items()},
-        model_seconds={way: stages[MODEL] for way, (_, stages) in runs.items()},
-        model_parts=parts,
+        stages={way: with_parts(stages, parts[way]) for way, (_, stages) in runs.items()},
+        traversal={way: stages[MODEL] for way, (_, stages) in runs.items()},
+        parts=parts,
         multiply_accumulates=multiply_accumulates(codes.shape, used),
     )
 
@@ -142,17 +144,17 @@ def watched(function: Callable[[], object], repeat: int) -> tuple[float, dict[st
 
 
 def with_parts(stages: dict[str, float], parts: dict[str, float]) -> dict[str, float]:
-    """The stages with the parts of the model, scaled to it, in its place."""
+    """The stages with the parts of the traversal, scaled to it, in its place."""
     others = {stage: seconds for stage, seconds in stages.items() if stage != MODEL}
     return scaled(parts, stages[MODEL]) | others
 
 
 def raster_order(name: str, codes: Codes, repeat: int) -> dict[str, Speed]:
     """Times the plain codec, bit by bit."""
-    payload = encode_raster(codes)
+    data = encode_raster(codes)
 
     def check() -> None:
-        if not np.array_equal(decode_raster(payload, codes.shape), codes):
+        if not np.array_equal(decode_raster(data, codes.shape), codes):
             raise click.ClickException(f"{name}: raster order does not give the codes back")
 
     return {
@@ -162,18 +164,21 @@ def raster_order(name: str, codes: Codes, repeat: int) -> dict[str, Speed]:
 
 
 def raw_coder(repeat: int) -> dict[str, Speed]:
-    """Times the range coder alone, on random bits of random frequencies."""
+    """Times the range coder alone, all bits in one call: `constriction` writes, ours reads."""
     random = np.random.default_rng(SEED)
     frequencies = random.integers(1, 1 << 16, RAW_BITS, dtype=np.int32)
     bits = (random.integers(0, 1 << 16, RAW_BITS) < frequencies).astype(np.uint8)
-    encoder = Encoder(bits)
-    read = np.empty_like(bits)
-    encoder.code(frequencies, read)
-    payload = encoder.payload()
-    Decoder(payload).code(frequencies, read)
-    if not np.array_equal(read, bits):
+    narrow, again = frequencies.astype(np.uint16), np.empty_like(bits)
+    data = payload(bits, narrow)
+    seconds = []
+    for number in range(repeat + 1):
+        coders = decoders([RAW_BITS], [data])
+        begin = time.perf_counter()
+        read(coders, frequencies, again)
+        seconds += [time.perf_counter() - begin] if number else []  # the first one compiles
+    if not np.array_equal(again, bits):
         raise click.ClickException("the range coder does not give the bits back")
     return {
-        "encode": timed(encoder.payload, RAW_BITS, repeat),
-        "decode": timed(lambda: Decoder(payload).code(frequencies, read), RAW_BITS, repeat),
+        "encode": timed(lambda: payload(bits, narrow), RAW_BITS, repeat),
+        "decode": Speed(RAW_BITS / statistics.median(seconds), seconds),
     }

@@ -1,108 +1,101 @@
-"""Where the time of the model goes: the phases that `AdaptiveStage` runs as one, each on its own.
+"""Where the time of the model goes: its phases, each compiled by itself.
 
-The whole model is one compiled function, in which no stopwatch can be placed. Here every phase of
-it is compiled by itself and called in the same order, over the known bits of a file; nothing
-outside the private parts of `AdaptiveStage` would show these phases. What
-is timed stays the model: its frequencies are compared with those of `AdaptiveStage`.
+The whole traversal is one compiled function, in which no stopwatch can be placed. Here every phase
+of a step is compiled by itself and called in the same order, over the known bits of a file. What is
+timed stays the model: its frequencies are compared with those of the traversal.
 """
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.adaptive import AdaptiveStage, ask, look_up, record_all, reveal, see
+from nncodec.adaptive import AdaptiveStage, Stage, ask, look_up, record_all, reveal
 from nncodec.compiled import compiled
-from nncodec.contexts import Grid
-from nncodec.learners import Seen, Speeds, Weights, learn_units, predict_units
-from nncodec.mixer import Mixers, learn_mixing, mix
+from nncodec.contexts import see
+from nncodec.learners import learn_units, predict_units
+from nncodec.mixer import learn_mixing, mix
 from nncodec.models import Model
-from nncodec.network_stage import NetworkStage
-from nncodec.schedule import Bits, Plan, Schedule, list_bits
+from nncodec.range_coder import Coders, code
+from nncodec.schedule import Schedule, list_runs
 
 Codes = npt.NDArray[np.uint8]
-Phase = Callable[[int, Codes, int, Any], int]
-"""Takes the arguments of `_advance`: how many bits there are, the bits, the step, the parts."""
+Phase = Callable[[int, int, Stage], int]
+"""Takes the number of runs, the step and the stage; gives the number of runs."""
 
-CALLS = "model: calls"
-
-# Indices into the parts, which compiled functions must know when they are compiled.
-_PLAN, _BITS, _GRID, _WEIGHTS, _SPEEDS, _MIXERS, _NETWORK, _SQUASH, _ROOM, _FREQUENCIES = range(10)
+CALLS = "calls"
 
 
 @compiled
-def _nothing(count: int, values: Codes, step: int, parts: Any) -> int:
+def _nothing(count: int, step: int, stage: Stage) -> int:
     return count
 
 
 @compiled
-def _contexts(count: int, values: Codes, step: int, parts: Any) -> int:
-    bits = Bits(*parts[_BITS])
-    count = list_bits(Plan(*parts[_PLAN]), step, bits)
-    see(Grid(*parts[_GRID]), bits, Seen(*parts[_ROOM]), count)
+def _contexts(count: int, step: int, stage: Stage) -> int:
+    count = list_runs(stage.plan, step, stage.runs)
+    see(stage.plan, stage.grid, stage.runs, stage.contexts, count)
     return count
 
 
 @compiled
-def _network(count: int, values: Codes, step: int, parts: Any) -> int:
-    network, grid = NetworkStage(*parts[_NETWORK]), Grid(*parts[_GRID])
-    ask(network, grid, Bits(*parts[_BITS]), Seen(*parts[_ROOM]), count)
+def _network(count: int, step: int, stage: Stage) -> int:
+    runs, grid = stage.runs, stage.grid
+    ask(stage.plan, stage.network, grid, runs, stage.contexts, stage.seen, count)
     return count
 
 
 @compiled
-def _predict_units(count: int, values: Codes, step: int, parts: Any) -> int:
-    weights, grid = Weights(*parts[_WEIGHTS]), Grid(*parts[_GRID])
-    predict_units(weights, grid, Bits(*parts[_BITS]), Seen(*parts[_ROOM]), count)
+def _predict_units(count: int, step: int, stage: Stage) -> int:
+    predict_units(stage.weights, stage.grid, stage.runs, stage.contexts, stage.seen, count)
     return count
 
 
 @compiled
-def _mix(count: int, values: Codes, step: int, parts: Any) -> int:
-    seen = Seen(*parts[_ROOM])
-    mix(Mixers(*parts[_MIXERS]), Grid(*parts[_GRID]), Bits(*parts[_BITS]), seen, count)
-    look_up(parts[_SQUASH], seen, parts[_FREQUENCIES], count)
+def _mix(count: int, step: int, stage: Stage) -> int:
+    mix(stage.mixers, stage.grid, stage.runs, stage.contexts, stage.seen, count)
+    look_up(stage.squash, stage.runs, stage.seen, stage.frequencies, count)
     return count
 
 
 @compiled
-def _learn_units(count: int, values: Codes, step: int, parts: Any) -> int:
-    seen = Seen(*parts[_ROOM])
-    reveal(values, seen, count)
-    weights, speeds = Weights(*parts[_WEIGHTS]), Speeds(*parts[_SPEEDS])
-    learn_units(weights, speeds, Grid(*parts[_GRID]), Bits(*parts[_BITS]), seen, count)
+def _learn_units(count: int, step: int, stage: Stage) -> int:
+    runs, seen = stage.runs, stage.seen
+    reveal(stage.bits, runs, seen, count)
+    learn_units(stage.weights, stage.speeds, stage.grid, runs, stage.contexts, seen, count)
     return count
 
 
 @compiled
-def _learn_mixing(count: int, values: Codes, step: int, parts: Any) -> int:
-    mixers, speeds = Mixers(*parts[_MIXERS]), Speeds(*parts[_SPEEDS])
-    learn_mixing(mixers, speeds, Bits(*parts[_BITS]), Seen(*parts[_ROOM]), count)
+def _learn_mixing(count: int, step: int, stage: Stage) -> int:
+    learn_mixing(stage.mixers, stage.speeds, stage.runs, stage.seen, count)
     return count
 
 
 @compiled
-def _record(count: int, values: Codes, step: int, parts: Any) -> int:
-    grid, bits, seen = Grid(*parts[_GRID]), Bits(*parts[_BITS]), Seen(*parts[_ROOM])
-    record_all(values, grid, bits, seen, count)
+def _record(count: int, step: int, stage: Stage) -> int:
+    record_all(stage.bits, stage.grid, stage.runs, stage.contexts, stage.seen, count)
     return count
 
 
-_LEARNING: dict[str, Phase] = {
-    "model: learners learn": _learn_units,
-    "model: mixer learns": _learn_mixing,
-    "model: record bits": _record,
-}
-_PREDICTION: dict[str, Phase] = {
+@compiled
+def read(coders: Coders, frequencies: npt.NDArray[np.int32], bits: Codes) -> bool:
+    """Codes all bits of the first segment at once; see `nncodec.range_coder.code`."""
+    return code(coders, 0, frequencies, bits, 0, len(bits))
+
+
+PREDICTION: dict[str, Phase] = {
     "model: list bits, contexts": _contexts,
     "model: network": _network,
     "model: learners predict": _predict_units,
     "model: mix, tables": _mix,
 }
-PARTS = (*_PREDICTION, *_LEARNING, CALLS)
-"""What the time of the model is divided into."""
+LEARNING: dict[str, Phase] = {
+    "model: learners learn": _learn_units,
+    "model: mixer learns": _learn_mixing,
+    "model: record bits": _record,
+}
 
 
 def walk(codes: Codes, model: Model | None) -> dict[str, float]:
@@ -113,57 +106,50 @@ def walk(codes: Codes, model: Model | None) -> dict[str, float]:
         model: what to predict with; None for the adaptive stage alone.
 
     Returns:
-        The seconds of every part. What a call costs that does nothing is taken from each phase,
-        and counted once a step, as often as there is one in `AdaptiveStage`.
+        The seconds of every phase, without those of a call that does nothing.
     """
     schedule = Schedule(*codes.shape)
     start, network = (model.start, model.network) if model else (None, None)
-    stage = AdaptiveStage(schedule, start, network)
-    values, parts = stage._values, stage._parts
-    prediction = dict(_PREDICTION)
+    stage = AdaptiveStage(schedule, start, network).parts
+    prediction = dict(PREDICTION)
     if network is None:
         del prediction["model: network"]
-    for phase in (_nothing, *_LEARNING.values(), *prediction.values()):
-        phase(0, values, 0, parts)  # compiles it
-    spent = dict.fromkeys(PARTS, 0.0)
+    for phase in (_nothing, *LEARNING.values(), *prediction.values()):
+        phase(0, 0, stage)  # compiles it
+    spent = dict.fromkeys((CALLS, *prediction, *LEARNING), 0.0)
     known = codes.reshape(-1)[schedule.order()]
     frequencies = np.empty(len(known), dtype=np.int32)
 
     def timed(name: str, phase: Phase, count: int, step: int) -> int:
         begin = time.perf_counter()
-        count = phase(count, values, step, parts)
+        count = phase(count, step, stage)
         spent[name] += time.perf_counter() - begin
         return count
 
-    count, first = 0, 0
+    first = 0
     for step in range(schedule.step_count):
-        timed(CALLS, _nothing, count, step)
-        for name, phase in _LEARNING.items():
-            timed(name, phase, count, step)
+        count = timed(CALLS, _nothing, 0, step)
         for name, phase in prediction.items():
             count = timed(name, phase, count, step)
-        frequencies[first : first + count] = stage._frequencies[:count]
-        values[:count] = known[first : first + count]
-        first += count
-    _check(AdaptiveStage(schedule, start, network), schedule.step_count, known, frequencies)
-    for name in (*_LEARNING, *prediction):
-        spent[name] = max(0.0, spent[name] - spent[CALLS])
-    return spent
+        last = first + (int(stage.runs.ends[count - 1]) if count else 0)
+        frequencies[first:last] = stage.frequencies[: last - first]
+        stage.bits[: last - first] = known[first:last]
+        for name, phase in LEARNING.items():
+            timed(name, phase, count, step)
+        first = last
+    stage_again = AdaptiveStage(schedule, start, network)
+    first = 0
+    for step in range(schedule.step_count):
+        expected = stage_again.frequencies(step)
+        last = first + len(expected)
+        assert np.array_equal(frequencies[first:last], expected), "the phases are not the model"
+        stage_again.learn(known[first:last])
+        first = last
+    calls = spent.pop(CALLS)
+    return {name: max(0.0, seconds - calls) for name, seconds in spent.items()}
 
 
 def scaled(parts: dict[str, float], seconds: float) -> dict[str, float]:
-    """The parts, so that they sum to what the whole model was measured to take."""
+    """The parts, so that they sum to what the whole traversal was measured to take."""
     total = sum(parts.values())
     return {name: part / total * seconds for name, part in parts.items()}
-
-
-def _check(
-    stage: AdaptiveStage, steps: int, known: Codes, frequencies: npt.NDArray[np.int32]
-) -> None:
-    first = 0
-    for step in range(steps):
-        expected = stage.frequencies(step)
-        last = first + len(expected)
-        assert np.array_equal(frequencies[first:last], expected), "the phases are not the model"
-        stage.learn(known[first:last])
-        first = last

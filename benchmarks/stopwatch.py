@@ -7,37 +7,31 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from nncodec import adaptive, api, codec
+from nncodec import api, codec
 from nncodec.adaptive import AdaptiveStage
-from nncodec.range_coder import Decoder, Encoder
+from nncodec.codec import Part
 from nncodec.schedule import Schedule
-from nncodec.segments import Segments
 
-MODEL = "model"
+MODEL = "traversal"
 CHOICE = "model: choose, read"
 REST = "Python, rest"
 
 STAGES: tuple[tuple[str, Any, str], ...] = (
-    (MODEL, adaptive, "_advance"),
+    (MODEL, codec, "_code_steps"),
     (CHOICE, api, "model_to_encode"),
     (CHOICE, api, "model_to_decode"),
     ("order and set-up", Schedule, "order"),
-    ("order and set-up", Segments, "__init__"),
-    ("order and set-up", Segments, "interleave"),
-    ("order and set-up", Segments, "deal"),
+    ("order and set-up", codec, "encoders"),
+    ("order and set-up", codec, "decoders"),
     ("order and set-up", AdaptiveStage, "__init__"),
-    ("order and set-up", Encoder, "__init__"),
-    ("order and set-up", Decoder, "__init__"),
-    ("coder calls", Encoder, "code"),
-    ("coder calls", Decoder, "code"),
-    ("payloads", Encoder, "payload"),
-    ("code lengths", Encoder, "code_lengths"),
+    ("payloads", codec, "payload"),
+    ("code lengths", Part, "code_lengths"),
     ("container", codec, "pack"),
     ("container", api, "read_container"),
     ("container", codec, "pack_bits"),
 )
 """Which function belongs to which part of the time; what is left is the Python between them. The
-whole model is one function (stages.py looks into it)."""
+traversal is one function (stages.py looks into it)."""
 
 
 @contextlib.contextmanager

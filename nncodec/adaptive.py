@@ -14,7 +14,7 @@ All bits of a step are predicted, then all are learned from, then all are record
 nothing depends on an order.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,19 +22,18 @@ import numpy.typing as npt
 from nncodec import learners, mixer
 from nncodec.compiled import compiled, inlined
 from nncodec.contexts import (
-    AROUND_TAPS,
     RESEMBLANCE_TAPS,
     UNIT_BITS,
+    Contexts,
     Grid,
-    copy_row,
     empty_grid,
-    neighbours,
     record,
+    room_for_contexts,
+    see,
 )
 from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table, rounded
 from nncodec.integer_network import IntegerNetwork
 from nncodec.learners import (
-    SHARED_WIDTH,
     Seen,
     Speeds,
     Weights,
@@ -44,9 +43,10 @@ from nncodec.learners import (
 )
 from nncodec.mixer import Mixers, learn_mixing, mix
 from nncodec.network_stage import NetworkStage, network_logit, network_stage, predict_groups
-from nncodec.rates import FAST, LEARNERS
-from nncodec.schedule import Bits, Plan, Schedule, list_bits
+from nncodec.rates import FAST, KINDS, LEARNERS
+from nncodec.schedule import Plan, Runs, Schedule, bits_of, list_runs
 from nncodec.start import Start, untrained
+from nncodec.vectors import EIGHT
 
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
@@ -54,11 +54,41 @@ Float64 = npt.NDArray[np.float64]
 assert RESEMBLANCE_TAPS[0] == (0, 0, -1)  # the left neighbour, which chooses sets of the mixer
 
 
+class Stage(NamedTuple):
+    """The whole model as compiled functions take it.
+
+    Attributes:
+        plan: of the schedule.
+        runs: of the step under way.
+        grid, weights, speeds, mixers, network: the parts of the model.
+        squash: int32, the table of frequencies.
+        contexts, seen: of the bits of the step under way.
+        frequencies: int32 (N,), of a 1 for each of them.
+        bits: uint8 (N,), the bits, once they are known.
+    """
+
+    plan: Plan
+    runs: Runs
+    grid: Grid
+    weights: Weights
+    speeds: Speeds
+    mixers: Mixers
+    network: NetworkStage
+    squash: Int32
+    contexts: Contexts
+    seen: Seen
+    frequencies: Int32
+    bits: npt.NDArray[np.uint8]
+
+
 class AdaptiveStage:
     """Predicts the bits of one code tensor, step by step, and learns from them.
 
     `frequencies` and `learn` are called in turn for every step of the schedule, with the same bits
-    when encoding as when decoding.
+    when encoding as when decoding; or `predict` and `learn_from` by a compiled loop.
+
+    Attributes:
+        parts: what these take.
     """
 
     def __init__(
@@ -73,25 +103,30 @@ class AdaptiveStage:
         """
         if start is None:
             start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
-        grid, bits = empty_grid(schedule), schedule.room()
-        self._layers, self._end = schedule.layers, schedule.step_count
-        self._weights = learners.weights(schedule, start)
-        self._mixers = mixer.mixers(schedule, start)
-        self._frequencies = np.empty(len(bits.units), dtype=np.int32)
-        self._values = np.empty(len(bits.units), dtype=np.uint8)
-        self._known = 0
-        # Plain tuples: those with names take twice as long to pass, as long as some bits.
-        self._parts = (
-            tuple(schedule.plan),
-            tuple(bits),
-            tuple(grid),
-            tuple(self._weights),
-            tuple(learners.speeds(schedule, start)),
-            tuple(self._mixers),
-            tuple(network_stage(network, schedule)),
-            logistic_table(),
-            tuple(_room(grid, self._mixers, len(bits.units))),
-            self._frequencies,
+        grid = empty_grid(schedule)
+        most = int(schedule.sizes_up_to_layer(schedule.layers).max())
+        self._schedule, self._mixer_inputs = schedule, start.mixers.shape[-1]
+        self._runs = 0
+        self.parts = Stage(
+            plan=schedule.plan,
+            runs=schedule.room(),
+            grid=grid,
+            weights=learners.weights(schedule, start),
+            speeds=learners.speeds(schedule, start),
+            mixers=mixer.mixers(schedule, start),
+            network=network_stage(network, schedule),
+            squash=logistic_table(),
+            contexts=room_for_contexts(grid.block, most),
+            seen=Seen(
+                network=np.zeros(most, dtype=np.int16),
+                logits=np.zeros((most, EIGHT), dtype=np.int32),
+                sets=np.zeros((most, 2), dtype=np.int64),
+                mixed=np.zeros(most, dtype=np.int32),
+                moves=np.zeros((KINDS, most), dtype=np.int32),
+                errors=np.zeros((most, LEARNERS + 1), dtype=np.int32),
+            ),
+            frequencies=np.zeros(most, dtype=np.int32),
+            bits=np.zeros(most, dtype=np.uint8),
         )
 
     def frequencies(self, step: int) -> Int32:
@@ -99,21 +134,19 @@ class AdaptiveStage:
 
         The array is the stage's own: the next step overwrites it.
         """
-        count = _advance(self._known, self._values, step, self._parts)
-        self._known = 0
-        return self._frequencies[:count]
+        self._runs = predict(step, self.parts)
+        bits = int(self.parts.runs.ends[self._runs - 1]) if self._runs else 0
+        return self.parts.frequencies[:bits]
 
     def learn(self, bits: npt.NDArray[np.integer]) -> None:
         """Learns from the bits whose frequencies were asked for last: {0, 1}, one for each."""
-        # With the next prediction: a call costs as much as some bits.
-        self._known = len(bits)
-        self._values[: self._known] = bits
+        self.parts.bits[: len(bits)] = bits
+        learn_from(self._runs, self.parts)
 
     def learned(self) -> dict[str, Float64]:
         """The weights as they have become: float64, as numbers, by the names that a Start has."""
-        self.frequencies(self._end)
-        units, shared, around = learners.learned(self._weights, self._layers)
-        mixers, sets = mixer.learned(self._mixers)
+        units, shared, around = learners.learned(self.parts.weights, self._schedule)
+        mixers, sets = mixer.learned(self.parts.mixers, self._mixer_inputs)
         return {
             "units": units,
             "shared": shared,
@@ -123,100 +156,81 @@ class AdaptiveStage:
         }
 
 
-def _room(grid: Grid, mixers: Mixers, count: int) -> Seen:
-    block = grid.signs.shape[1]
-    return Seen(
-        rows=np.zeros(count, dtype=np.int64),
-        around=np.zeros((count, len(AROUND_TAPS) * block), dtype=np.int8),
-        neighbours=np.zeros((count, SHARED_WIDTH), dtype=np.int16),
-        network=np.zeros(count, dtype=np.int16),
-        logits=np.zeros((count, mixers.units.shape[1]), dtype=np.int32),
-        sets=np.zeros((count, 2), dtype=np.int64),
-        mixed=np.zeros(count, dtype=np.int32),
-        errors=np.zeros((count, LEARNERS + 1), dtype=np.int32),
-    )
-
-
 @compiled
-def _advance(known: int, values: npt.NDArray[np.uint8], step: int, parts: Any) -> int:
-    """Learns from the bits of the last step, and predicts those of the next.
-
-    Args:
-        known: how many bits the last step had.
-        values: uint8, the bits, and more.
-        step: the number of the next.
-        parts: of the stage, in its order.
-
-    Returns:
-        How many bits the next step has.
-    """
-    plan, some, tensor, units, pace, mixing, hidden, squash, room, frequencies = parts
-    bits, grid, weights, seen = Bits(*some), Grid(*tensor), Weights(*units), Seen(*room)
-    speeds, mixers, network = Speeds(*pace), Mixers(*mixing), NetworkStage(*hidden)
-    reveal(values, seen, known)
-    learn_units(weights, speeds, grid, bits, seen, known)
-    learn_mixing(mixers, speeds, bits, seen, known)
-    record_all(values, grid, bits, seen, known)
-
-    count = list_bits(Plan(*plan), step, bits)
-    see(grid, bits, seen, count)
-    if network.group_size:
-        ask(network, grid, bits, seen, count)
-    predict_units(weights, grid, bits, seen, count)
-    mix(mixers, grid, bits, seen, count)
-    look_up(squash, seen, frequencies, count)
+def predict(step: int, stage: Stage) -> int:
+    """Predicts the bits of a step, and gives its number of runs."""
+    runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
+    count = list_runs(stage.plan, step, runs)
+    see(stage.plan, grid, runs, contexts, count)
+    if stage.network.group_size:
+        ask(stage.plan, stage.network, grid, runs, contexts, seen, count)
+    predict_units(stage.weights, grid, runs, contexts, seen, count)
+    mix(stage.mixers, grid, runs, contexts, seen, count)
+    look_up(stage.squash, runs, seen, stage.frequencies, count)
     return count
 
 
-@inlined
-def reveal(values: npt.NDArray[np.uint8], seen: Seen, count: int) -> None:
-    """Makes errors of what `look_up` left, once the bits of a step are known."""
-    for bit in range(count):
-        for predictor in range(LEARNERS + 1):
-            seen.errors[bit, predictor] += np.int32(values[bit]) << FREQUENCY_BITS
+@compiled
+def learn_from(count: int, stage: Stage) -> None:
+    """Learns from the bits of the step that was predicted last, which had so many runs."""
+    runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
+    reveal(stage.bits, runs, seen, count)
+    learn_units(stage.weights, stage.speeds, grid, runs, contexts, seen, count)
+    learn_mixing(stage.mixers, stage.speeds, runs, seen, count)
+    record_all(stage.bits, grid, runs, contexts, seen, count)
 
 
 @inlined
-def record_all(
-    values: npt.NDArray[np.uint8], grid: Grid, bits: Bits, seen: Seen, count: int
+def ask(
+    plan: Plan,
+    network: NetworkStage,
+    grid: Grid,
+    runs: Runs,
+    contexts: Contexts,
+    seen: Seen,
+    count: int,
 ) -> None:
-    """Writes the bits of a step, once all of them have been learned from."""
-    block = grid.signs.shape[1]
-    for bit in range(count):
-        surprise = rounded(seen.errors[bit, FAST], FREQUENCY_BITS - UNIT_BITS - 1)
-        sign, rank = 1 if values[bit] else -1, bits.channels[bit] % block
-        record(grid, bits.layers[bit], rank, seen.rows[bit], sign, surprise)
-
-
-@inlined
-def see(grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
-    """Collects the contexts of the bits of a step."""
-    block = grid.signs.shape[1]
-    for bit in range(count):
-        layer = bits.layers[bit]
-        number, rank = divmod(bits.channels[bit], block)
-        row = (layer + 1) * grid.layer_rows + grid.rows[bits.places[bit]] + number
-        seen.rows[bit] = row
-        for tap in range(grid.around_counts[layer]):
-            copy_row(grid.signs, row + grid.around[layer, tap], seen.around, bit, tap * block)
-        neighbours(grid, layer, rank, row, seen.neighbours, bit)
-
-
-@inlined
-def ask(network: NetworkStage, grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
     """Writes what the network says of the bits of a step."""
-    predict_groups(network, grid, bits, seen.rows, count)
-    for bit in range(count):
-        logit = network_logit(network, bits, bit)
-        seen.logits[bit, -1] = logit
-        seen.network[bit] = network_input(logit)
+    predict_groups(plan, network, grid, runs, contexts.rows, count)
+    bit = 0
+    for run in range(count):
+        place = plan.begins[runs.diagonals[run]]
+        while bit < runs.ends[run]:
+            logit = network_logit(network, runs.layers[run], runs.channels[run], place)
+            seen.logits[bit, LEARNERS + 4] = logit
+            seen.network[bit] = network_input(logit)
+            bit += 1
+            place += 1
 
 
 @inlined
-def look_up(squash: Int32, seen: Seen, frequencies: Int32, count: int) -> None:
+def look_up(squash: Int32, runs: Runs, seen: Seen, frequencies: Int32, count: int) -> None:
     """Turns the logits of a step into frequencies, and into errors as if all bits were 0."""
-    for bit in range(count):
+    for bit in range(bits_of(runs, count)):
         for learner in range(LEARNERS):
             seen.errors[bit, learner] = -squash[LOGIT_LIMIT + seen.logits[bit, learner]]
         frequencies[bit] = squash[LOGIT_LIMIT + seen.mixed[bit]]
         seen.errors[bit, LEARNERS] = -frequencies[bit]
+
+
+@inlined
+def reveal(bits: npt.NDArray[np.uint8], runs: Runs, seen: Seen, count: int) -> None:
+    """Makes errors of what `look_up` left, once the bits of a step are known."""
+    for bit in range(bits_of(runs, count)):
+        one = np.int32(bits[bit]) << FREQUENCY_BITS
+        for predictor in range(LEARNERS + 1):
+            seen.errors[bit, predictor] += one
+
+
+@inlined
+def record_all(
+    bits: npt.NDArray[np.uint8], grid: Grid, runs: Runs, contexts: Contexts, seen: Seen, count: int
+) -> None:
+    """Writes the bits of a step, once all of them have been learned from."""
+    bit = 0
+    for run in range(count):
+        layer, rank = runs.layers[run], runs.channels[run] % grid.block
+        while bit < runs.ends[run]:
+            surprise = rounded(seen.errors[bit, FAST], FREQUENCY_BITS - UNIT_BITS - 1)
+            record(grid, layer, rank, contexts.rows[bit], 1 if bits[bit] else -1, surprise)
+            bit += 1

@@ -10,25 +10,31 @@ bits to the model. Encoding and decoding differ in the coders they pass, and in 
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.adaptive import AdaptiveStage
+from nncodec.adaptive import AdaptiveStage, Stage, learn_from, predict
 from nncodec.byte_fields import REMEDY
+from nncodec.compiled import compiled
 from nncodec.container import Container, Header, Segment, pack
 from nncodec.errors import BitstreamError, ModelError
+from nncodec.fixed_point import FREQUENCY_ONE
 from nncodec.models import Model
-from nncodec.range_coder import Coder, Decoder, Encoder, KnownBits
+from nncodec.range_coder import Coders, code, decoders, encoders, payload
+from nncodec.range_coder import code_lengths as code_lengths_of_bits
 from nncodec.schedule import Schedule
 from nncodec.segments import Segments
 from nncodec.source import Source, check_limits
 from nncodec.tensors import Codes, pack_bits
 
 Progress = Callable[[int], object]
-"""Called after every step with the number of bits that it coded."""
+"""Called again and again with the number of bits that were coded since."""
+
+REPORTED_BITS = 1 << 14
+"""About so many bits are coded from one report of the progress to the next."""
 
 SEGMENT_BITS = 2048
 """Layers smaller than this share a segment with the next ones, to save their 12 bytes each."""
@@ -84,19 +90,18 @@ def encode_source(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
-    _, segments_of, coders = traverse_known(codes, model, progress)
+    _, parts = traverse_known(codes, model, progress)
     segments: list[Segment] = []
     payloads: list[bytes] = []
     lengths: list[float] = []
-    parts = zip(segments_of.split(codes), segments_of.orders, coders, strict=True)
-    for part, order, coder in parts:
-        payload = coder.payload()
-        stored = math.ceil(part.size / 8) <= len(payload)
+    for part in parts:
+        coded = payload(part.bits, part.frequencies)
+        stored = math.ceil(part.bits.size / 8) <= len(coded)
         if stored:
-            payload = pack_bits(coder.bits())
-        payloads.append(payload)
-        segments.append(Segment(len(part), stored, len(payload), _checksum(part, payload)))
-        lengths += _per_layer(coder, order, len(part))
+            coded = pack_bits(part.bits)
+        payloads.append(coded)
+        segments.append(Segment(len(part.codes), stored, len(coded), _checksum(part.codes, coded)))
+        lengths += part.code_lengths()
     model_id = model.model_id if model else b""
     header = Header(codes.shape, source, model_id, tuple(segments), len(embedded))
     sizes = zip(header.layer_bytes(), lengths, header.layer_stored(), strict=True)
@@ -130,22 +135,23 @@ def decode_container(
     counts = [segment.layers for segment in segments]
     schedule = Schedule(sum(counts), *header.shape[1:])
     segments_of = Segments(schedule, counts)
-    coders: list[Coder] = []
-    for segment, payload in zip(segments, payloads, strict=True):
+    sources: list[bytes | npt.NDArray[np.uint8]] = []
+    for segment, one in zip(segments, payloads, strict=True):
         if segment.stored:
             bits = segment.layers * header.bits_per_layer
-            packed = np.frombuffer(payload, dtype=np.uint8)
-            coders.append(KnownBits(np.unpackbits(packed, count=bits)))
+            sources.append(np.unpackbits(np.frombuffer(one, dtype=np.uint8), count=bits))
         else:
-            coders.append(Decoder(payload))
-    _, decoded = traverse(schedule, segments_of, coders, model, progress)
+            sources.append(one)
+    sizes = [segment.layers * header.bits_per_layer for segment in segments]
+    coders = decoders(sizes, sources)
+    traverse(schedule, segments_of, coders, model, progress)
 
     codes = np.empty((schedule.layers, *header.shape[1:]), dtype=np.uint8)
-    own = segments_of.deal(decoded)
+    own = segments_of.deal(coders.bits)
     parts = zip(segments_of.split(codes), segments_of.orders, own, segments, payloads, strict=True)
-    for index, (part, order, bits_of_part, segment, payload) in enumerate(parts):
+    for index, (part, order, bits_of_part, segment, one) in enumerate(parts):
         part.reshape(-1)[order] = bits_of_part
-        if _checksum(part, payload) != segment.checksum:
+        if _checksum(part, one) != segment.checksum:
             held = header.segment_layers()[index]
             which = f"layers {held[0]} to {held[-1]}" if len(held) > 1 else f"layer {held[0]}"
             raise BitstreamError(f"the checksum of {which} is wrong; {REMEDY}")
@@ -170,59 +176,91 @@ def code_lengths(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
-    _, segments, coders = traverse_known(codes, model, progress)
-    parts = zip(coders, segments.orders, segments.counts, strict=True)
-    return np.concatenate([_per_layer(*part) for part in parts])
+    _, parts = traverse_known(codes, model, progress)
+    return np.array([length for part in parts for length in part.code_lengths()])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment whose bits are known, after the traversal.
+
+    Attributes:
+        codes: uint8 {0, 1}, its layers, [layers, batch, height, width, layer_depth].
+        order: int64 (bits,), its coding order: indices into its flattened layers.
+        bits: uint8 {0, 1}, in that order.
+        frequencies: uint16, at which a 1 was asked for, likewise.
+    """
+
+    codes: Codes
+    order: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.uint8]
+    frequencies: npt.NDArray[np.uint16]
+
+    def code_lengths(self) -> list[float]:
+        """Those of its layers, in bits."""
+        lengths = code_lengths_of_bits(self.bits, self.frequencies)
+        if len(self.codes) == 1:
+            return [float(lengths.sum(dtype=float))]
+        layers = self.order // self.codes[0].size
+        sums: list[float] = np.bincount(layers, lengths, len(self.codes)).tolist()
+        return sums
+
+    def logits(self) -> npt.NDArray[np.float64]:
+        """ln(p / (1 - p)) of every bit's probability p of a 1, in the shape of the codes."""
+        ones = self.frequencies / FREQUENCY_ONE
+        logits = np.empty(self.codes.shape)
+        logits.reshape(-1)[self.order] = np.log(ones / (1 - ones))
+        return logits
 
 
 def traverse_known(
     codes: Codes, model: Model | None = None, progress: Progress | None = None
-) -> tuple[AdaptiveStage, Segments, list[Encoder]]:
+) -> tuple[AdaptiveStage, list[Part]]:
     """Visits every bit of a tensor once, in coding order, and writes nothing.
 
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         model: what to predict with; None for the adaptive stage alone.
-        progress: is told how many bits each step had.
+        progress: is told of the bits as they are coded.
 
     Returns:
-        The adaptive stage, as it has become; the segments that a container of the tensor has; for
-        each of them an encoder, which knows at what frequencies it was asked.
+        The adaptive stage, as it has become, and the segments that a container of the tensor has.
 
     Raises:
         ModelError: the model does not fit the codes.
     """
     schedule = Schedule(*codes.shape)
     segments = Segments(schedule, _layers_per_segment(codes))
-    parts = zip(segments.split(codes), segments.orders, strict=True)
-    held = [part.reshape(-1)[order] for part, order in parts]
-    # One coder for all of them: a call costs as much as some bits.
-    coder = Encoder(segments.interleave(held))
-    stage, _ = traverse(schedule, Segments(schedule, [len(codes)]), [coder], model, progress)
-    dealt = zip(held, segments.deal(coder.frequencies()), strict=True)
-    return stage, segments, [Encoder(bits, frequencies) for bits, frequencies in dealt]
+    split = segments.split(codes)
+    coders = encoders(
+        [part.reshape(-1)[order] for part, order in zip(split, segments.orders, strict=True)]
+    )
+    stage = traverse(schedule, segments, coders, model, progress)
+    dealt = segments.deal(coders.bits), segments.deal(coders.frequencies)
+    return stage, [Part(*one) for one in zip(split, segments.orders, *dealt, strict=True)]
 
 
 def traverse(
     schedule: Schedule,
     segments: Segments,
-    coders: Sequence[Coder],
+    coders: Coders,
     model: Model | None = None,
     progress: Progress | None = None,
-) -> tuple[AdaptiveStage, Codes]:
+) -> AdaptiveStage:
     """Visits every bit once, in coding order.
 
     Args:
         schedule: of the code tensor.
         segments: of the code tensor.
-        coders: one for each of them.
+        coders: of the segments; afterwards they have all bits.
         model: what to predict with; None for the adaptive stage alone.
-        progress: is told how many bits each step had.
+        progress: is told of the bits as they are coded.
 
     Returns:
-        The adaptive stage, as it has become, and all bits, uint8 {0, 1}, in coding order.
+        The adaptive stage, as it has become.
 
     Raises:
+        BitstreamError: no encoder wrote a payload.
         ModelError: the model does not fit the codes.
     """
     if model and not model.fits(schedule.layers, schedule.channels):
@@ -232,34 +270,39 @@ def traverse(
         )
     start, network = (model.start, model.network) if model else (None, None)
     stage = AdaptiveStage(schedule, start, network)
-    bits = np.empty(int(segments.ends[:, -1].sum()), dtype=np.uint8)
-    first = 0
-    for step, ends_of_coders in enumerate(segments.ends.tolist()):
-        frequencies = stage.frequencies(step)
-        some = bits[first : first + len(frequencies)]
-        begin = 0
-        for coder, end in zip(coders, ends_of_coders, strict=True):
-            if end > begin:
-                coder.code(frequencies[begin:end], some[begin:end])
-                begin = end
-        stage.learn(some)
-        first += len(some)
+    step = 0
+    while step < schedule.step_count:
+        step, bits = _code_steps(step, schedule.step_count, stage.parts, coders, segments.of_layers)
+        if bits < 0:
+            raise BitstreamError(f"a payload is damaged; {REMEDY}")
         if progress:
-            progress(len(some))
-    return stage, bits
+            progress(bits)
+    return stage
+
+
+@compiled
+def _code_steps(
+    step: int, steps: int, stage: Stage, coders: Coders, segments: npt.NDArray[np.int64]
+) -> tuple[int, int]:
+    """Codes some steps from one on; gives the next, and how many bits they had, or -1."""
+    bits = 0
+    while step < steps and bits < REPORTED_BITS:
+        count, begin = predict(step, stage), 0
+        for run in range(count):
+            segment, end = segments[stage.runs.layers[run]], stage.runs.ends[run]
+            if not code(coders, segment, stage.frequencies, stage.bits, begin, end):
+                return step, -1
+            begin = end
+        learn_from(count, stage)
+        bits += begin
+        step += 1
+    return step, bits
 
 
 def _layers_per_segment(codes: Codes) -> list[int]:
     together = min(math.ceil(SEGMENT_BITS / codes[0].size), len(codes))
     whole, rest = divmod(len(codes), together)
     return [together] * whole + [rest] * bool(rest)
-
-
-def _per_layer(coder: Encoder, order: npt.NDArray[np.int64], layers: int) -> list[float]:
-    """The code lengths of the layers of a segment."""
-    layer = order // (len(order) // layers)
-    lengths: list[float] = np.bincount(layer, coder.code_lengths(), layers).tolist()
-    return lengths
 
 
 def _checksum(codes: Codes, payload: bytes) -> int:

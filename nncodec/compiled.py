@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 _FOLDER = Path(__file__).parent
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 # What Python would need to call a function takes longer to compile than most of them.
 _INLINED = {
     **_OPTIONS,

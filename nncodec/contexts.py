@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.compiled import inlined
-from nncodec.schedule import Schedule
+from nncodec.schedule import Plan, Runs, Schedule
+from nncodec.vectors import LANES, WIDTH, copy, padded, padded_columns
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
@@ -50,6 +51,9 @@ AROUND_TAPS: tuple[Tap, ...] = (
 """Neighbours of which every channel weighs every channel. Layers back never decrease: the first
 layers have just the first of these taps."""
 
+NEAR = padded(len(CHANNEL_TAPS), LANES)
+"""Room for the CHANNEL_TAPS."""
+
 BLOCK = 64
 """Most channels of a position that a unit sees; deeper layers are cut into equal blocks."""
 
@@ -76,15 +80,16 @@ class Grid(NamedTuple):
     A *row* holds one block of the channels of one position of one layer.
 
     Attributes:
-        signs: int8 (rows, block).
-        surprise: int8 (rows, block), twice (bit - probability) of the known bits, in sixteenths.
+        signs: int8 (rows * block,), row after row.
+        surprise: int8, likewise, twice (bit - probability) of the known bits, in sixteenths.
         agreement: int8 (rows, RESEMBLANCE_TAPS), how many of the known bits agree with those of a
             neighbour, less how many differ.
+        block: channels of a row.
         layer_rows: rows of a layer.
         blocks: rows of a position.
         rows: int64 (positions,), the first row of a position of the layer before the first, the
             positions in the order of the schedule.
-        taps: int64 (layers, LAYER_TAPS), how many rows farther a neighbour is.
+        taps: int64 (layers, LAYER_TAPS), how many signs farther a neighbour is.
         around: int64 (layers, AROUND_TAPS), likewise.
         around_counts: int64 (layers,), `around_taps_of_layer`.
         layer_gates: int16 (block, 2 * block + 1), by known bits and block + agreement.
@@ -94,6 +99,7 @@ class Grid(NamedTuple):
     signs: Int8
     surprise: Int8
     agreement: Int8
+    block: int
     layer_rows: int
     blocks: int
     rows: Int64
@@ -102,6 +108,25 @@ class Grid(NamedTuple):
     around_counts: Int64
     layer_gates: Int16
     earlier_gates: Int16
+
+
+class Contexts(NamedTuple):
+    """What the bits of a step see: N, in coding order.
+
+    Attributes:
+        rows: int64 (N,), of the grid.
+        around: int8 (N, `padded` AROUND_TAPS * block), signs of the block at these neighbours.
+        position: int8 (N, 3 * `padded` block + NEAR): signs of the block, those in the layer
+            before, how surprising the known ones were; those of the CHANNEL_TAPS.
+        neighbours: int16 (N, `padded` LAYER_INPUTS), in sixteenths: the LAYER_TAPS of the channel,
+            then the RESEMBLANCE_TAPS times how much the position resembles that neighbour, by the
+            known bits of this layer, then by those of the layer before.
+    """
+
+    rows: Int64
+    around: Int8
+    position: Int8
+    neighbours: Int16
 
 
 def empty_grid(schedule: Schedule) -> Grid:
@@ -117,17 +142,28 @@ def empty_grid(schedule: Schedule) -> Grid:
     cell = (image * (schedule.height + MARGIN) + row + MARGIN) * stride + column + MARGIN
     layer_gates, earlier_gates = _gate_tables(block)
     return Grid(
-        signs=np.zeros((rows, block), dtype=np.int8),
-        surprise=np.zeros((rows, block), dtype=np.int8),
+        signs=np.zeros(rows * block, dtype=np.int8),
+        surprise=np.zeros(rows * block, dtype=np.int8),
         agreement=np.zeros((rows, len(RESEMBLANCE_TAPS)), dtype=np.int8),
+        block=block,
         layer_rows=layer_rows,
         blocks=blocks,
         rows=cell * blocks,
-        taps=row_offsets(schedule, LAYER_TAPS),
-        around=row_offsets(schedule, AROUND_TAPS),
+        taps=row_offsets(schedule, LAYER_TAPS) * block,
+        around=row_offsets(schedule, AROUND_TAPS) * block,
         around_counts=np.array([around_taps_of_layer(layer) for layer in range(schedule.layers)]),
         layer_gates=layer_gates,
         earlier_gates=earlier_gates,
+    )
+
+
+def room_for_contexts(block: int, bits: int) -> Contexts:
+    """Room for the contexts of any step, which has at most so many bits."""
+    return Contexts(
+        rows=np.zeros(bits, dtype=np.int64),
+        around=np.zeros((bits, padded(len(AROUND_TAPS) * block)), dtype=np.int8),
+        position=np.zeros((bits, 3 * padded(block) + NEAR), dtype=np.int8),
+        neighbours=np.zeros((bits, padded(LAYER_INPUTS)), dtype=np.int16),
     )
 
 
@@ -143,46 +179,78 @@ def row_offsets(schedule: Schedule, taps: Sequence[Tap]) -> Int64:
 
 
 @inlined
-def copy_row(source: Int8, row: int, target: Int8, target_row: int, begin: int) -> None:
-    """Copies a row into a part of another that begins at a column."""
-    for i in range(source.shape[1]):
-        target[target_row, np.uintp(begin + i)] = source[row, np.uintp(i)]
+def see(plan: Plan, grid: Grid, runs: Runs, contexts: Contexts, count: int) -> None:
+    """Collects the contexts of the bits of a step.
+
+    Args:
+        plan: of the schedule.
+        grid: as far as it is known.
+        runs: of the step.
+        contexts: is written to.
+        count: how many runs there are.
+    """
+    # A size that the compiler knows makes every copy a single move.
+    if grid.block == WIDTH:
+        _see(plan, grid, runs, contexts, count, WIDTH)
+    else:
+        _see(plan, grid, runs, contexts, count, grid.block)
 
 
 @inlined
-def neighbours(grid: Grid, layer: int, rank: int, row: int, inputs: Int16, bit: int) -> None:
-    """Collects what the channels of a layer weigh together.
+def _see(plan: Plan, grid: Grid, runs: Runs, contexts: Contexts, count: int, block: int) -> None:
+    signs, around, position = grid.signs, contexts.around, contexts.position
+    width = (position.shape[1] - NEAR) // 3
+    bit = 0
+    for run in range(count):
+        layer, taps = runs.layers[run], grid.around_counts[runs.layers[run]]
+        number, rank = divmod(runs.channels[run], block)
+        first = (layer + 1) * grid.layer_rows + number
+        place = plan.begins[runs.diagonals[run]]
+        while bit < runs.ends[run]:
+            row = first + grid.rows[place]
+            here, before = row * block, (row - grid.layer_rows) * block
+            contexts.rows[bit] = row
+            for tap in range(taps):
+                copy(signs, here + grid.around[layer, tap], around, bit, tap * block, block)
+            for i in range(taps * block, padded_columns(taps * block)):
+                around[bit, i] = 0
+            copy(signs, here, position, bit, 0, block)
+            copy(signs, before, position, bit, width, block)
+            copy(grid.surprise, here, position, bit, 2 * width, block)
+            _neighbours(grid, layer, rank, row, here + rank, contexts, bit)
+            bit += 1
+            place += 1
 
-    Args:
-        grid: as far as it is known.
-        layer: of the bit.
-        rank: of its channel within its block.
-        row: of the bit.
-        inputs: int16 (bits, LAYER_INPUTS or more), in sixteenths: the LAYER_TAPS of the channel,
-            then the RESEMBLANCE_TAPS times how much the position resembles that neighbour, by the
-            known bits of this layer, then by those of the layer before. A row is written to.
-        bit: which row.
-    """
-    taps, pairs = grid.taps.shape[1], grid.agreement.shape[1]
-    block = grid.signs.shape[1]
-    before = row - grid.layer_rows
+
+@inlined
+def _neighbours(
+    grid: Grid, layer: int, rank: int, row: int, here: int, contexts: Contexts, bit: int
+) -> None:
+    signs, inputs, position = grid.signs, contexts.neighbours, contexts.position
+    taps, pairs = len(LAYER_TAPS), len(RESEMBLANCE_TAPS)
+    before, block, near = row - grid.layer_rows, grid.block, position.shape[1] - NEAR
     for tap in range(taps):
-        inputs[bit, tap] = UNIT * grid.signs[row + grid.taps[layer, tap], rank]
+        sign = signs[np.uintp(here + grid.taps[layer, tap])]
+        inputs[bit, np.uintp(tap)] = UNIT * sign
+        if tap < len(CHANNEL_TAPS):
+            position[bit, np.uintp(near + tap)] = sign
     for pair in range(pairs):
-        sign = inputs[bit, pair] >> UNIT_BITS
-        gate = grid.layer_gates[rank, block + np.int64(grid.agreement[row, pair])]
-        inputs[bit, taps + pair] = sign * gate
-        gate = grid.earlier_gates[block + np.int64(grid.agreement[before, pair])]
-        inputs[bit, taps + pairs + pair] = sign * gate
+        sign = position[bit, np.uintp(near + pair)]
+        gate = grid.layer_gates[rank, np.uintp(block + np.int64(grid.agreement[row, pair]))]
+        inputs[bit, np.uintp(taps + pair)] = sign * gate
+        gate = grid.earlier_gates[np.uintp(block + np.int64(grid.agreement[before, pair]))]
+        inputs[bit, np.uintp(taps + pairs + pair)] = sign * gate
 
 
 @inlined
 def record(grid: Grid, layer: int, rank: int, row: int, sign: int, surprise: int) -> None:
     """Writes a bit, once everything at its step has been predicted and learned from."""
-    grid.signs[row, rank] = sign
-    grid.surprise[row, rank] = surprise
-    for pair in range(grid.agreement.shape[1]):
-        grid.agreement[row, pair] += sign * grid.signs[row + grid.taps[layer, pair], rank]
+    here = row * grid.block + rank
+    grid.signs[here] = sign
+    grid.surprise[here] = surprise
+    for pair in range(len(RESEMBLANCE_TAPS)):
+        neighbour = grid.signs[np.uintp(here + grid.taps[layer, pair])]
+        grid.agreement[row, pair] += sign * neighbour
 
 
 def _cells(schedule: Schedule) -> tuple[int, int]:

@@ -7,7 +7,6 @@ not.
 
 from functools import cache
 from math import isqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,34 +39,6 @@ def clamped(value: int, limit: int) -> int:
 def to_logit(value: int, bits: int) -> int:
     """Rounds a number with `bits` fractional bits, more than LOGIT_BITS, to a logit; clamps it."""
     return clamped(rounded(value, bits - LOGIT_BITS), LOGIT_LIMIT)
-
-
-@inlined
-def dot(
-    weights: npt.NDArray[np.int16],
-    row: int,
-    begin: int,
-    inputs: npt.NDArray[np.signedinteger[Any]],
-    input_row: int,
-    count: int,
-) -> int:
-    """The sum of weights times inputs; it must fit into 32 bits.
-
-    Args:
-        weights: int16 (rows, columns).
-        row, begin: of the weights, the first of them.
-        inputs: int8 or int16 (rows, columns).
-        input_row: whose first `count` columns are the inputs.
-        count: how many.
-    """
-    # The casts keep every product in 32 bits, where processors multiply many at once, and columns
-    # unsigned, so that they need no check whether they count from the end.
-    total = np.int32(0)
-    for i in range(count):
-        weight = np.int32(weights[row, np.uintp(begin + i)])
-        product = np.int32(weight * np.int32(inputs[input_row, np.uintp(i)]))
-        total = np.int32(total + product)
-    return int(total)
 
 
 @cache

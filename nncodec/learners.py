@@ -18,10 +18,13 @@ from nncodec.contexts import (
     CHANNEL_TAPS,
     LAYER_INPUTS,
     LAYER_TAPS,
+    NEAR,
     UNIT_BITS,
+    Contexts,
     Grid,
+    block_size,
 )
-from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_BITS, clamped, dot, rounded, to_logit
+from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_BITS, clamped, rounded, to_logit
 from nncodec.rates import (
     AROUND,
     AROUND_LIFE,
@@ -35,14 +38,22 @@ from nncodec.rates import (
     OWN,
     RATE_BITS,
     SHARE_BITS,
-    SHARED_GATES,
     SHARED_TAPS,
+    SLOW,
     TAPS,
     counted_positions,
     shares,
 )
-from nncodec.schedule import Bits, Schedule
+from nncodec.schedule import Runs, Schedule
 from nncodec.start import LARGEST_WEIGHT, START_BITS, Start
+from nncodec.vectors import (
+    dot,
+    gather,
+    move_by_signs,
+    move_by_sixteenths,
+    padded,
+    padded_columns,
+)
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
@@ -59,11 +70,9 @@ MIXER_CONSTANT = 77  # 0.3, as a logit
 NETWORK_LIMIT = 8
 """A network's logit is clamped to this, either way, where learners weigh it."""
 
-SHARED_WIDTH = -(-LAYER_INPUTS // 16) * 16
-"""LAYER_INPUTS and zeros: processors multiply sixteen at once, and what is left over one by one."""
-
 _LIMIT = LARGEST_WEIGHT << WEIGHT_BITS
-_NEAR, _FAR = len(CHANNEL_TAPS), len(LAYER_TAPS)
+_ROUNDED_BITS = WEIGHT_BITS - PREDICTION_BITS
+_FORM, _UNCLAMPED = (_LIMIT, _ROUNDED_BITS), ((1 << 31) - 1, _ROUNDED_BITS)
 
 
 class Speeds(NamedTuple):
@@ -83,12 +92,18 @@ class Speeds(NamedTuple):
 class Weights(NamedTuple):
     """The weights of all units and layers, with WEIGHT_BITS, and rounded to PREDICTION_BITS.
 
+    Rows are as long as those of the contexts, with zeros that never move.
+
     Attributes:
-        units, units_rounded: int32 and int16 (units * LEARNERS, unit inputs).
-        shared, shared_rounded: int32 and int16 (layers * LEARNERS, SHARED_WIDTH).
-        around, around_rounded: int32 and int16 (units, AROUND_TAPS * block).
-        together: int64 (LEARNERS, SHARED_WIDTH), the change of the shared weights of a layer while
-            its units learn.
+        units, units_rounded: int32 and int16 (units * LEARNERS, 2 * padded block + NEAR + 1 or 2):
+            of the known bits, of what only this learner sees, of the CHANNEL_TAPS, of the constant,
+            of the network's logit if there is one.
+        shared, shared_rounded: int32 and int16 (layers * LEARNERS, padded LAYER_INPUTS).
+        around, around_rounded: int32 and int16 (units, padded AROUND_TAPS * block).
+        nearby: int16 (LEARNERS, padded LAYER_INPUTS), what a unit and its layer make of the
+            neighbours, while its bits are predicted.
+        together: int64 (LEARNERS, padded LAYER_INPUTS), the change of the shared weights of a layer
+            while its units learn.
     """
 
     units: Int32
@@ -97,31 +112,28 @@ class Weights(NamedTuple):
     shared_rounded: Int16
     around: Int32
     around_rounded: Int16
+    nearby: Int16
     together: Int64
 
 
 class Seen(NamedTuple):
-    """What the bits of a step see, beside their rows, and are predicted by: N, in coding order.
+    """What the bits of a step are predicted by, beside their contexts: N, in coding order.
 
     Attributes:
-        rows: int64 (N,), of the grid.
-        around: int8 (N, AROUND_TAPS * block), signs of the unit's block at the neighbours.
-        neighbours: int16 (N, SHARED_WIDTH), as contexts.neighbours has them.
         network: int16 (N,), the network's logit in sixteenths, if there is one.
-        logits: int32 (N, mixer inputs).
+        logits: int32 (N, EIGHT), the mixer's inputs, and zeros.
         sets: int64 (N, 2), the sets of the mixer that are chosen.
         mixed: int32 (N,), the mixed logit.
+        moves: int32 (KINDS, N), how far weights of a kind move by the bits of a run.
         errors: int32 (N, LEARNERS + 1), bit less probability, with FREQUENCY_BITS, by the learners
             and by the mixer; until the bits are known, for zeros.
     """
 
-    rows: Int64
-    around: Int8
-    neighbours: Int16
     network: Int16
     logits: Int32
     sets: Int64
     mixed: Int32
+    moves: Int32
     errors: Int32
 
 
@@ -138,76 +150,120 @@ def speeds(schedule: Schedule, start: Start) -> Speeds:
 def weights(schedule: Schedule, start: Start) -> Weights:
     """The weights of the first layers of a start."""
     some, shift = slice(schedule.layers), WEIGHT_BITS - START_BITS
-    units = start.units[some].astype(np.int32) << shift
-    units = units.reshape(-1, units.shape[-1])
-    shared = (start.shared[some].astype(np.int32) << shift).reshape(-1, LAYER_INPUTS)
-    shared = np.pad(shared, ((0, 0), (0, SHARED_WIDTH - LAYER_INPUTS)))
-    around = (start.around[some].astype(np.int32) << shift).reshape(len(units) // LEARNERS, -1)
-    rounded = [
-        (whole + (1 << WEIGHT_BITS - PREDICTION_BITS - 1) >> WEIGHT_BITS - PREDICTION_BITS).astype(
-            np.int16
-        )
-        for whole in (units, shared, around)
+    block = block_size(schedule.channels)
+    units = start.units[some].reshape(-1, start.units.shape[-1])
+    ends = [block, 2 * block, 2 * block + len(CHANNEL_TAPS)]
+    known, own, near, rest = np.split(units, ends, axis=1)
+    around = start.around[some].reshape(len(units) // LEARNERS, -1)
+    whole = [
+        np.hstack([_padded(known), _padded(own), _padded(near, NEAR), rest]).astype(np.int32)
+        << shift,
+        _padded(start.shared[some].reshape(-1, LAYER_INPUTS)).astype(np.int32) << shift,
+        _padded(around).astype(np.int32) << shift,
     ]
-    together = np.zeros((LEARNERS, SHARED_WIDTH), dtype=np.int64)
-    return Weights(units, rounded[0], shared, rounded[1], around, rounded[2], together)
+    half = 1 << _ROUNDED_BITS - 1
+    rounded = [(array + half >> _ROUNDED_BITS).astype(np.int16) for array in whole]
+    return Weights(
+        units=whole[0],
+        units_rounded=rounded[0],
+        shared=whole[1],
+        shared_rounded=rounded[1],
+        around=whole[2],
+        around_rounded=rounded[2],
+        nearby=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int16),
+        together=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int64),
+    )
 
 
-def learned(weights: Weights, layers: int) -> tuple[Float64, Float64, Float64]:
+def learned(weights: Weights, schedule: Schedule) -> tuple[Float64, Float64, Float64]:
     """The weights as numbers.
 
     Returns:
         float64: of the units, [layers, channels, LEARNERS, unit inputs], of the layers, [layers,
         LEARNERS, LAYER_INPUTS], and of what is around, [layers, channels, AROUND_TAPS, block].
     """
-    one = 1 << WEIGHT_BITS
-    units = weights.units.reshape(layers, -1, LEARNERS, weights.units.shape[-1])
-    shared = weights.shared.reshape(layers, LEARNERS, -1)[..., :LAYER_INPUTS]
-    around = weights.around.reshape(*units.shape[:2], len(AROUND_TAPS), -1)
-    return units / one, shared / one, around / one
+    one, block = 1 << WEIGHT_BITS, block_size(schedule.channels)
+    layers, channels, width = schedule.layers, schedule.channels, padded(block)
+    near = 2 * width + len(CHANNEL_TAPS)
+    ends = [block, width, width + block, 2 * width, near, 2 * width + NEAR]
+    parts = np.split(weights.units, ends, axis=1)
+    units = np.hstack(parts[::2]).reshape(layers, channels, LEARNERS, -1)
+    shared = weights.shared[:, :LAYER_INPUTS].reshape(layers, LEARNERS, -1)
+    around = weights.around[:, : len(AROUND_TAPS) * block]
+    return units / one, shared / one, around.reshape(layers, channels, len(AROUND_TAPS), -1) / one
+
+
+def _padded(rows: Int16, width: int | None = None) -> Int16:
+    more = (width or padded(rows.shape[1])) - rows.shape[1]
+    return np.pad(rows, ((0, 0), (0, more)))
 
 
 @inlined
-def predict_units(weights: Weights, grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
+def predict_units(
+    weights: Weights, grid: Grid, runs: Runs, contexts: Contexts, seen: Seen, count: int
+) -> None:
     """Writes the first inputs of the mixer for the bits of a step.
 
     Args:
         weights: as they are.
-        grid: the signs and surprises that the bits see in their rows.
-        bits: of the step.
-        seen: the bits' contexts; the logits are written.
-        count: how many bits there are.
+        grid: has the sizes.
+        runs: of the step.
+        contexts: of its bits.
+        seen: has the network's logits, if there is a network; the mixer's inputs are written.
+        count: how many runs there are.
     """
-    own, shared, logits = weights.units_rounded, weights.shared_rounded, seen.logits
-    signs, surprise, block = grid.signs, grid.surprise, grid.signs.shape[1]
-    near = 2 * block
+    own, logits = weights.units_rounded, seen.logits
+    position, neighbours = contexts.position, contexts.neighbours
+    width = (position.shape[1] - NEAR) // 3
+    constant, network = 2 * width + NEAR, 2 * width + NEAR + 1
     fraction = PREDICTION_BITS + UNIT_BITS
-    for bit in range(count):
-        layer, unit, here = bits.layers[bit], bits.units[bit], seen.rows[bit]
-        inputs = grid.around_counts[layer] * block
-        around = dot(weights.around_rounded, unit, 0, seen.around, bit, inputs)
-        for learner in range(LEARNERS):
-            row = unit * LEARNERS + learner
-            plain = dot(own, row, 0, signs, here, block) + around + int(own[row, near + _NEAR])
-            nearby = dot(own, row, near, seen.neighbours, bit, _NEAR)
-            nearby += dot(shared, layer * LEARNERS + learner, 0, seen.neighbours, bit, SHARED_WIDTH)
-            if learner == FAST:
-                part = dot(own, row, block, surprise, here, block)
-            else:
-                part = dot(own, row, block, signs, here - grid.layer_rows, block) << UNIT_BITS
-                logits[bit, LEARNERS] = to_logit(nearby, fraction)
-                logits[bit, LEARNERS + 1] = to_logit(part, fraction)
-            total = (plain << UNIT_BITS) + nearby + part
-            if own.shape[1] > near + _NEAR + 1:
-                total += int(own[row, near + _NEAR + 1]) * int(seen.network[bit])
-            logits[bit, learner] = to_logit(total, fraction)
-        logits[bit, LEARNERS + 2] = MIXER_CONSTANT
-        logits[bit, LEARNERS + 3] = to_logit(around, PREDICTION_BITS)
+    bit = 0
+    for run in range(count):
+        layer, unit = runs.layers[run], runs.units[run]
+        inputs = padded_columns(grid.around_counts[layer] * grid.block)
+        fast, slow = unit * LEARNERS + FAST, unit * LEARNERS + SLOW
+        _join_nearby(weights, layer, unit, 2 * width)
+        while bit < runs.ends[run]:
+            around = dot(weights.around_rounded, unit, 0, contexts.around, bit, 0, inputs)
+            plain = around + int(own[fast, constant]) + dot(own, fast, 0, position, bit, 0, width)
+            total = plain << UNIT_BITS
+            total += dot(own, fast, width, position, bit, 2 * width, width)
+            total += dot(weights.nearby, FAST, 0, neighbours, bit, 0, neighbours.shape[1])
+            before = dot(own, slow, width, position, bit, width, width) << UNIT_BITS
+            nearby = dot(weights.nearby, SLOW, 0, neighbours, bit, 0, neighbours.shape[1])
+            plain = around + int(own[slow, constant]) + dot(own, slow, 0, position, bit, 0, width)
+            slow_total = (plain << UNIT_BITS) + before + nearby
+            if own.shape[1] > network:
+                total += int(own[fast, network]) * int(seen.network[bit])
+                slow_total += int(own[slow, network]) * int(seen.network[bit])
+            logits[bit, FAST] = to_logit(total, fraction)
+            logits[bit, SLOW] = to_logit(slow_total, fraction)
+            logits[bit, LEARNERS] = to_logit(nearby, fraction)
+            logits[bit, LEARNERS + 1] = to_logit(before, fraction)
+            logits[bit, LEARNERS + 2] = MIXER_CONSTANT
+            logits[bit, LEARNERS + 3] = to_logit(around, PREDICTION_BITS)
+            bit += 1
+
+
+@inlined
+def _join_nearby(weights: Weights, layer: int, unit: int, near: int) -> None:
+    for learner in range(LEARNERS):
+        of_layer, of_unit = layer * LEARNERS + learner, unit * LEARNERS + learner
+        for i in range(weights.nearby.shape[1]):
+            weights.nearby[learner, i] = weights.shared_rounded[of_layer, i]
+        for i in range(len(CHANNEL_TAPS)):
+            weights.nearby[learner, i] += weights.units_rounded[of_unit, near + i]
 
 
 @inlined
 def learn_units(
-    weights: Weights, speeds: Speeds, grid: Grid, bits: Bits, seen: Seen, count: int
+    weights: Weights,
+    speeds: Speeds,
+    grid: Grid,
+    runs: Runs,
+    contexts: Contexts,
+    seen: Seen,
+    count: int,
 ) -> None:
     """Moves the weights of the units of a step, along the gradient of the bits' code lengths.
 
@@ -215,64 +271,93 @@ def learn_units(
         weights: which move. All bits of a unit, or of a layer for what it learns together, are
             added up before anything is clamped and rounded for the next prediction.
         speeds: at which.
-        grid: the signs and surprises that the bits see in their rows.
-        bits: of the step.
-        seen: what they were predicted from, and the errors.
-        count: how many bits there are.
+        grid: has the sizes.
+        runs: of the step.
+        contexts: what its bits were predicted from.
+        seen: has the network's logits, if there is a network, and the errors.
+        count: how many runs there are.
     """
-    own, around, rates, together = weights.units, weights.around, speeds.rates, weights.together
-    signs, surprise, block = grid.signs, grid.surprise, grid.signs.shape[1]
-    near = 2 * block
-    for bit in range(count):
-        layer, unit, diagonal = bits.layers[bit], bits.units[bit], bits.diagonals[bit]
-        here, inputs = seen.rows[bit], grid.around_counts[layer] * block
-        last = bit + 1 == count or bits.units[bit + 1] != unit
+    own, rounded_own, rates, moves = weights.units, weights.units_rounded, speeds.rates, seen.moves
+    position, neighbours = contexts.position, contexts.neighbours
+    width = (position.shape[1] - NEAR) // 3
+    near, constant, network = 2 * width, 2 * width + NEAR, 2 * width + NEAR + 1
+    begin = 0
+    for run in range(count):
+        layer, unit, diagonal = runs.layers[run], runs.units[run], runs.diagonals[run]
+        end = runs.ends[run]
+        bits = (begin, end)
         for learner in range(LEARNERS):
             row, kinds = unit * LEARNERS + learner, learner * KINDS
-            error = seen.errors[bit, learner]
             share = speeds.shares[layer, learner, diagonal]
-            move = _move(error, rates[layer, kinds + KNOWN], share)
-            _add(own, row, 0, signs, here, block, move)
-            move = _move(error, rates[layer, kinds + OWN], share)
+            for kind in range(KINDS):
+                speed = _speed(rates[layer, kinds + kind], share)
+                for bit in range(begin, end):
+                    moves[kind, bit] = _move(seen.errors[bit, learner], speed)
+            columns = (0, 0, width)
+            move_by_signs(own, rounded_own, row, columns, position, moves, KNOWN, bits, _FORM)
             if learner == FAST:
-                _add_sixteenths(own, row, block, surprise, here, block, move)
+                columns = (width, 2 * width, width)
+                move_by_sixteenths(
+                    own, rounded_own, row, columns, position, moves, OWN, bits, _FORM
+                )
             else:
-                _add(own, row, block, signs, here - grid.layer_rows, block, move)
-            move = _move(error, rates[layer, kinds + TAPS], share)
-            _add_sixteenths(own, row, near, seen.neighbours, bit, _NEAR, move)
-            own[row, near + _NEAR] += _move(error, rates[layer, kinds + CONSTANT], share)
-            if own.shape[1] > near + _NEAR + 1:
-                move = _move(error, rates[layer, kinds + NETWORK], share)
-                own[row, near + _NEAR + 1] += rounded(move * seen.network[bit], UNIT_BITS)
-            if last:
-                _round(own, weights.units_rounded, row, own.shape[1])
-            of_tap = _move(error, rates[layer, kinds + SHARED_TAPS], share)
-            of_gate = _move(error, rates[layer, kinds + SHARED_GATES], share)
-            for i in range(SHARED_WIDTH):
-                move = of_tap if i < _FAR else of_gate
-                together[learner, i] += _product(move, seen.neighbours[bit, i])
-        share = speeds.shares[layer, AROUND_LIFE, diagonal]
-        move = _move(seen.errors[bit, LEARNERS], rates[layer, AROUND], share)
-        _add(around, unit, 0, seen.around, bit, inputs, move)
-        if last:
-            forgotten = rates[layer, FORGETTING] * speeds.counted[diagonal]
-            if forgotten:
-                for i in range(inputs):
-                    around[unit, i] -= rounded(around[unit, i] * forgotten, RATE_BITS)
-            _round(around, weights.around_rounded, unit, inputs)
-        if bit + 1 == count or bits.layers[bit + 1] != layer:
-            _move_layer(weights.shared, weights.shared_rounded, together, layer)
+                columns = (width, width, width)
+                move_by_signs(own, rounded_own, row, columns, position, moves, OWN, bits, _FORM)
+            columns = (near, 3 * width, NEAR)
+            move_by_signs(own, rounded_own, row, columns, position, moves, TAPS, bits, _FORM)
+            for bit in range(begin, end):
+                own[row, constant] += moves[CONSTANT, bit]
+            if own.shape[1] > network:
+                for bit in range(begin, end):
+                    change = int(moves[NETWORK, bit]) * int(seen.network[bit])
+                    own[row, network] += rounded(change, UNIT_BITS)
+            _round(own, rounded_own, row, constant, own.shape[1])
+            inputs, split = neighbours.shape[1], len(LAYER_TAPS)
+            gather(weights.together, learner, neighbours, inputs, split, moves, SHARED_TAPS, bits)
+        _learn_around(weights, speeds, grid, contexts, seen, layer, unit, diagonal, begin, end)
+        if run + 1 == count or runs.layers[run + 1] != layer:
+            _move_layer(weights.shared, weights.shared_rounded, weights.together, layer)
+        begin = end
+
+
+@inlined
+def _learn_around(
+    weights: Weights,
+    speeds: Speeds,
+    grid: Grid,
+    contexts: Contexts,
+    seen: Seen,
+    layer: int,
+    unit: int,
+    diagonal: int,
+    begin: int,
+    end: int,
+) -> None:
+    around, inputs = weights.around, grid.around_counts[layer] * grid.block
+    speed = _speed(speeds.rates[layer, AROUND], speeds.shares[layer, AROUND_LIFE, diagonal])
+    for bit in range(begin, end):
+        seen.moves[0, bit] = _move(seen.errors[bit, LEARNERS], speed)
+    forgotten = speeds.rates[layer, FORGETTING] * speeds.counted[diagonal]
+    columns, bits = (0, 0, padded_columns(inputs)), (begin, end)
+    form = _UNCLAMPED if forgotten else _FORM
+    move_by_signs(
+        around, weights.around_rounded, unit, columns, contexts.around, seen.moves, 0, bits, form
+    )
+    if forgotten:
+        for i in range(inputs):
+            around[unit, i] -= rounded(around[unit, i] * forgotten, RATE_BITS)
+        _round(around, weights.around_rounded, unit, 0, inputs)
 
 
 @inlined
 def _move_layer(shared: Int32, shared_rounded: Int16, together: Int64, layer: int) -> None:
     for learner in range(LEARNERS):
         row = layer * LEARNERS + learner
-        for i in range(SHARED_WIDTH):
+        for i in range(shared.shape[1]):
             change = rounded(together[learner, i], UNIT_BITS)
             shared[row, i] = clamped(shared[row, i] + change, _LIMIT)
             together[learner, i] = 0
-        _round(shared, shared_rounded, row, SHARED_WIDTH)
+        _round(shared, shared_rounded, row, 0, shared.shape[1])
 
 
 @inlined
@@ -282,52 +367,23 @@ def network_input(logit: int) -> int:
 
 
 @inlined
-def _move(error: int, rate: int, share: int) -> int:
-    """Error times rate, with WEIGHT_BITS."""
-    return rounded(error * (rate * share >> SHARE_BITS), FREQUENCY_BITS + RATE_BITS - WEIGHT_BITS)
+def _speed(rate: int, share: int) -> int:
+    """What is left of a rate."""
+    return rate * share >> SHARE_BITS
 
 
 @inlined
-def _product(move: int, value: int) -> np.int32:
-    """Move times input, which fit into 32 bits: 2^22, at the largest rates, times 2^7."""
-    return np.int32(np.int32(move) * np.int32(value))
+def _move(error: int, speed: int) -> int:
+    """Error times speed, with WEIGHT_BITS."""
+    # Both have 32 bits: the product of such is what processors are fast at.
+    product = int(np.int32(error)) * int(np.int32(speed))
+    return rounded(product, FREQUENCY_BITS + RATE_BITS - WEIGHT_BITS)
 
 
 @inlined
-def _add(
-    weights: Int32, row: int, begin: int, signs: Int8, input_row: int, count: int, move: int
-) -> None:
-    """Moves weights of a row, from column `begin`, along the first signs of another."""
-    # See `dot` for the casts.
-    for i in range(count):
-        column = np.uintp(begin + i)
-        change = _product(move, signs[input_row, np.uintp(i)])
-        weights[row, column] = np.int32(weights[row, column] + change)
-
-
-@inlined
-def _add_sixteenths(
-    weights: Int32,
-    row: int,
-    begin: int,
-    inputs: npt.NDArray[np.signedinteger],
-    input_row: int,
-    count: int,
-    move: int,
-) -> None:
-    half = np.int32(1 << (UNIT_BITS - 1))
-    for i in range(count):
-        column = np.uintp(begin + i)
-        change = np.int32(_product(move, inputs[input_row, np.uintp(i)]) + half) >> np.int32(
-            UNIT_BITS
-        )
-        weights[row, column] = np.int32(weights[row, column] + np.int32(change))
-
-
-@inlined
-def _round(weights: Int32, rounded_weights: Int16, row: int, count: int) -> None:
-    limit, half = np.int32(_LIMIT), np.int32(1 << (WEIGHT_BITS - PREDICTION_BITS - 1))
-    for i in range(count):
-        weight = min(max(weights[row, i], np.int32(-limit)), limit)
+def _round(weights: Int32, rounded_weights: Int16, row: int, begin: int, end: int) -> None:
+    """Clamps weights of a row, and rounds them for the next prediction."""
+    for i in range(begin, end):
+        weight = clamped(weights[row, i], _LIMIT)
         weights[row, i] = weight
-        rounded_weights[row, i] = np.int32(weight + half) >> np.int32(WEIGHT_BITS - PREDICTION_BITS)
+        rounded_weights[row, i] = rounded(weight, _ROUNDED_BITS)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.compiled import inlined
-from nncodec.contexts import Grid
-from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_BITS, clamped, rounded, to_logit
+from nncodec.contexts import Contexts, Grid
+from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_BITS, clamped, to_logit
 from nncodec.learners import Seen, Speeds
 from nncodec.rates import (
     LEARNERS,
@@ -24,8 +24,9 @@ from nncodec.rates import (
     SHARE_BITS,
     SLOW,
 )
-from nncodec.schedule import Bits, Schedule
-from nncodec.start import LARGEST_MIXER_WEIGHT, MIXER_BITS, Start
+from nncodec.schedule import Runs, Schedule
+from nncodec.start import LARGEST_MIXER_WEIGHT, MIXER_BITS, MIXER_SETS, Start
+from nncodec.vectors import EIGHT, dot_of_sums, move_together
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -44,12 +45,12 @@ _GRADIENT_BITS = FREQUENCY_BITS + RATE_BITS - MIXING_BITS
 
 
 class Mixers(NamedTuple):
-    """The weights of all units and layers, with MIXING_BITS.
+    """The weights of all units and layers, with MIXING_BITS, and zeros that never move.
 
     Attributes:
-        units: int32 (units, mixer inputs).
-        sets: int32 (layers, MIXER_SETS, mixer inputs).
-        together: int64 (MIXER_SETS, mixer inputs), the change of a layer's sets while its units
+        units: int32 (units, EIGHT).
+        sets: int32 (layers * MIXER_SETS, EIGHT).
+        together: int64 (MIXER_SETS, EIGHT), the change of a layer's sets while its units
             learn.
     """
 
@@ -61,73 +62,70 @@ class Mixers(NamedTuple):
 def mixers(schedule: Schedule, start: Start) -> Mixers:
     """The weights of the first layers of a start."""
     some, shift = slice(schedule.layers), MIXING_BITS - MIXER_BITS
-    units = (start.mixers[some] << shift).reshape(-1, start.mixers.shape[-1])
-    sets = start.sets[some] << shift
-    return Mixers(units, sets, np.zeros(sets.shape[1:], dtype=np.int64))
+    more = ((0, 0), (0, 0), (0, EIGHT - start.mixers.shape[-1]))
+    units = np.pad(start.mixers[some] << shift, more).reshape(-1, EIGHT)
+    sets = np.pad(start.sets[some] << shift, more).reshape(-1, EIGHT)
+    return Mixers(units, sets, np.zeros((MIXER_SETS, EIGHT), dtype=np.int64))
 
 
-def learned(mixers: Mixers) -> tuple[Float64, Float64]:
-    """The weights as numbers: [layers, channels, inputs] and [layers, MIXER_SETS, inputs]."""
-    one = 1 << MIXING_BITS
-    layers, _, inputs = mixers.sets.shape
-    return mixers.units.reshape(layers, -1, inputs) / one, mixers.sets / one
+def learned(mixers: Mixers, inputs: int) -> tuple[Float64, Float64]:
+    """The weights of so many inputs as numbers: [layers, channels, inputs] and [layers,
+    MIXER_SETS, inputs]."""
+    one, layers = 1 << MIXING_BITS, len(mixers.sets) // MIXER_SETS
+    units = mixers.units[:, :inputs].reshape(layers, -1, inputs)
+    return units / one, mixers.sets[:, :inputs].reshape(layers, MIXER_SETS, inputs) / one
 
 
 @inlined
-def mix(mixers: Mixers, grid: Grid, bits: Bits, seen: Seen, count: int) -> None:
+def mix(mixers: Mixers, grid: Grid, runs: Runs, contexts: Contexts, seen: Seen, count: int) -> None:
     """Mixes the logits of the bits of a step, with the sets that it chooses.
 
     Args:
         mixers: as they are.
         grid: has how much positions agree with their left neighbours.
-        bits: of the step.
+        runs: of the step.
+        contexts: of its bits.
         seen: the learners' logits; the mixed ones and the sets are written.
-        count: how many bits there are.
+        count: how many runs there are.
     """
-    units, sets, logits = mixers.units, mixers.sets, seen.logits
-    block = grid.signs.shape[1]
-    for bit in range(count):
-        layer, unit = bits.layers[bit], bits.units[bit]
-        sure = abs(logits[bit, SLOW])
-        first = 1 + (sure > SURE) + (sure > VERY_SURE)
-        known = bits.channels[bit] % block
-        agreement = 10 * np.int64(grid.agreement[seen.rows[bit], 0])
-        second = 4 + (agreement > AGREES * known) + (agreement > RESEMBLES * known)
-        total = 0
-        for i in range(units.shape[1]):
-            weight = units[unit, i] + sets[layer, 0, i]
-            weight += sets[layer, first, i] + sets[layer, second, i]
-            total += np.int64(weight) * logits[bit, i]
-        seen.sets[bit, 0], seen.sets[bit, 1] = first, second
-        seen.mixed[bit] = to_logit(total, LOGIT_BITS + MIXING_BITS)
+    logits, bit = seen.logits, 0
+    for run in range(count):
+        sets, unit = runs.layers[run] * MIXER_SETS, runs.units[run]
+        known = runs.channels[run] % grid.block
+        while bit < runs.ends[run]:
+            sure = abs(logits[bit, SLOW])
+            first = 1 + (sure > SURE) + (sure > VERY_SURE)
+            agreement = 10 * np.int64(grid.agreement[contexts.rows[bit], 0])
+            second = 4 + (agreement > AGREES * known) + (agreement > RESEMBLES * known)
+            rows = (sets, sets + first, sets + second)
+            total = dot_of_sums(mixers.units, unit, mixers.sets, rows, logits, bit)
+            seen.sets[bit, 0], seen.sets[bit, 1] = first, second
+            seen.mixed[bit] = to_logit(total, LOGIT_BITS + MIXING_BITS)
+            bit += 1
 
 
 @inlined
-def learn_mixing(mixers: Mixers, speeds: Speeds, bits: Bits, seen: Seen, count: int) -> None:
+def learn_mixing(mixers: Mixers, speeds: Speeds, runs: Runs, seen: Seen, count: int) -> None:
     """Moves the weights of the units of a step, and of their layers; see `learn_units`."""
-    units, sets, together = mixers.units, mixers.sets, mixers.together
-    rates, inputs = speeds.rates, mixers.units.shape[1]
-    for bit in range(count):
-        layer, unit = bits.layers[bit], bits.units[bit]
-        first, second = seen.sets[bit, 0], seen.sets[bit, 1]
-        share = speeds.shares[layer, MIXER_LIFE, bits.diagonals[bit]]
+    units, together, rates = mixers.units, mixers.together, speeds.rates
+    bit = 0
+    for run in range(count):
+        layer, unit = runs.layers[run], runs.units[run]
+        share = speeds.shares[layer, MIXER_LIFE, runs.diagonals[run]]
         of_unit = rates[layer, MIXER_OF_UNIT] * share >> SHARE_BITS
         of_layer = rates[layer, MIXER_OF_LAYER] * share >> SHARE_BITS
         of_set = rates[layer, MIXER_OF_SET] * share >> SHARE_BITS
-        error = seen.errors[bit, LEARNERS]
-        for i in range(inputs):
-            gradient = rounded(error * seen.logits[bit, i], LOGIT_BITS)
-            units[unit, i] += rounded(gradient * of_unit, _GRADIENT_BITS)
-            together[0, i] += rounded(gradient * of_layer, _GRADIENT_BITS)
-            change = rounded(gradient * of_set, _GRADIENT_BITS)
-            together[first, i] += change
-            together[second, i] += change
-        if bit + 1 == count or bits.units[bit + 1] != unit:
-            for i in range(inputs):
-                units[unit, i] = clamped(units[unit, i], _LIMIT)
-        if bit + 1 == count or bits.layers[bit + 1] != layer:
-            for number in range(len(together)):
-                for i in range(inputs):
-                    changed = sets[layer, number, i] + together[number, i]
-                    sets[layer, number, i] = clamped(changed, _LIMIT)
+        pace, cuts = (of_unit, of_layer, of_set), (LOGIT_BITS, _GRADIENT_BITS)
+        while bit < runs.ends[run]:
+            rows, error = (0, seen.sets[bit, 0], seen.sets[bit, 1]), seen.errors[bit, LEARNERS]
+            move_together(units, unit, together, rows, seen.logits, bit, error, pace, cuts)
+            bit += 1
+        for i in range(EIGHT):
+            units[unit, i] = clamped(units[unit, i], _LIMIT)
+        if run + 1 == count or runs.layers[run + 1] != layer:
+            for number in range(MIXER_SETS):
+                row = layer * MIXER_SETS + number
+                for i in range(EIGHT):
+                    moved = mixers.sets[row, i] + together[number, i]
+                    mixers.sets[row, i] = clamped(moved, _LIMIT)
                     together[number, i] = 0

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from nncodec.compiled import inlined
 from nncodec.contexts import Grid, row_offsets
-from nncodec.fixed_point import LOGIT_BITS, clamped, dot, rounded, to_logit
+from nncodec.fixed_point import LOGIT_BITS, clamped, rounded, to_logit
 from nncodec.integer_network import SCALE_BITS, SUM_LIMIT, IntegerNetwork, tanh_table
-from nncodec.schedule import Bits, Schedule
+from nncodec.schedule import Plan, Runs, Schedule
+from nncodec.vectors import copy, dot, padded, padded_columns
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
@@ -28,16 +29,16 @@ class NetworkStage(NamedTuple):
     Attributes:
         group_size: channels of a group; 0 where there is no network.
         hidden_of_group: hidden units of a group.
-        weights: int16 (hidden, taps * channels).
+        weights: int16 (hidden, padded taps * channels).
         scale, shift: int64 (layers, hidden).
-        head: int16 (layers * channels, hidden).
+        head: int16 (layers * channels, padded hidden); 0 for groups that are not predicted yet.
         head_scale, bias: int64 (layers, channels).
         tanh: int8, the table.
         taps: int64 (layers, taps), how many rows farther a neighbour is.
         place_sums: int32 (places of a picture, hidden), what the flags of a place add.
         places: int64 (positions,), the place of each, in the order of the schedule.
-        inputs: int8 (1, taps * channels), those of the position that is being predicted.
-        activations: int8 (layers * positions, hidden).
+        inputs: int8 (N, padded taps * channels), for the bits of a step.
+        activations: int8 (layers * positions, padded hidden).
     """
 
     group_size: int
@@ -69,65 +70,91 @@ def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> Network
         )
     inputs = len(network.taps.offsets) * network.channels
     weights = network.weights.astype(np.int32)
+    most = int(schedule.sizes_up_to_layer(layers).max())
+    more = ((0, 0), (0, padded(inputs) - inputs))
+    head = network.head[:layers].swapaxes(1, 2).reshape(-1, network.hidden)
     inside = network.taps.inside(schedule.height, schedule.width)
     flags = inside.reshape(-1, inside.shape[-1]).astype(np.int32)
     return NetworkStage(
         group_size=network.group_size,
         hidden_of_group=network.hidden_of_group,
-        weights=np.ascontiguousarray(weights[:inputs].T).astype(np.int16),
+        weights=np.ascontiguousarray(np.pad(weights[:inputs].T, more), dtype=np.int16),
         scale=network.scale[:layers].astype(np.int64),
         shift=network.shift[:layers].copy(),
-        head=network.head[:layers].swapaxes(1, 2).reshape(-1, network.hidden).astype(np.int16),
+        head=np.ascontiguousarray(
+            np.pad(head, ((0, 0), (0, padded(network.hidden) - network.hidden))), dtype=np.int16
+        ),
         head_scale=network.head_scale[:layers].astype(np.int64),
         bias=network.bias[:layers].copy(),
         tanh=tanh_table(),
         taps=row_offsets(schedule, network.taps.offsets),
         place_sums=flags @ weights[inputs:],
         places=positions % len(flags),
-        inputs=np.zeros((1, inputs), dtype=np.int8),
-        activations=np.zeros((layers * len(positions), network.hidden), dtype=np.int8),
+        inputs=np.zeros((most, padded(inputs)), dtype=np.int8),
+        activations=np.zeros((layers * len(positions), padded(network.hidden)), dtype=np.int8),
     )
 
 
 @inlined
-def predict_groups(network: NetworkStage, grid: Grid, bits: Bits, rows: Int64, count: int) -> None:
+def predict_groups(
+    plan: Plan, network: NetworkStage, grid: Grid, runs: Runs, rows: Int64, count: int
+) -> None:
     """Predicts the groups whose first channel is among the bits of a step.
 
     Args:
+        plan: of the schedule.
         network: which keeps the activations.
         grid: as far as it is known.
-        bits: of the step.
+        runs: of the step.
         rows: of the bits, in the grid.
-        count: how many bits there are.
+        count: how many runs there are.
     """
-    inputs, signs, activations = network.inputs, grid.signs, network.activations
-    block, channels = signs.shape[1], network.bias.shape[1]
-    for bit in range(count):
-        layer, channel, position = bits.layers[bit], bits.channels[bit], bits.places[bit]
-        if channel % network.group_size:
-            continue
-        for tap in range(network.taps.shape[1]):
-            neighbour = rows[bit] - channel // block + network.taps[layer, tap]
-            for number in range(grid.blocks):
-                begin = tap * channels + number * block
-                for i in range(min(block, channels - number * block)):
-                    inputs[0, np.uintp(begin + i)] = signs[neighbour + number, np.uintp(i)]
-        place, row = network.places[position], layer * len(network.places) + position
-        first = channel // network.group_size * network.hidden_of_group
-        for unit in range(first, first + network.hidden_of_group):
-            total = dot(network.weights, unit, 0, inputs, 0, inputs.shape[1])
-            total += int(network.place_sums[place, unit])
-            total = total * network.scale[layer, unit] + network.shift[layer, unit]
-            scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
-            activations[row, unit] = network.tanh[SUM_LIMIT + scaled]
+    # All inputs first: what was written this instant is slow to read.
+    asked = 0
+    begin = 0
+    for run in range(count):
+        end = runs.ends[run]
+        if runs.channels[run] % network.group_size == 0:
+            number = runs.channels[run] // grid.block
+            for bit in range(begin, end):
+                _collect(network, grid, runs.layers[run], rows[bit] - number, asked)
+                asked += 1
+        begin = end
+    asked, begin = 0, 0
+    for run in range(count):
+        layer, channel, end = runs.layers[run], runs.channels[run], runs.ends[run]
+        if channel % network.group_size == 0:
+            first = channel // network.group_size * network.hidden_of_group
+            place = plan.begins[runs.diagonals[run]]
+            for _ in range(begin, end):
+                row = layer * len(network.places) + place
+                sums = network.places[place]
+                for unit in range(first, first + network.hidden_of_group):
+                    inputs = network.inputs.shape[1]
+                    total = dot(network.weights, unit, 0, network.inputs, asked, 0, inputs)
+                    total += int(network.place_sums[sums, unit])
+                    total = total * network.scale[layer, unit] + network.shift[layer, unit]
+                    scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
+                    network.activations[row, unit] = network.tanh[SUM_LIMIT + scaled]
+                place += 1
+                asked += 1
+        begin = end
 
 
 @inlined
-def network_logit(network: NetworkStage, bits: Bits, bit: int) -> int:
-    """The logit of a bit of a step, whose group has been predicted."""
-    layer, channel = bits.layers[bit], bits.channels[bit]
-    row = layer * len(network.places) + bits.places[bit]
-    hidden = (channel // network.group_size + 1) * network.hidden_of_group
-    total = dot(network.head, bits.units[bit], 0, network.activations, row, hidden)
+def _collect(network: NetworkStage, grid: Grid, layer: int, row: int, asked: int) -> None:
+    channels = network.bias.shape[1]
+    for tap in range(network.taps.shape[1]):
+        at = (row + network.taps[layer, tap]) * grid.block
+        copy(grid.signs, at, network.inputs, asked, tap * channels, channels)
+
+
+@inlined
+def network_logit(network: NetworkStage, layer: int, channel: int, place: int) -> int:
+    """The logit of a bit, whose group has been predicted."""
+    row = layer * len(network.places) + place
+    unit = layer * network.bias.shape[1] + channel
+    hidden = padded_columns((channel // network.group_size + 1) * network.hidden_of_group)
+    total = dot(network.head, unit, 0, network.activations, row, 0, hidden)
     logit = total * network.head_scale[layer, channel] + network.bias[layer, channel]
     return to_logit(logit, SCALE_BITS + LOGIT_BITS)

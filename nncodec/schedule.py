@@ -48,47 +48,53 @@ class Plan(NamedTuple):
     begins: Int64
 
 
-class Bits(NamedTuple):
-    """Which bits a step has, in coding order: units in order, then positions.
+class Runs(NamedTuple):
+    """Which bits a step has, in coding order: runs, each the positions of one unit's diagonal.
 
     Attributes:
-        layers, channels, units, diagonals: int64 (N,), of each bit.
-        places: int64 (N,), its position's index among Schedule.positions.
-        active, active_diagonals: int64 (units,), as `active_units` lists them.
+        layers, channels, units, diagonals: int64 (units,), of each run.
+        ends: int64 (units,), where its bits end among those of the step.
     """
 
     layers: Int64
     channels: Int64
     units: Int64
     diagonals: Int64
-    places: Int64
-    active: Int64
-    active_diagonals: Int64
+    ends: Int64
 
 
 @compiled
-def active_units(plan: Plan, step: int, units: Int64, diagonals: Int64) -> int:
-    """Lists the units that have positions at a step, in order, and the diagonals they are at.
+def list_runs(plan: Plan, step: int, runs: Runs) -> int:
+    """Lists the runs of a step.
 
     Args:
         plan: of the schedule.
         step: its number.
-        units, diagonals: int64, at least as long as there are units; they are written to.
+        runs: is written to.
 
     Returns:
         How many there are.
     """
-    count = 0
+    count, end = 0, 0
     last = len(plan.begins) - 2
     for layer in range(plan.layers):
         ahead = step - plan.layer_lag * layer
         for channel in range(max(0, ahead - last), min(plan.channels, ahead + 1)):
             diagonal = ahead - channel
-            if plan.begins[diagonal] < plan.begins[diagonal + 1]:
-                units[count] = layer * plan.channels + channel
-                diagonals[count] = diagonal
+            size = plan.begins[diagonal + 1] - plan.begins[diagonal]
+            if size:
+                end += size
+                runs.layers[count], runs.channels[count] = layer, channel
+                runs.units[count] = layer * plan.channels + channel
+                runs.diagonals[count], runs.ends[count] = diagonal, end
                 count += 1
     return count
+
+
+@inlined
+def bits_of(runs: Runs, count: int) -> int:
+    """How many bits the first runs of a step have."""
+    return runs.ends[count - 1] if count else 0
 
 
 @dataclass(frozen=True)
@@ -165,41 +171,18 @@ class Schedule:
         _order(self.plan, self.step_count, self.positions, self.room(), order)
         return order
 
-    def room(self) -> Bits:
-        """Room for the bits of any step."""
-        most, units = self.sizes_up_to_layer(self.layers).max(), self.layers * self.channels
-        return Bits(*np.zeros((5, most), dtype=np.int64), *np.zeros((2, units), dtype=np.int64))
-
-
-@inlined
-def list_bits(plan: Plan, step: int, bits: Bits) -> int:
-    """Lists the bits of a step.
-
-    Args:
-        plan: of the schedule.
-        step: its number.
-        bits: is written to.
-
-    Returns:
-        How many there are.
-    """
-    count = 0
-    for index in range(active_units(plan, step, bits.active, bits.active_diagonals)):
-        unit, diagonal = bits.active[index], bits.active_diagonals[index]
-        layer, channel = divmod(unit, plan.channels)
-        for place in range(plan.begins[diagonal], plan.begins[diagonal + 1]):
-            bits.layers[count], bits.channels[count] = layer, channel
-            bits.units[count], bits.diagonals[count] = unit, diagonal
-            bits.places[count] = place
-            count += 1
-    return count
+    def room(self) -> Runs:
+        """Room for the runs of any step."""
+        return Runs(*np.zeros((5, self.layers * self.channels), dtype=np.int64))
 
 
 @compiled
-def _order(plan: Plan, steps: int, positions: Int64, bits: Bits, order: Int64) -> None:
+def _order(plan: Plan, steps: int, positions: Int64, runs: Runs, order: Int64) -> None:
     end = 0
     for step in range(steps):
-        for bit in range(list_bits(plan, step, bits)):
-            position = bits.layers[bit] * len(positions) + positions[bits.places[bit]]
-            order[end] = position * plan.channels + bits.channels[bit]
-            end += 1
+        for run in range(list_runs(plan, step, runs)):
+            diagonal = runs.diagonals[run]
+            for place in range(plan.begins[diagonal], plan.begins[diagonal + 1]):
+                position = runs.layers[run] * len(positions) + positions[place]
+                order[end] = position * plan.channels + runs.channels[run]
+                end += 1

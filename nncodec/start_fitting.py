@@ -178,11 +178,8 @@ def left_by_stage(
     Returns:
         float16, the same shape: ln(p / (1 - p)), where p is the probability of a 1.
     """
-    _, segments, coders = traverse_known(codes, model, progress)
-    logits = np.empty(codes.shape, dtype=np.float16)
-    for part, order, coder in zip(segments.split(logits), segments.orders, coders, strict=True):
-        part.reshape(-1)[order] = coder.logits()
-    return logits
+    _, parts = traverse_known(codes, model, progress)
+    return np.concatenate([part.logits() for part in parts], dtype=np.float16)
 
 
 def _pass(
@@ -194,7 +191,7 @@ def _pass(
     """What has been learned after all files, and after each."""
     ends = []
     for codes in files:
-        stage, _, _ = traverse_known(codes, Model(start, network), progress)
+        stage, _ = traverse_known(codes, Model(start, network), progress)
         start = _learned(start, stage)
         ends.append(start)
     return start, ends

@@ -20,6 +20,7 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("tensors", {"numpy"}),
     ("array_files", {"numpy"}),
     ("compiled", {"numba"}),
+    ("vectors", {"numpy", "numba", "llvmlite"}),
     ("fixed_point", {"numpy"}),
     ("schedule", {"numpy"}),
     ("contexts", {"numpy"}),

@@ -4,15 +4,17 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import constriction
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.errors import BitstreamError
-from nncodec.range_coder import Bits, Coder, Decoder, Encoder, Frequencies, KnownBits
+from nncodec.compiled import compiled
+from nncodec.range_coder import Bits, Coders, code, code_lengths, decoders, encoders, payload
 
-Message = tuple[Bits, Frequencies]
+Message = tuple[Bits, npt.NDArray[np.int32]]
 
 
 @st.composite
@@ -34,21 +36,40 @@ def messages(draw: st.DrawFn) -> Message:
     return bits.astype(np.uint8), frequencies.astype(np.int32)
 
 
-def coded(coder: Coder, frequencies: Frequencies) -> Bits:
+@compiled
+def code_of(
+    coders: Coders,
+    segment: int,
+    frequencies: npt.NDArray[np.int32],
+    bits: Bits,
+    begin: int,
+    end: int,
+) -> bool:
+    return code(coders, segment, frequencies, bits, begin, end)
+
+
+def coded(coders: Coders, frequencies: npt.NDArray[np.int32], cuts: Sequence[int] = ()) -> Bits:
+    """The bits that the first coder gives, a piece after the other; raises where none can be."""
     bits = np.full(len(frequencies), 7, dtype=np.uint8)
-    coder.code(frequencies, bits)
+    limits = sorted({0, *(cut % (len(frequencies) + 1) for cut in cuts), len(frequencies)})
+    for begin, end in itertools.pairwise(limits):
+        if not code_of(coders, 0, frequencies, bits, begin, end):
+            raise ImpossibleError
     return bits
 
 
-def encoded(bits: Bits, frequencies: Frequencies) -> Encoder:
-    encoder = Encoder(bits)
-    np.testing.assert_array_equal(coded(encoder, frequencies), bits)
-    return encoder
+class ImpossibleError(Exception):
+    """No encoder wrote this."""
 
 
-def pieces(frequencies: Frequencies, cuts: Sequence[int]) -> list[Frequencies]:
-    limits = sorted({0, *(cut % (len(frequencies) + 1) for cut in cuts), len(frequencies)})
-    return [frequencies[begin:end] for begin, end in itertools.pairwise(limits)]
+def written(message: Message) -> bytes:
+    bits, frequencies = message
+    return payload(bits, frequencies.astype(np.uint16))
+
+
+def read(message: Message, data: bytes, cuts: Sequence[int] = ()) -> Bits:
+    bits, frequencies = message
+    return coded(decoders([len(bits)], [data]), frequencies, cuts)
 
 
 MESSAGE: Message = (
@@ -59,21 +80,53 @@ MESSAGE: Message = (
 
 def test_payloads_never_change() -> None:
     bits, frequencies = MESSAGE
-    assert encoded(bits, frequencies).payload() == bytes.fromhex("d462 7daa")
-    assert encoded(1 - bits, frequencies).payload() == bytes.fromhex("ffff 0000 befc ce08")
-    assert Encoder(bits[:0]).payload() == b""
+    assert written(MESSAGE) == bytes.fromhex("d462 7daa")
+    assert written((1 - bits, frequencies)) == bytes.fromhex("ffff 0000 befc ce08")
+    assert written((bits[:0], frequencies[:0])) == b""
 
 
 @given(messages(), st.lists(st.integers(0, 3000), max_size=20))
-def test_decoder_reads_what_encoder_was_given(message: Message, cuts: list[int]) -> None:
+def test_what_was_written_is_read(message: Message, cuts: list[int]) -> None:
     bits, frequencies = message
-    encoder = Encoder(bits)
-    given_bits = [coded(encoder, piece) for piece in pieces(frequencies, cuts)]
-    decoder = Decoder(encoder.payload())
-    read_bits = [coded(decoder, piece) for piece in pieces(frequencies, cuts)]
-    for expected, read in zip(given_bits, read_bits, strict=True):
-        np.testing.assert_array_equal(read, expected)
-    np.testing.assert_array_equal(encoder.bits(), bits)
+    known = encoders([bits])
+    np.testing.assert_array_equal(coded(known, frequencies, cuts), bits)
+    np.testing.assert_array_equal(known.frequencies, frequencies)
+    coders = decoders([len(bits)], [payload(bits, known.frequencies)])
+    np.testing.assert_array_equal(coded(coders, frequencies, cuts), bits)
+    np.testing.assert_array_equal(coders.bits, bits)
+
+
+@given(messages())
+def test_bits_are_those_that_constriction_reads(message: Message) -> None:
+    bits, frequencies = message
+    words = np.frombuffer(written(message), dtype="<u4").astype(np.uint32)
+    decoder = constriction.stream.queue.RangeDecoder(words)
+    bernoulli = constriction.stream.model.Bernoulli(perfect=False)
+    np.testing.assert_array_equal(decoder.decode(bernoulli, frequencies / 65536), bits)
+
+
+def test_every_frequency_divides_the_range_as_constriction_does() -> None:
+    frequencies = np.repeat(np.arange(1, 65536, dtype=np.int32), 2)
+    bits = np.tile(np.array([0, 1], dtype=np.uint8), 65535)
+    for order in (slice(None), np.random.default_rng(0).permutation(len(bits))):
+        message = bits[order], frequencies[order]
+        np.testing.assert_array_equal(read(message, written(message)), message[0])
+
+
+@given(st.lists(messages(), min_size=1, max_size=4))
+def test_segments_are_read_one_beside_the_other(some: list[Message]) -> None:
+    sizes = [len(bits) for bits, _ in some]
+    known = [index % 2 == 1 for index in range(len(some))]
+    sources = [one[0] if plain else written(one) for one, plain in zip(some, known, strict=True)]
+    coders = decoders(sizes, sources)
+    for cut in (0.3, 1.0):  # they take turns
+        for segment, (bits, frequencies) in enumerate(some):
+            begin = coders.places[segment] - sum(sizes[:segment])
+            end = int(cut * len(bits))
+            values = np.full(len(bits), 7, dtype=np.uint8)
+            assert code_of(coders, segment, frequencies, values, begin, end)
+            np.testing.assert_array_equal(values[begin:end], bits[begin:end])
+    np.testing.assert_array_equal(coders.bits, np.concatenate([bits for bits, _ in some]))
 
 
 @given(messages())
@@ -83,64 +136,46 @@ def test_payload_is_whole_words_of_nearly_the_ideal_size(message: Message) -> No
     # one more where f is below one half.
     ones = (256 * frequencies + (frequencies < 32768)) / (1 << 24)
     divided = math.fsum(-np.log2(np.where(bits, ones, 1 - ones)))
-    encoder = encoded(bits, frequencies)
-    ideal = math.fsum(encoder.code_lengths())
-    payload = encoder.payload()
-    assert len(payload) % 4 == 0
+    ideal = math.fsum(code_lengths(bits, frequencies.astype(np.uint16)))
+    data = written(message)
+    assert len(data) % 4 == 0
     assert 0.9996 * ideal <= divided <= ideal + 2e-6 * len(bits)
-    assert divided - 1e-6 <= 8 * len(payload) <= 1.0005 * ideal + 64
+    assert divided - 1e-6 <= 8 * len(data) <= 1.0005 * ideal + 64
 
 
 @given(messages())
 def test_code_lengths_are_those_of_the_frequencies(message: Message) -> None:
     bits, frequencies = message
-    lengths = encoded(bits, frequencies).code_lengths()
+    lengths = code_lengths(bits, frequencies.astype(np.uint16))
     assert lengths.dtype == np.float32
     of_bits = zip(bits.tolist(), frequencies.tolist(), strict=True)
     expected = [-math.log2((f if bit else 65536 - f) / 65536) for bit, f in of_bits]
     np.testing.assert_allclose(lengths, expected, rtol=1e-6)
 
 
-@given(messages(), st.integers(0, 3000))
-def test_known_bits_come_in_order_whatever_their_frequencies(message: Message, cut: int) -> None:
-    bits, frequencies = message
-    coder = KnownBits(bits)
-    end = 0
-    for piece in pieces(frequencies, [cut]):
-        begin, end = end, end + len(piece)
-        np.testing.assert_array_equal(coded(coder, piece), bits[begin:end])
-
-
-def decode_anything(payload: bytes, frequencies: Frequencies) -> None:
-    """Decodes to bits of the right number, or a BitstreamError; anything else fails."""
-    decoder = Decoder(payload)
+def read_anything(message: Message, data: bytes) -> None:
+    """Gives bits, as many as there should be, or says that there are none; else fails."""
     try:
-        for piece in np.array_split(frequencies, 3):
-            assert not (coded(decoder, piece) > 1).any()
-    except BitstreamError:
+        assert not (read(message, data, [len(message[0]) // 3]) > 1).any()
+    except ImpossibleError:
         return
 
 
 @given(messages(), st.data())
-def test_decoder_reads_bits_or_refuses_when_a_payload_is_damaged(
-    message: Message, data: st.DataObject
-) -> None:
-    bits, frequencies = message
-    payload = bytearray(encoded(bits, frequencies).payload())
-    for flipped in data.draw(st.lists(st.integers(0, 1 << 20), max_size=5)) if payload else []:
-        payload[flipped // 8 % len(payload)] ^= 1 << flipped % 8
-    words = data.draw(st.integers(0, len(payload) // 4))
-    decode_anything(bytes(payload[: 4 * words]), frequencies)
-    decode_anything(bytes(payload) + bytes(4 * words), frequencies)
+def test_a_damaged_payload_gives_bits_or_is_refused(message: Message, data: st.DataObject) -> None:
+    damaged = bytearray(written(message))
+    for flipped in data.draw(st.lists(st.integers(0, 1 << 20), max_size=5)) if damaged else []:
+        damaged[flipped // 8 % len(damaged)] ^= 1 << flipped % 8
+    words = data.draw(st.integers(0, len(damaged) // 4))
+    read_anything(message, bytes(damaged[: 4 * words]))
+    read_anything(message, bytes(damaged) + bytes(4 * words))
 
 
 @given(st.lists(st.binary(min_size=4, max_size=4), max_size=50), messages())
-def test_decoder_reads_bits_or_refuses_whatever_the_payload(
-    words: list[bytes], message: Message
-) -> None:
-    decode_anything(b"".join(words), message[1])
+def test_any_payload_gives_bits_or_is_refused(words: list[bytes], message: Message) -> None:
+    read_anything(message, b"".join(words))
 
 
-def test_decoder_refuses_what_no_encoder_writes() -> None:
-    with pytest.raises(BitstreamError, match="a payload is damaged; get another copy of the file"):
-        coded(Decoder(b"\xff" * 8), np.full(1000, 32768, dtype=np.int32))
+def test_what_no_encoder_writes_is_refused() -> None:
+    with pytest.raises(ImpossibleError):
+        read((np.zeros(1000, np.uint8), np.full(1000, 32768, dtype=np.int32)), b"\xff" * 8)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nncodec.contexts import AROUND_TAPS, LAYER_TAPS
-from nncodec.schedule import Schedule, active_units
+from nncodec.schedule import Schedule, list_runs
 
 Bit = tuple[int, int, int, int, int]
 """Layer, image, row, column, channel: an index into the code tensor."""
@@ -29,15 +29,19 @@ def shape_of(schedule: Schedule) -> Bit:
 
 def bits_of(schedule: Schedule, step: int) -> Iterator[Bit]:
     """The bits of a step, one by one: units in order, then the positions of their diagonals."""
-    units = np.empty(schedule.layers * schedule.channels, dtype=np.int64)
-    diagonals = np.empty_like(units)
-    count = active_units(schedule.plan, step, units, diagonals)
-    begins = schedule.plan.begins
-    assert (np.diff(units[:count]) > 0).all()
-    for unit, diagonal in zip(units[:count].tolist(), diagonals[:count].tolist(), strict=True):
-        layer, channel = divmod(unit, schedule.channels)
+    runs = schedule.room()
+    count, begins = list_runs(schedule.plan, step, runs), schedule.plan.begins
+    assert (np.diff(runs.units[:count]) > 0).all()
+    end = 0
+    for run in range(count):
+        layer, channel, diagonal = (
+            int(numbers[run]) for numbers in (runs.layers, runs.channels, runs.diagonals)
+        )
+        assert runs.units[run] == layer * schedule.channels + channel
         positions = schedule.positions[begins[diagonal] : begins[diagonal + 1]]
         assert len(positions)
+        end += len(positions)
+        assert runs.ends[run] == end
         for position in positions.tolist():
             row, column = divmod(position, schedule.width)
             image, row = divmod(row, schedule.height)
