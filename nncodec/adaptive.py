@@ -10,8 +10,9 @@ Where there is a network (network_stage.py), learners and mixer take its logit a
              └─ slow learner ─┘                                  │
                   └────────── errors: bit - probability ─────────┘
 
-All bits of a step are predicted, then all are learned from, then all are recorded: within a step
-nothing depends on an order.
+All bits that a layer has at a step are predicted, then all are learned from, then all are recorded:
+among them nothing depends on an order. Nor does anything on the order of the layers within a step,
+which see bits of each other from earlier steps only, and learn nothing together.
 """
 
 from typing import NamedTuple
@@ -59,10 +60,10 @@ class Stage(NamedTuple):
 
     Attributes:
         plan: of the schedule.
-        runs: of the step under way.
+        runs: of the layer and step under way.
         grid, weights, speeds, mixers, network: the parts of the model.
         squash: int32, the table of frequencies.
-        contexts, seen: of the bits of the step under way.
+        contexts, seen: of their bits.
         frequencies: int32 (N,), of a 1 for each of them.
         bits: uint8 (N,), the bits, once they are known.
     """
@@ -82,10 +83,10 @@ class Stage(NamedTuple):
 
 
 class AdaptiveStage:
-    """Predicts the bits of one code tensor, step by step, and learns from them.
+    """Predicts the bits of one code tensor, and learns from them.
 
-    `frequencies` and `learn` are called in turn for every step of the schedule, with the same bits
-    when encoding as when decoding; or `predict` and `learn_from` by a compiled loop.
+    `frequencies` and `learn` are called in turn for every layer at every step of the schedule, with
+    the same bits when encoding as when decoding; or `predict` and `learn_from` by a compiled loop.
 
     Attributes:
         parts: what these take.
@@ -104,9 +105,9 @@ class AdaptiveStage:
         if start is None:
             start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
         grid = empty_grid(schedule)
-        most = int(schedule.sizes_up_to_layer(schedule.layers).max())
+        most = int(schedule.sizes_up_to_layer(1).max())
         self._schedule, self._mixer_inputs = schedule, start.mixers.shape[-1]
-        self._runs = 0
+        self._layer = self._runs = 0
         self.parts = Stage(
             plan=schedule.plan,
             runs=schedule.room(),
@@ -129,19 +130,19 @@ class AdaptiveStage:
             bits=np.zeros(most, dtype=np.uint8),
         )
 
-    def frequencies(self, step: int) -> Int32:
-        """The frequency of a 1 for every bit of a step: int32, units in order, then positions.
+    def frequencies(self, step: int, layer: int) -> Int32:
+        """The frequency of a 1 for every bit that a layer has at a step: int32, in coding order.
 
-        The array is the stage's own: the next step overwrites it.
+        The array is the stage's own: the next call overwrites it.
         """
-        self._runs = predict(step, self.parts)
+        self._layer, self._runs = layer, _predict(step, layer, self.parts)
         bits = int(self.parts.runs.ends[self._runs - 1]) if self._runs else 0
         return self.parts.frequencies[:bits]
 
     def learn(self, bits: npt.NDArray[np.integer]) -> None:
         """Learns from the bits whose frequencies were asked for last: {0, 1}, one for each."""
         self.parts.bits[: len(bits)] = bits
-        learn_from(self._runs, self.parts)
+        _learn_from(self._layer, self._runs, self.parts)
 
     def learned(self) -> dict[str, Float64]:
         """The weights as they have become: float64, as numbers, by the names that a Start has."""
@@ -156,28 +157,38 @@ class AdaptiveStage:
         }
 
 
-@compiled
-def predict(step: int, stage: Stage) -> int:
-    """Predicts the bits of a step, and gives its number of runs."""
+@inlined
+def predict(step: int, layer: int, stage: Stage) -> int:
+    """Predicts the bits that a layer has at a step, and gives its number of runs."""
     runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
-    count = list_runs(stage.plan, step, runs)
-    see(stage.plan, grid, runs, contexts, count)
+    count = list_runs(stage.plan, step, layer, runs)
+    see(stage.plan, grid, layer, runs, contexts, count)
     if stage.network.group_size:
-        ask(stage.plan, stage.network, grid, runs, contexts, seen, count)
-    predict_units(stage.weights, grid, runs, contexts, seen, count)
-    mix(stage.mixers, grid, runs, contexts, seen, count)
+        ask(stage.plan, stage.network, grid, layer, runs, contexts, seen, count)
+    predict_units(stage.weights, grid, layer, runs, contexts, seen, count)
+    mix(stage.mixers, grid, layer, runs, contexts, seen, count)
     look_up(stage.squash, runs, seen, stage.frequencies, count)
     return count
 
 
-@compiled
-def learn_from(count: int, stage: Stage) -> None:
-    """Learns from the bits of the step that was predicted last, which had so many runs."""
+@inlined
+def learn_from(layer: int, count: int, stage: Stage) -> None:
+    """Learns from the bits that were predicted last, which had so many runs."""
     runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
     reveal(stage.bits, runs, seen, count)
-    learn_units(stage.weights, stage.speeds, grid, runs, contexts, seen, count)
-    learn_mixing(stage.mixers, stage.speeds, runs, seen, count)
-    record_all(stage.bits, grid, runs, contexts, seen, count)
+    learn_units(stage.weights, stage.speeds, grid, layer, runs, contexts, seen, count)
+    learn_mixing(stage.mixers, stage.speeds, layer, runs, seen, count)
+    record_all(stage.bits, grid, layer, runs, contexts, seen, count)
+
+
+@compiled
+def _predict(step: int, layer: int, stage: Stage) -> int:
+    return predict(step, layer, stage)
+
+
+@compiled
+def _learn_from(layer: int, count: int, stage: Stage) -> None:
+    learn_from(layer, count, stage)
 
 
 @inlined
@@ -185,18 +196,19 @@ def ask(
     plan: Plan,
     network: NetworkStage,
     grid: Grid,
+    layer: int,
     runs: Runs,
     contexts: Contexts,
     seen: Seen,
     count: int,
 ) -> None:
-    """Writes what the network says of the bits of a step."""
-    predict_groups(plan, network, grid, runs, contexts.rows, count)
+    """Writes what the network says of the bits."""
+    predict_groups(plan, network, grid, layer, runs, contexts.rows, count)
     bit = 0
     for run in range(count):
         place = plan.begins[runs.diagonals[run]]
         while bit < runs.ends[run]:
-            logit = network_logit(network, runs.layers[run], runs.channels[run], place)
+            logit = network_logit(network, layer, runs.channels[run], place)
             seen.logits[bit, LEARNERS + 4] = logit
             seen.network[bit] = network_input(logit)
             bit += 1
@@ -205,7 +217,7 @@ def ask(
 
 @inlined
 def look_up(squash: Int32, runs: Runs, seen: Seen, frequencies: Int32, count: int) -> None:
-    """Turns the logits of a step into frequencies, and into errors as if all bits were 0."""
+    """Turns logits into frequencies, and into errors as if all bits were 0."""
     for bit in range(bits_of(runs, count)):
         for learner in range(LEARNERS):
             seen.errors[bit, learner] = -squash[LOGIT_LIMIT + seen.logits[bit, learner]]
@@ -215,7 +227,7 @@ def look_up(squash: Int32, runs: Runs, seen: Seen, frequencies: Int32, count: in
 
 @inlined
 def reveal(bits: npt.NDArray[np.uint8], runs: Runs, seen: Seen, count: int) -> None:
-    """Makes errors of what `look_up` left, once the bits of a step are known."""
+    """Makes errors of what `look_up` left, once the bits are known."""
     for bit in range(bits_of(runs, count)):
         one = np.int32(bits[bit]) << FREQUENCY_BITS
         for predictor in range(LEARNERS + 1):
@@ -224,12 +236,18 @@ def reveal(bits: npt.NDArray[np.uint8], runs: Runs, seen: Seen, count: int) -> N
 
 @inlined
 def record_all(
-    bits: npt.NDArray[np.uint8], grid: Grid, runs: Runs, contexts: Contexts, seen: Seen, count: int
+    bits: npt.NDArray[np.uint8],
+    grid: Grid,
+    layer: int,
+    runs: Runs,
+    contexts: Contexts,
+    seen: Seen,
+    count: int,
 ) -> None:
-    """Writes the bits of a step, once all of them have been learned from."""
+    """Writes the bits that a layer has at a step, once all of them have been learned from."""
     bit = 0
     for run in range(count):
-        layer, rank = runs.layers[run], runs.channels[run] % grid.block
+        rank = runs.channels[run] % grid.block
         while bit < runs.ends[run]:
             surprise = rounded(seen.errors[bit, FAST], FREQUENCY_BITS - UNIT_BITS - 1)
             record(grid, layer, rank, contexts.rows[bit], 1 if bits[bit] else -1, surprise)

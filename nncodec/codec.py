@@ -2,10 +2,10 @@
 
     encode   codes ── Encoder ──┐                       ┌── payloads ── container
                                 ├── traversal ── bits ──┤
-    decode   payload ─ Decoder ─┘  frequencies, step by step  └── codes
+    decode   payload ─ Decoder ─┘  frequencies, step by step   └── codes
 
-The traversal asks the model for the frequencies of a step, the coders for its bits, and shows the
-bits to the model. Encoding and decoding differ in the coders they pass, and in nothing else.
+The traversal asks the model for the frequencies of some bits, their coder for the bits, and shows
+them to the model. Encoding and decoding differ in the coders they pass, and in nothing else.
 """
 
 import math
@@ -25,7 +25,7 @@ from nncodec.fixed_point import FREQUENCY_ONE
 from nncodec.models import Model
 from nncodec.range_coder import Coders, code, decoders, encoders, payload
 from nncodec.range_coder import code_lengths as code_lengths_of_bits
-from nncodec.schedule import Schedule
+from nncodec.schedule import Schedule, bits_of
 from nncodec.segments import Segments
 from nncodec.source import Source, check_limits
 from nncodec.tensors import Codes, pack_bits
@@ -287,14 +287,13 @@ def _code_steps(
     """Codes some steps from one on; gives the next, and how many bits they had, or -1."""
     bits = 0
     while step < steps and bits < REPORTED_BITS:
-        count, begin = predict(step, stage), 0
-        for run in range(count):
-            segment, end = segments[stage.runs.layers[run]], stage.runs.ends[run]
-            if not code(coders, segment, stage.frequencies, stage.bits, begin, end):
+        for layer in range(len(segments)):
+            count = predict(step, layer, stage)
+            end = bits_of(stage.runs, count)
+            if not code(coders, segments[layer], stage.frequencies, stage.bits, end):
                 return step, -1
-            begin = end
-        learn_from(count, stage)
-        bits += begin
+            learn_from(layer, count, stage)
+            bits += end
         step += 1
     return step, bits
 

@@ -111,7 +111,7 @@ class Grid(NamedTuple):
 
 
 class Contexts(NamedTuple):
-    """What the bits of a step see: N, in coding order.
+    """What the bits see that a layer has at a step: N, in coding order.
 
     Attributes:
         rows: int64 (N,), of the grid.
@@ -158,7 +158,7 @@ def empty_grid(schedule: Schedule) -> Grid:
 
 
 def room_for_contexts(block: int, bits: int) -> Contexts:
-    """Room for the contexts of any step, which has at most so many bits."""
+    """Room for contexts of so many bits."""
     return Contexts(
         rows=np.zeros(bits, dtype=np.int64),
         around=np.zeros((bits, padded(len(AROUND_TAPS) * block)), dtype=np.int8),
@@ -179,30 +179,32 @@ def row_offsets(schedule: Schedule, taps: Sequence[Tap]) -> Int64:
 
 
 @inlined
-def see(plan: Plan, grid: Grid, runs: Runs, contexts: Contexts, count: int) -> None:
-    """Collects the contexts of the bits of a step.
+def see(plan: Plan, grid: Grid, layer: int, runs: Runs, contexts: Contexts, count: int) -> None:
+    """Collects the contexts of the bits that a layer has at a step.
 
     Args:
         plan: of the schedule.
         grid: as far as it is known.
-        runs: of the step.
+        layer: which.
+        runs: of the layer.
         contexts: is written to.
         count: how many runs there are.
     """
     # A size that the compiler knows makes every copy a single move.
     if grid.block == WIDTH:
-        _see(plan, grid, runs, contexts, count, WIDTH)
+        _see(plan, grid, layer, runs, contexts, count, WIDTH)
     else:
-        _see(plan, grid, runs, contexts, count, grid.block)
+        _see(plan, grid, layer, runs, contexts, count, grid.block)
 
 
 @inlined
-def _see(plan: Plan, grid: Grid, runs: Runs, contexts: Contexts, count: int, block: int) -> None:
+def _see(
+    plan: Plan, grid: Grid, layer: int, runs: Runs, contexts: Contexts, count: int, block: int
+) -> None:
     signs, around, position = grid.signs, contexts.around, contexts.position
     width = (position.shape[1] - NEAR) // 3
-    bit = 0
+    taps, bit = grid.around_counts[layer], 0
     for run in range(count):
-        layer, taps = runs.layers[run], grid.around_counts[runs.layers[run]]
         number, rank = divmod(runs.channels[run], block)
         first = (layer + 1) * grid.layer_rows + number
         place = plan.begins[runs.diagonals[run]]

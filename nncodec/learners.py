@@ -117,7 +117,7 @@ class Weights(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the bits of a step are predicted by, beside their contexts: N, in coding order.
+    """What the bits are predicted by, beside their contexts, that a layer has at a step: N.
 
     Attributes:
         network: int16 (N,), the network's logit in sixteenths, if there is one.
@@ -200,14 +200,15 @@ def _padded(rows: Int16, width: int | None = None) -> Int16:
 
 @inlined
 def predict_units(
-    weights: Weights, grid: Grid, runs: Runs, contexts: Contexts, seen: Seen, count: int
+    weights: Weights, grid: Grid, layer: int, runs: Runs, contexts: Contexts, seen: Seen, count: int
 ) -> None:
-    """Writes the first inputs of the mixer for the bits of a step.
+    """Writes the first inputs of the mixer for the bits that a layer has at a step.
 
     Args:
         weights: as they are.
         grid: has the sizes.
-        runs: of the step.
+        layer: which.
+        runs: of the layer.
         contexts: of its bits.
         seen: has the network's logits, if there is a network; the mixer's inputs are written.
         count: how many runs there are.
@@ -217,10 +218,9 @@ def predict_units(
     width = (position.shape[1] - NEAR) // 3
     constant, network = 2 * width + NEAR, 2 * width + NEAR + 1
     fraction = PREDICTION_BITS + UNIT_BITS
-    bit = 0
+    inputs, bit = padded_columns(grid.around_counts[layer] * grid.block), 0
     for run in range(count):
-        layer, unit = runs.layers[run], runs.units[run]
-        inputs = padded_columns(grid.around_counts[layer] * grid.block)
+        unit = runs.units[run]
         fast, slow = unit * LEARNERS + FAST, unit * LEARNERS + SLOW
         _join_nearby(weights, layer, unit, 2 * width)
         while bit < runs.ends[run]:
@@ -260,19 +260,21 @@ def learn_units(
     weights: Weights,
     speeds: Speeds,
     grid: Grid,
+    layer: int,
     runs: Runs,
     contexts: Contexts,
     seen: Seen,
     count: int,
 ) -> None:
-    """Moves the weights of the units of a step, along the gradient of the bits' code lengths.
+    """Moves the weights of a layer's units at a step, along the gradient of the bits' code lengths.
 
     Args:
-        weights: which move. All bits of a unit, or of a layer for what it learns together, are
+        weights: which move. All bits of a unit, or of the layer for what it learns together, are
             added up before anything is clamped and rounded for the next prediction.
         speeds: at which.
         grid: has the sizes.
-        runs: of the step.
+        layer: which.
+        runs: of the layer.
         contexts: what its bits were predicted from.
         seen: has the network's logits, if there is a network, and the errors.
         count: how many runs there are.
@@ -283,8 +285,7 @@ def learn_units(
     near, constant, network = 2 * width, 2 * width + NEAR, 2 * width + NEAR + 1
     begin = 0
     for run in range(count):
-        layer, unit, diagonal = runs.layers[run], runs.units[run], runs.diagonals[run]
-        end = runs.ends[run]
+        unit, diagonal, end = runs.units[run], runs.diagonals[run], runs.ends[run]
         bits = (begin, end)
         for learner in range(LEARNERS):
             row, kinds = unit * LEARNERS + learner, learner * KINDS
@@ -315,9 +316,9 @@ def learn_units(
             inputs, split = neighbours.shape[1], len(LAYER_TAPS)
             gather(weights.together, learner, neighbours, inputs, split, moves, SHARED_TAPS, bits)
         _learn_around(weights, speeds, grid, contexts, seen, layer, unit, diagonal, begin, end)
-        if run + 1 == count or runs.layers[run + 1] != layer:
-            _move_layer(weights.shared, weights.shared_rounded, weights.together, layer)
         begin = end
+    if count:
+        _move_layer(weights.shared, weights.shared_rounded, weights.together, layer)
 
 
 @inlined

@@ -77,20 +77,29 @@ def learned(mixers: Mixers, inputs: int) -> tuple[Float64, Float64]:
 
 
 @inlined
-def mix(mixers: Mixers, grid: Grid, runs: Runs, contexts: Contexts, seen: Seen, count: int) -> None:
-    """Mixes the logits of the bits of a step, with the sets that it chooses.
+def mix(
+    mixers: Mixers,
+    grid: Grid,
+    layer: int,
+    runs: Runs,
+    contexts: Contexts,
+    seen: Seen,
+    count: int,
+) -> None:
+    """Mixes the logits of the bits that a layer has at a step, with the sets that it chooses.
 
     Args:
         mixers: as they are.
         grid: has how much positions agree with their left neighbours.
-        runs: of the step.
+        layer: which.
+        runs: of the layer.
         contexts: of its bits.
         seen: the learners' logits; the mixed ones and the sets are written.
         count: how many runs there are.
     """
-    logits, bit = seen.logits, 0
+    sets, logits, bit = layer * MIXER_SETS, seen.logits, 0
     for run in range(count):
-        sets, unit = runs.layers[run] * MIXER_SETS, runs.units[run]
+        unit = runs.units[run]
         known = runs.channels[run] % grid.block
         while bit < runs.ends[run]:
             sure = abs(logits[bit, SLOW])
@@ -105,12 +114,14 @@ def mix(mixers: Mixers, grid: Grid, runs: Runs, contexts: Contexts, seen: Seen, 
 
 
 @inlined
-def learn_mixing(mixers: Mixers, speeds: Speeds, runs: Runs, seen: Seen, count: int) -> None:
-    """Moves the weights of the units of a step, and of their layers; see `learn_units`."""
+def learn_mixing(
+    mixers: Mixers, speeds: Speeds, layer: int, runs: Runs, seen: Seen, count: int
+) -> None:
+    """Moves the weights of the units of a layer at a step, and its own; see `learn_units`."""
     units, together, rates = mixers.units, mixers.together, speeds.rates
     bit = 0
     for run in range(count):
-        layer, unit = runs.layers[run], runs.units[run]
+        unit = runs.units[run]
         share = speeds.shares[layer, MIXER_LIFE, runs.diagonals[run]]
         of_unit = rates[layer, MIXER_OF_UNIT] * share >> SHARE_BITS
         of_layer = rates[layer, MIXER_OF_LAYER] * share >> SHARE_BITS
@@ -122,10 +133,8 @@ def learn_mixing(mixers: Mixers, speeds: Speeds, runs: Runs, seen: Seen, count: 
             bit += 1
         for i in range(EIGHT):
             units[unit, i] = clamped(units[unit, i], _LIMIT)
-        if run + 1 == count or runs.layers[run + 1] != layer:
-            for number in range(MIXER_SETS):
-                row = layer * MIXER_SETS + number
-                for i in range(EIGHT):
-                    moved = mixers.sets[row, i] + together[number, i]
-                    mixers.sets[row, i] = clamped(moved, _LIMIT)
-                    together[number, i] = 0
+    for number in range(MIXER_SETS if count else 0):
+        row = layer * MIXER_SETS + number
+        for i in range(EIGHT):
+            mixers.sets[row, i] = clamped(mixers.sets[row, i] + together[number, i], _LIMIT)
+            together[number, i] = 0

@@ -37,7 +37,7 @@ class NetworkStage(NamedTuple):
         taps: int64 (layers, taps), how many rows farther a neighbour is.
         place_sums: int32 (places of a picture, hidden), what the flags of a place add.
         places: int64 (positions,), the place of each, in the order of the schedule.
-        inputs: int8 (N, padded taps * channels), for the bits of a step.
+        inputs: int8 (N, padded taps * channels), for the bits of a layer at a step.
         activations: int8 (layers * positions, padded hidden).
     """
 
@@ -70,7 +70,7 @@ def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> Network
         )
     inputs = len(network.taps.offsets) * network.channels
     weights = network.weights.astype(np.int32)
-    most = int(schedule.sizes_up_to_layer(layers).max())
+    most = int(schedule.sizes_up_to_layer(1).max())
     more = ((0, 0), (0, padded(inputs) - inputs))
     head = network.head[:layers].swapaxes(1, 2).reshape(-1, network.hidden)
     inside = network.taps.inside(schedule.height, schedule.width)
@@ -97,15 +97,22 @@ def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> Network
 
 @inlined
 def predict_groups(
-    plan: Plan, network: NetworkStage, grid: Grid, runs: Runs, rows: Int64, count: int
+    plan: Plan,
+    network: NetworkStage,
+    grid: Grid,
+    layer: int,
+    runs: Runs,
+    rows: Int64,
+    count: int,
 ) -> None:
-    """Predicts the groups whose first channel is among the bits of a step.
+    """Predicts the groups whose first channel is among the bits that a layer has at a step.
 
     Args:
         plan: of the schedule.
         network: which keeps the activations.
         grid: as far as it is known.
-        runs: of the step.
+        layer: which.
+        runs: of the layer.
         rows: of the bits, in the grid.
         count: how many runs there are.
     """
@@ -117,12 +124,12 @@ def predict_groups(
         if runs.channels[run] % network.group_size == 0:
             number = runs.channels[run] // grid.block
             for bit in range(begin, end):
-                _collect(network, grid, runs.layers[run], rows[bit] - number, asked)
+                _collect(network, grid, layer, rows[bit] - number, asked)
                 asked += 1
         begin = end
     asked, begin = 0, 0
     for run in range(count):
-        layer, channel, end = runs.layers[run], runs.channels[run], runs.ends[run]
+        channel, end = runs.channels[run], runs.ends[run]
         if channel % network.group_size == 0:
             first = channel // network.group_size * network.hidden_of_group
             place = plan.begins[runs.diagonals[run]]

@@ -133,34 +133,33 @@ def code(
     segment: int,
     frequencies: npt.NDArray[np.int32],
     bits: Bits,
-    begin: int,
-    end: int,
+    count: int,
 ) -> bool:
     """Gives the next bits of a segment, at their frequencies.
 
     Args:
         coders: that of the segment moves on.
         segment: its number.
-        frequencies: int32, 1 ... 65535, of a 1 for each bit of a step.
-        bits: uint8, as many; {0, 1} are written to it.
-        begin, end: which of the step's bits are meant.
+        frequencies: int32, 1 ... 65535, of a 1 for each bit, and more.
+        bits: uint8, likewise; {0, 1} are written to it.
+        count: how many.
 
     Returns:
         Whether they are possible: no encoder writes some payloads.
     """
     possible = True
     place = coders.places[segment]
-    coders.places[segment] = place + end - begin
+    coders.places[segment] = place + count
     if len(coders.frequencies):
-        for bit in range(begin, end):
-            coders.frequencies[place + bit - begin] = frequencies[bit]
+        for bit in range(count):
+            coders.frequencies[place + bit] = frequencies[bit]
     if coders.known[segment]:
-        for bit in range(begin, end):
-            bits[bit] = coders.bits[place + bit - begin]
+        for bit in range(count):
+            bits[bit] = coders.bits[place + bit]
         return possible
     # The casts keep everything in unsigned integers of 64 bits.
     size, offset = coders.ranges[segment], coders.offsets[segment]
-    for bit in range(begin, end):
+    for bit in range(count):
         part = size >> np.uint64(PROBABILITY_BITS)
         possible &= offset < part << np.uint64(PROBABILITY_BITS)
         zeros = part * np.uint64(parts_of_zero(frequencies[bit]))
@@ -171,7 +170,7 @@ def code(
             bits[bit] = 1
             offset -= zeros
             size = (part << np.uint64(PROBABILITY_BITS)) - zeros
-        coders.bits[place + bit - begin] = bits[bit]
+        coders.bits[place + bit] = bits[bit]
         if size < np.uint64(1 << WORD_BITS):
             size <<= np.uint64(WORD_BITS)
             offset = _with_next_word(coders, segment, offset)

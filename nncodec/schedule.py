@@ -17,11 +17,16 @@ A bit sees the channels c of a neighbour for which
 
     c < channel + layer_lag * layers back - row_stride * rows down - column_stride * columns right
 
+Layers do not see each other's bits of a step at all, so that the bits of a step may be coded layer
+by layer: what they need then stays in the processor's caches.
+
 The strides are a compromise: at longer ones a bit sees more channels of its neighbours, at shorter
 ones there are fewer steps, of more bits. At the left it sees at least half of the channels, above
 three quarters, above to the right a quarter, and of the layer before all at the adjacent positions.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -49,14 +54,13 @@ class Plan(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Which bits a step has, in coding order: runs, each the positions of one unit's diagonal.
+    """Which bits of a layer a step has, in coding order: runs, each a diagonal of a channel.
 
     Attributes:
-        layers, channels, units, diagonals: int64 (units,), of each run.
-        ends: int64 (units,), where its bits end among those of the step.
+        channels, units, diagonals: int64 (channels,), of each run.
+        ends: int64 (channels,), where its bits end among those of the layer at this step.
     """
 
-    layers: Int64
     channels: Int64
     units: Int64
     diagonals: Int64
@@ -64,36 +68,33 @@ class Runs(NamedTuple):
 
 
 @compiled
-def list_runs(plan: Plan, step: int, runs: Runs) -> int:
-    """Lists the runs of a step.
+def list_runs(plan: Plan, step: int, layer: int, runs: Runs) -> int:
+    """Lists the runs that a layer has at a step.
 
     Args:
         plan: of the schedule.
-        step: its number.
+        step, layer: their numbers.
         runs: is written to.
 
     Returns:
         How many there are.
     """
     count, end = 0, 0
-    last = len(plan.begins) - 2
-    for layer in range(plan.layers):
-        ahead = step - plan.layer_lag * layer
-        for channel in range(max(0, ahead - last), min(plan.channels, ahead + 1)):
-            diagonal = ahead - channel
-            size = plan.begins[diagonal + 1] - plan.begins[diagonal]
-            if size:
-                end += size
-                runs.layers[count], runs.channels[count] = layer, channel
-                runs.units[count] = layer * plan.channels + channel
-                runs.diagonals[count], runs.ends[count] = diagonal, end
-                count += 1
+    ahead, last = step - plan.layer_lag * layer, len(plan.begins) - 2
+    for channel in range(max(0, ahead - last), min(plan.channels, ahead + 1)):
+        diagonal = ahead - channel
+        size = plan.begins[diagonal + 1] - plan.begins[diagonal]
+        if size:
+            end += size
+            runs.channels[count], runs.units[count] = channel, layer * plan.channels + channel
+            runs.diagonals[count], runs.ends[count] = diagonal, end
+            count += 1
     return count
 
 
 @inlined
 def bits_of(runs: Runs, count: int) -> int:
-    """How many bits the first runs of a step have."""
+    """How many bits the first runs have."""
     return runs.ends[count - 1] if count else 0
 
 
@@ -171,18 +172,23 @@ class Schedule:
         _order(self.plan, self.step_count, self.positions, self.room(), order)
         return order
 
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """All steps, and all layers of each: the order in which bits are coded, part by part."""
+        return itertools.product(range(self.step_count), range(self.layers))
+
     def room(self) -> Runs:
-        """Room for the runs of any step."""
-        return Runs(*np.zeros((5, self.layers * self.channels), dtype=np.int64))
+        """Room for the runs of any layer at any step."""
+        return Runs(*np.zeros((4, self.channels), dtype=np.int64))
 
 
 @compiled
 def _order(plan: Plan, steps: int, positions: Int64, runs: Runs, order: Int64) -> None:
     end = 0
     for step in range(steps):
-        for run in range(list_runs(plan, step, runs)):
-            diagonal = runs.diagonals[run]
-            for place in range(plan.begins[diagonal], plan.begins[diagonal + 1]):
-                position = runs.layers[run] * len(positions) + positions[place]
-                order[end] = position * plan.channels + runs.channels[run]
-                end += 1
+        for layer in range(plan.layers):
+            for run in range(list_runs(plan, step, layer, runs)):
+                diagonal = runs.diagonals[run]
+                for place in range(plan.begins[diagonal], plan.begins[diagonal + 1]):
+                    position = layer * len(positions) + positions[place]
+                    order[end] = position * plan.channels + runs.channels[run]
+                    end += 1

@@ -46,8 +46,8 @@ def frequencies_of(
     bits = codes.reshape(-1)[order]
     frequencies = np.empty(codes.size, dtype=np.int32)
     end = 0
-    for step in range(schedule.step_count):
-        coded = stage.frequencies(step)
+    for part in schedule.parts():
+        coded = stage.frequencies(*part)
         begin, end = end, end + len(coded)
         frequencies[order[begin:end]] = coded
         stage.learn(bits[begin:end])

@@ -69,8 +69,8 @@ def code(
     known = None if codes is None else codes.ravel()[order]
     all_bits, all_frequencies = np.empty(order.size, np.uint8), np.empty(order.size, np.int32)
     end = 0
-    for step in range(schedule.step_count):
-        frequencies = stage.frequencies(step)
+    for part in schedule.parts():
+        frequencies = stage.frequencies(*part)
         begin, end = end, end + len(frequencies)
         bits = choose(kind, frequencies) if known is None else known[begin:end]
         all_frequencies[order[begin:end]] = frequencies
@@ -87,14 +87,19 @@ def assert_frequencies_are_the_references(
     stage, reference = AdaptiveStage(schedule, *made), ReferenceStage(shape, *made)
     assert schedule.step_count == len(reference.steps)
     for step, places in enumerate(reference.steps):
-        frequencies = stage.frequencies(step)
-        assert frequencies.tolist() == reference.frequencies(places)
-        if codes is None:
-            bits = choose(kind, frequencies)
-        else:
-            bits = np.array([codes[place] for place in places], dtype=np.int64)
-        stage.learn(bits)
-        reference.learn(bits.tolist())
+        # The reference predicts, and learns, what all layers have at a step at once.
+        expected, learned = reference.frequencies(places), []
+        for layer in range(schedule.layers):
+            frequencies = stage.frequencies(step, layer)
+            own = [index for index, place in enumerate(places) if place[0] == layer]
+            assert frequencies.tolist() == [expected[index] for index in own]
+            if codes is None:
+                bits = choose(kind, frequencies)
+            else:
+                bits = np.array([codes[places[index]] for index in own], dtype=np.int64)
+            stage.learn(bits)
+            learned += bits.tolist()
+        reference.learn(learned)
     # They show what the frequencies of a few bits are too coarse for.
     weights = stage.learned()
     for name, expected in reference.learned().items():
@@ -231,8 +236,8 @@ def test_what_is_around_is_forgotten_where_it_can_be_learned() -> None:
 def test_frequencies_are_integers_between_0_and_one(shape: Shape, seed: int, extreme: bool) -> None:
     schedule = Schedule(*shape)
     stage = AdaptiveStage(schedule, *make(shape, seed, extreme=extreme))
-    for step in range(schedule.step_count):
-        frequencies = stage.frequencies(step)
+    for part in schedule.parts():
+        frequencies = stage.frequencies(*part)
         assert frequencies.dtype == np.int32
         assert frequencies.min(initial=1) >= 1
         assert frequencies.max(initial=1) <= 65535
@@ -290,9 +295,9 @@ def test_bits_may_come_in_any_integer_type_and_layout(dtype: npt.DTypeLike) -> N
     schedule = Schedule(2, 2, 4, 5, 3)
     plain, other = AdaptiveStage(schedule), AdaptiveStage(schedule)
     random = np.random.default_rng(0)
-    for step in range(schedule.step_count):
-        frequencies = plain.frequencies(step)
-        np.testing.assert_array_equal(other.frequencies(step), frequencies)
+    for part in schedule.parts():
+        frequencies = plain.frequencies(*part)
+        np.testing.assert_array_equal(other.frequencies(*part), frequencies)
         bits = random.integers(0, 2, len(frequencies))
         plain.learn(bits)
         backwards = np.repeat(bits, 3)[::-1].astype(dtype)

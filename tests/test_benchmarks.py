@@ -177,8 +177,8 @@ def test_raster_order_is_the_same_model(shape: tuple[int, int, int, int, int]) -
     order, stage = schedule.order(), AdaptiveStage(schedule)
     expected = np.empty(len(codes), dtype=np.int32)
     first = 0
-    for step in range(schedule.step_count):
-        frequencies = stage.frequencies(step)
+    for part in schedule.parts():
+        frequencies = stage.frequencies(*part)
         where = order[first : first + len(frequencies)]
         expected[where] = frequencies
         stage.learn(codes[where])

@@ -38,22 +38,23 @@ def messages(draw: st.DrawFn) -> Message:
 
 @compiled
 def code_of(
-    coders: Coders,
-    segment: int,
-    frequencies: npt.NDArray[np.int32],
-    bits: Bits,
-    begin: int,
-    end: int,
+    coders: Coders, segment: int, frequencies: npt.NDArray[np.int32], bits: Bits, count: int
 ) -> bool:
-    return code(coders, segment, frequencies, bits, begin, end)
+    return code(coders, segment, frequencies, bits, count)
 
 
-def coded(coders: Coders, frequencies: npt.NDArray[np.int32], cuts: Sequence[int] = ()) -> Bits:
-    """The bits that the first coder gives, a piece after the other; raises where none can be."""
+def coded(
+    coders: Coders,
+    frequencies: npt.NDArray[np.int32],
+    cuts: Sequence[int] = (),
+    segment: int = 0,
+) -> Bits:
+    """The bits that a coder gives, a piece after the other; raises where none can be."""
     bits = np.full(len(frequencies), 7, dtype=np.uint8)
     limits = sorted({0, *(cut % (len(frequencies) + 1) for cut in cuts), len(frequencies)})
     for begin, end in itertools.pairwise(limits):
-        if not code_of(coders, 0, frequencies, bits, begin, end):
+        some = frequencies[begin:end], bits[begin:end]
+        if not code_of(coders, segment, *some, end - begin):
             raise ImpossibleError
     return bits
 
@@ -119,13 +120,12 @@ def test_segments_are_read_one_beside_the_other(some: list[Message]) -> None:
     known = [index % 2 == 1 for index in range(len(some))]
     sources = [one[0] if plain else written(one) for one, plain in zip(some, known, strict=True)]
     coders = decoders(sizes, sources)
-    for cut in (0.3, 1.0):  # they take turns
-        for segment, (bits, frequencies) in enumerate(some):
-            begin = coders.places[segment] - sum(sizes[:segment])
-            end = int(cut * len(bits))
-            values = np.full(len(bits), 7, dtype=np.uint8)
-            assert code_of(coders, segment, frequencies, values, begin, end)
-            np.testing.assert_array_equal(values[begin:end], bits[begin:end])
+    halves = [len(bits) // 2 for bits, _ in some]
+    for second in (False, True):  # they take turns
+        for segment, ((bits, frequencies), half) in enumerate(zip(some, halves, strict=True)):
+            part = slice(half, None) if second else slice(half)
+            values = coded(coders, frequencies[part], segment=segment)
+            np.testing.assert_array_equal(values, bits[part])
     np.testing.assert_array_equal(coders.bits, np.concatenate([bits for bits, _ in some]))
 
 

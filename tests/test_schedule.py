@@ -29,23 +29,21 @@ def shape_of(schedule: Schedule) -> Bit:
 
 def bits_of(schedule: Schedule, step: int) -> Iterator[Bit]:
     """The bits of a step, one by one: units in order, then the positions of their diagonals."""
-    runs = schedule.room()
-    count, begins = list_runs(schedule.plan, step, runs), schedule.plan.begins
-    assert (np.diff(runs.units[:count]) > 0).all()
-    end = 0
-    for run in range(count):
-        layer, channel, diagonal = (
-            int(numbers[run]) for numbers in (runs.layers, runs.channels, runs.diagonals)
-        )
-        assert runs.units[run] == layer * schedule.channels + channel
-        positions = schedule.positions[begins[diagonal] : begins[diagonal + 1]]
-        assert len(positions)
-        end += len(positions)
-        assert runs.ends[run] == end
-        for position in positions.tolist():
-            row, column = divmod(position, schedule.width)
-            image, row = divmod(row, schedule.height)
-            yield layer, image, row, column, channel
+    runs, begins = schedule.room(), schedule.plan.begins
+    for layer in range(schedule.layers):
+        count, end = list_runs(schedule.plan, step, layer, runs), 0
+        assert (np.diff(runs.units[:count]) > 0).all()
+        for run in range(count):
+            channel, diagonal = int(runs.channels[run]), int(runs.diagonals[run])
+            assert runs.units[run] == layer * schedule.channels + channel
+            positions = schedule.positions[begins[diagonal] : begins[diagonal + 1]]
+            assert len(positions)
+            end += len(positions)
+            assert runs.ends[run] == end
+            for position in positions.tolist():
+                row, column = divmod(position, schedule.width)
+                image, row = divmod(row, schedule.height)
+                yield layer, image, row, column, channel
 
 
 def step_numbers(schedule: Schedule) -> npt.NDArray[np.int64]:
