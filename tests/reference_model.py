@@ -91,6 +91,7 @@ class ReferenceStage:
 
     Attributes:
         steps: the bits of every step, in coding order.
+        asked: the predictions of the step whose frequencies were asked for last.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class ReferenceStage:
         }
         self.mixers = {(layer, c): Mixing(start["mixers"][layer][c]) for layer, c in units}
         self.sets = [[Mixing(row) for row in rows] for rows in start["sets"][:layers]]
-        self._asked: list[Prediction] = []
+        self.asked: list[Prediction] = []
 
     def learned(self) -> dict[str, list[int]]:
         """The weights as they have become, by the names of a start, one after another."""
@@ -178,20 +179,20 @@ class ReferenceStage:
 
     def frequencies(self, step: Sequence[Bit]) -> list[int]:
         """The frequency of every bit of a step."""
-        self._asked = [Prediction(self, bit) for bit in step]
-        return [prediction.frequency for prediction in self._asked]
+        self.asked = [Prediction(self, bit) for bit in step]
+        return [prediction.frequency for prediction in self.asked]
 
     def learn(self, bits: Sequence[int]) -> None:
         """Learns from the bits whose frequencies were asked for last."""
         shared: dict[tuple[int, int, str], list[int]] = {}
         sets: dict[tuple[int, int], list[int]] = {}
-        for prediction, bit in zip(self._asked, bits, strict=True):
+        for prediction, bit in zip(self.asked, bits, strict=True):
             for learner in (0, 1):
                 self._learn_learner(prediction, learner, bit, shared)
             self._learn_around(prediction, bit)
             self._learn_mixing(prediction, bit, sets)
 
-        for unit, diagonal in {p.unit: self.diagonal_of(p.bit) for p in self._asked}.items():
+        for unit, diagonal in {p.unit: self.diagonal_of(p.bit) for p in self.asked}.items():
             layer = unit[0]
             forgotten = self.rates[layer][18] * self.counted[diagonal]
             for row in self.around[unit][: taps_around(layer)]:
@@ -211,7 +212,7 @@ class ReferenceStage:
             mixing.exact = [w + s for w, s in zip(mixing.exact, sums, strict=True)]
             mixing.settle()
 
-        for prediction, bit in zip(self._asked, bits, strict=True):
+        for prediction, bit in zip(self.asked, bits, strict=True):
             *place, channel = prediction.bit
             at = (place[0], place[1], place[2], place[3])
             error = 65536 * bit - frequency_of(prediction.z[0])

@@ -9,7 +9,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.reference_numbers import (
@@ -49,7 +49,7 @@ def read_model(data: bytes) -> tuple[dict[str, Any], dict[str, Any] | None, byte
         entries = json.loads(data[8:end])
         texts = entries.pop("__metadata__")
         require(texts["nncodec"] == "1", "the model file is of another version")
-        checksum = zlib.crc32(_ascii_json([texts[name] for name in TEXTS]))
+        checksum = zlib.crc32(ascii_json([texts[name] for name in TEXTS]))
         require(texts["checksum"] == f"{checksum:08x}", "the checksum of the texts is wrong")
         require(isinstance(json.loads(texts["facts"]), dict), "the facts are no object")
         sizes = json.loads(texts["network"]) if texts["network"] else {}
@@ -59,15 +59,8 @@ def read_model(data: bytes) -> tuple[dict[str, Any], dict[str, Any] | None, byte
         raise FormatError(f"this is no model file: {error!r}") from error
     _check_forms(forms, sizes)
 
-    digest = hashlib.sha256(b"nncodec model 1")
-    for name in sorted(sizes):
-        digest.update(f"\n{name} {sizes[name]}".encode())
-    for name in sorted(entries):
-        kind, shape = forms[name]
-        digest.update(f"\n{name} {TYPES[kind][1]} {shape}\n".encode())
-        begin, stop = entries[name]["data_offsets"]
-        digest.update(data[end + begin : end + stop])
-    model_id = digest.digest()[:8]
+    stored = {name: data[end:][slice(*entry["data_offsets"])] for name, entry in entries.items()}
+    model_id = id_of(sizes, forms, stored)
     require(model_id.hex() == texts["model_id"], "the model id is not that of the numbers")
 
     start, network = (
@@ -81,7 +74,22 @@ def read_model(data: bytes) -> tuple[dict[str, Any], dict[str, Any] | None, byte
     return start, network or None, model_id
 
 
-def _ascii_json(texts: Sequence[str]) -> bytes:
+def id_of(
+    sizes: Mapping[str, int],
+    forms: Mapping[str, tuple[str, list[int]]],
+    stored: Mapping[str, bytes],
+) -> bytes:
+    """The model id: of a network's sizes, and of all arrays, their types and shapes and bytes."""
+    digest = hashlib.sha256(b"nncodec model 1")
+    for name in sorted(sizes):
+        digest.update(f"\n{name} {sizes[name]}".encode())
+    for name in sorted(forms):
+        kind, shape = forms[name]
+        digest.update(f"\n{name} {TYPES[kind][1]} {shape}\n".encode() + stored[name])
+    return digest.digest()[:8]
+
+
+def ascii_json(texts: Sequence[str]) -> bytes:
     """The one way to write an array of texts."""
     short = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t"}
     short |= {"\n": "\\n", "\f": "\\f", "\r": "\\r"}
