@@ -319,24 +319,30 @@ def test_headers_that_the_package_refuses_and_others(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "length"),
+    ("shape", "length", "taken"),
     [
-        *(((16, 1, 1, 1 << 20, 16), length) for length in (512, 1 << 30)),  # MAX_BITS
-        ((17, 1, 1, 1 << 20, 16), 1 << 20),
-        *(((1, 1 << units, 1, 1, 1 << 14), 1 << 12) for units in (0, 1)),  # MAX_UNITS
-        *(((2, 1, 1, 1, (1 << 13) + more), 1 << 12) for more in (0, 1)),
-        *(((1, 2, 1 << 10, (1 << 11) + more, 1), 1 << 12) for more in (0, 1)),  # MAX_POSITIONS
-        *(((1, 1, 1, 3, 5), 4 * 15 + more) for more in (12, 13, 16, 20)),  # longest payloads
-        *(((1, 1, 1, 1, 1), length) for length in (0, 4, 8, 16, 20, 24)),
-        *(((1, 4, 1 << 10, 1 << 10, positions), 0) for positions in (1, 2)),  # shortest
-        *(((9, 1, 1 << 9, 1 << 10, 1), length) for length in (0, 4)),
+        ((16, 1, 1, 1 << 20, 16), 512, True),  # MAX_BITS
+        ((17, 1, 1, 1 << 20, 16), 1 << 20, False),
+        ((2, 1, 1, 1, 1 << 13), 1 << 12, True),  # MAX_UNITS
+        ((2, 1, 1, 1, (1 << 13) + 1), 1 << 12, False),
+        ((1, 2, 1 << 10, 1 << 11, 1), 1 << 12, True),  # MAX_POSITIONS
+        ((1, 2, 1 << 10, (1 << 11) + 1, 1), 1 << 12, False),
+        ((1, 1, 1, 3, 5), 4 * 15 + 16, True),  # the longest payload
+        ((1, 1, 1, 3, 5), 4 * 15 + 20, False),
+        ((1, 1, 1, 3, 5), 18, False),  # no whole words
+        ((1, 1, 1 << 10, 1 << 10, 4), 0, True),  # the shortest
+        ((9, 1, 1 << 9, 1 << 10, 1), 0, False),
+        ((9, 1, 1 << 9, 1 << 10, 1), 4, True),
     ],
 )
-def test_sizes_at_the_limits(shape: Shape, length: int) -> None:
-    body = b"\0" + b"".join(map(varint, shape)) + b"\x0b\x02"
+def test_sizes_at_the_limits(shape: Shape, length: int, taken: bool) -> None:
+    tensor = b"\x13\x02"
+    body = b"\0" + b"".join(map(varint, shape)) + tensor
     body += varint(2 * shape[0]) + varint(length) + bytes(4)
     framed = MAGIC + b"\1" + varint(len(body)) + body
-    assert_headers_agree(framed + zlib.crc32(framed).to_bytes(4, "little"))
+    data = framed + zlib.crc32(framed).to_bytes(4, "little")
+    assert_headers_agree(data)
+    assert refused(lambda: read_header(io.BytesIO(data)), NncodecError) == (not taken)
 
 
 @pytest.mark.parametrize("more", [0, 1])
