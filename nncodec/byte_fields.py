@@ -1,7 +1,6 @@
 """Numbers and fields <-> bytes, and reading from streams that may end early.
 
-A varint is an unsigned LEB128 number below 2^63 in its shortest form: seven bits a byte, the lowest
-first, the top bit set in all bytes but the last.
+FORMAT.md says what a varint is: LEB128, unsigned, in its shortest form.
 """
 
 from typing import BinaryIO

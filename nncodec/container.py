@@ -1,34 +1,11 @@
-r"""The container: a header and the payloads of its segments <-> bytes, and only that.
+"""The container: a header and the payloads of its segments <-> bytes, and only that.
 
-A file of version 1, integers little-endian:
+    magic, version, length, body, CRC-32 │ embedded model │ payload │ payload │ ...
+    └───────────── header ─────────────┘
 
-    offset  size
-    0       6     magic: 8E 4E 4E 43 0D 0A, which is no text and shows newline translation
-    6       1     version: 1
-    7       v     length of the body (varint, see `byte_fields`)
-            n     body
-            4     CRC-32 (zlib.crc32) of everything before it
-            m     the embedded model, if flagged: a zlib stream of a model file (model_files.py)
-            ...   the payloads of the segments, one after another, to the end of the file
-
-Magic, version, length, body and CRC frame every version: where the CRC is right and the version
-unknown, the file is from a newer nncodec; where the CRC is wrong, it is damaged. The body, in full:
-
-    flags     varint   bit 0: a model id is present; bit 1: so is the model; the other bits are 0
-    shape     5 varints: layers, batch, height, width, layer_depth; each at least 1
-    source    byte 1   bits 0-1: index into FORMATS; bit 2: layout nchw; bits 3-4: axes - 3;
-                       bit 5: signed; bits 6-7: 0
-              byte 2   bits 0-4: index into DTYPES; bits 5-7: name: 0 "", 1 "codes", 2 "arr_0",
-                       3 another, which follows: varint length in bytes, UTF-8
-    model id  8 bytes, if flagged
-    model     varint   m, its bytes, if flagged
-    segments  until they cover the layers:
-              varint   layers in the segment << 1 | stored
-              varint   bytes of its payload
-              4 bytes  CRC-32 of its bits, packed in the order of the tensor, then its payload
-
-A stored payload is the packed bits; a coded one is whole words of 4 bytes. Their sizes are checked
-against the shape before anything is allocated.
+FORMAT.md has the layout, byte by byte. Magic, version, length, body and CRC-32 frame every version:
+where the CRC-32 is right and the version unknown, the file is from a newer nncodec; where it is
+wrong, the file is damaged. Sizes are checked against the shape before anything is allocated.
 """
 
 import io

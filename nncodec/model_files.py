@@ -1,9 +1,7 @@
 """Models <-> files, and finding the model that a container names.
 
-A model file is a safetensors file (https://github.com/huggingface/safetensors): arrays of integers,
-and five texts. `nncodec` is the version of this form; `network` the sizes of the network as JSON,
-or empty; `facts` how the model was made, as JSON; `model_id` what it must be by content; `checksum`
-the CRC-32 of the other texts. Nothing in it is ever executed.
+A model file is a safetensors file (https://github.com/huggingface/safetensors) of arrays of
+integers and five texts, which FORMAT.md specifies. Nothing in it is ever executed.
 """
 
 from __future__ import annotations

@@ -169,6 +169,20 @@ def random_network(
     )
 
 
+def plain_start(start: Start | None) -> dict[str, Any] | None:
+    """A start as nested lists, for the reference."""
+    if start is None:
+        return None
+    return {name: array.tolist() for name, array in start.arrays().items()}
+
+
+def plain_network(network: IntegerNetwork | None) -> dict[str, Any] | None:
+    """A network as its sizes and nested lists, for the reference."""
+    if network is None:
+        return None
+    return network.sizes() | {name: array.tolist() for name, array in network.arrays().items()}
+
+
 def random_model(layers: int, channels: int, seed: int = 0, *, network: bool = True) -> Model:
     """A model that fits codes of so many layers: nearly untrained, so that it does no great harm.
 

@@ -29,7 +29,7 @@ from nncodec.start import (
     untrained,
 )
 from tests.reference_model import ReferenceStage
-from tests.samples import random_network, random_start
+from tests.samples import plain_network, plain_start, random_network, random_start
 
 Codes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int, int, int]
@@ -84,7 +84,9 @@ def assert_frequencies_are_the_references(
 ) -> ReferenceStage:
     codes = make_codes(shape, kind, seed)
     schedule = Schedule(*shape)
-    stage, reference = AdaptiveStage(schedule, *made), ReferenceStage(shape, *made)
+    start, network = made
+    stage = AdaptiveStage(schedule, *made)
+    reference = ReferenceStage(shape, plain_start(start), plain_network(network))
     assert schedule.step_count == len(reference.steps)
     for step, places in enumerate(reference.steps):
         # The reference predicts, and learns, what all layers have at a step at once.

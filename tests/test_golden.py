@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 import nncodec
+from nncodec.contexts import BLOCK, LAYER_TAPS, block_size
+from nncodec.model_files import list_models, read_model
+from nncodec.rates import FULL_STEP
+from nncodec.source import DTYPES, FORMATS, LAYOUTS
 from tests.golden import ROOT
 from tests.golden.generate import CASES, encoded, header_facts
 
@@ -33,3 +37,48 @@ def test_the_encoder_still_writes_the_golden_containers(case: str) -> None:
 
 def test_every_golden_folder_is_a_case() -> None:
     assert {folder.name for folder in ROOT.iterdir()} == set(CASES)
+
+
+def test_every_feature_of_the_version_has_a_case() -> None:
+    headers = {
+        case: nncodec.read_header((ROOT / case / "bitstream.bin").read_bytes()) for case in CASES
+    }
+    sources = [header.source for header in headers.values()]
+    assert {source.format for source in sources} == set(FORMATS)
+    assert {source.layout for source in sources} == set(LAYOUTS)
+    assert {source.axes for source in sources} == {3, 4, 5}
+    assert {source.dtype[1] for source in sources} == {dtype[1] for dtype in DTYPES}
+    assert {source.dtype[0] for source in sources} == {dtype[0] for dtype in DTYPES}
+    assert {source.signed for source in sources} == {False, True}
+    assert {"", "codes", "arr_0"} < {source.name for source in sources if source.format == "npz"}
+
+    segments = [segment for header in headers.values() for segment in header.segments]
+    kinds = {(segment.stored, segment.layers > 1) for segment in segments}
+    assert kinds == {(False, False), (False, True), (True, False), (True, True)}
+    counts = [{segment.layers for segment in header.segments} for header in headers.values()]
+    assert any(len(layers) > 1 for layers in counts)
+
+    shapes = [header.shape for header in headers.values()]
+    assert max(layers for layers, *_ in shapes) > max(back for back, *_ in LAYER_TAPS)
+    assert any(batch > FULL_STEP for _, batch, *_ in shapes)
+    assert min(shape[4] for shape in shapes) == 1
+    assert any(shape[4] > BLOCK and block_size(shape[4]) * 2 > shape[4] for shape in shapes)
+
+    coded = [case for case in CASES if not all(headers[case].layer_stored())]
+    made = {case: CASES[case].model for case in coded}
+    embedded = {case: CASES[case].embed for case in coded}
+    models = {case: read_model(ROOT / case / "model.safetensors") for case in coded if made[case]}
+    assert {(model.network is not None, embedded[case]) for case, model in models.items()} == {
+        *((False, False), (False, True), (True, False), (True, True)),
+    }
+    assert any(model.network and model.channels > BLOCK for model in models.values())
+
+
+def test_every_model_that_ships_has_a_case() -> None:
+    shipped = {found.name: found.load().model_id for found in list_models()}
+    cases = {case.shipped: name for name, case in CASES.items() if case.shipped}
+    assert set(cases) == set(shipped)
+    for model, case in cases.items():
+        header = nncodec.read_header((ROOT / case / "bitstream.bin").read_bytes())
+        assert header.model_id == shipped[model]
+        assert not any(header.layer_stored())

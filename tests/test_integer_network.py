@@ -22,8 +22,15 @@ from nncodec.integer_network import (
 from nncodec.networks.grouped import Grouped, GroupedConfig
 from nncodec.start import MIXER_BITS, untrained
 from nncodec.taps import Taps
-from tests.reference_model import ReferenceNetwork, frequency_of
-from tests.samples import averaged_codes, frequencies_of, random_network, steps_of
+from tests.reference_model import ReferenceNetwork
+from tests.reference_numbers import frequency_of
+from tests.samples import (
+    averaged_codes,
+    frequencies_of,
+    plain_network,
+    random_network,
+    steps_of,
+)
 
 Codes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int, int, int]
@@ -39,8 +46,11 @@ def said_by(network: IntegerNetwork, codes: Codes) -> Frequencies:
 
 
 def assert_logits_are_the_references(network: IntegerNetwork, codes: Codes) -> None:
-    signs = {at: 2 * int(bit) - 1 for at, bit in np.ndenumerate(codes)}
-    reference = ReferenceNetwork(network, signs, codes.shape[2:4])
+    places = codes.reshape(-1, codes.shape[-1]).astype(int) * 2 - 1
+    signs = dict(zip(np.ndindex(codes.shape[:4]), places.tolist(), strict=True))
+    plain = plain_network(network)
+    assert plain
+    reference = ReferenceNetwork(plain, signs, codes.shape[2:4])
     frequencies = said_by(network, codes)
     for at, frequency in np.ndenumerate(frequencies):
         assert frequency == frequency_of(reference.logit(at)), at

@@ -1,5 +1,6 @@
 """The models that ship: whole, small, unchanged, and as good as the README says."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -10,6 +11,13 @@ from nncodec.data import synthetic
 from nncodec.model_files import list_models, model_folders
 
 SHIPPED = {"kodak-rnn": "ad5f83191caa27d2", "synthetic": "fafa730774c60d27"}
+"""The ids that containers out there name: a model trained anew takes another name, beside these."""
+
+DIGESTS = {
+    "kodak-rnn": "9c6d199654c6e2c78d4ef9c57a8c6c5e1e460086d91385ab3ea2ff19039e5865",
+    "synthetic": "23ddd7ed1eaa030ce837c4b60033fdde11e0973d832c21b1466b5b9b5ef8c1c8",
+}
+"""SHA-256 of the files."""
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +28,11 @@ def no_other_models(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_they_are_these() -> None:
     found = {model.name: model.load().model_id.hex() for model in list_models()}
     assert found == SHIPPED
+
+
+def test_their_files_never_change() -> None:
+    found = {model.name: model.path.read_bytes() for model in list_models()}
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in found.items()} == DIGESTS
 
 
 def test_they_are_small_and_say_how_they_were_made() -> None:

@@ -7,19 +7,23 @@ before its version is published, delete its folder first.
 import io
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from nncodec.adaptive import AdaptiveStage
 from nncodec.codec import Encoded, encode_source
 from nncodec.container import Header, read_container
+from nncodec.data import synthetic
 from nncodec.model_choice import pack_embedded
-from nncodec.model_files import read_model, save_model
+from nncodec.model_files import load_model, read_model, save_model
 from nncodec.models import Model
+from nncodec.schedule import Schedule
 from nncodec.source import Source
+from nncodec.start import untrained
 from tests.golden import ROOT
-from tests.samples import random_model
+from tests.samples import random_model, random_network, random_start
 
 Codes = npt.NDArray[np.uint8]
 
@@ -47,6 +51,51 @@ def partly_noise() -> Codes:
     return np.concatenate([smooth(1, 1, 16, 16, 16), noise(1, 1, 16, 16, 16)])
 
 
+def ramp(*shape: int) -> Codes:
+    """Codes with a straight edge, few enough for a page."""
+    layer, _, row, column, channel = np.indices(shape)
+    return np.asarray(column + 2 * channel > row + 2 * layer + 1, dtype=np.uint8)
+
+
+def synthetic_sample() -> Codes:
+    """A small sample of the synthetic codes, in layers of 2 bits."""
+    sample = synthetic.generate_sample(shape=(16, 20, 8))
+    layers = np.moveaxis(sample.reshape(1, 16, 20, 4, 2), 3, 0)
+    return np.ascontiguousarray(layers)
+
+
+def limits() -> Model:
+    """A model whose weights are at their limits, so that much is clamped."""
+    start = random_start(2, 6, 0, with_network=True, extreme=True)
+    return Model(start, random_network(2, 6, 0, group_size=4, reach=2, gain=8))
+
+
+def expected(model: Model, *shape: int) -> Codes:
+    """Codes that a model finds likely, but for one in 41."""
+    layers, batch, height, width, channels = shape
+    schedule = Schedule(layers, batch, height, width, channels)
+    stage = AdaptiveStage(schedule, model.start, model.network)
+    bits: list[int] = []
+    for step in range(schedule.step_count):
+        likely = stage.frequencies(step) >= 1 << 15
+        surprising = np.arange(len(bits), len(bits) + len(likely)) % 41 == 0
+        stage.learn((likely ^ surprising).astype(np.uint8))
+        bits += (likely ^ surprising).tolist()
+    codes = np.empty(len(bits), dtype=np.uint8)
+    codes[schedule.order()] = bits
+    return codes.reshape(shape)
+
+
+def deep_model() -> Model:
+    """A model of two blocks, the last of them shorter, and of groups that span both."""
+    plain = random_model(2, 67, network=False)
+    start = untrained(2, 67, with_network=True)
+    units = start.units.copy()
+    units[..., :-1] = plain.start.units
+    network = random_network(2, 67, 0, group_size=25, hidden_of_group=1, gain=0.1)
+    return Model(replace(start, units=units), network)
+
+
 @dataclass(frozen=True)
 class Case:
     """What a golden folder is made from.
@@ -56,12 +105,14 @@ class Case:
         source: what the code file was.
         model: makes the model, if there is one; what lies in the folder counts afterwards.
         embed: whether the container holds the model too.
+        shipped: the name of a model that ships, if it is one: the folder has no copy of it.
     """
 
     codes: Callable[[], Codes]
     source: Source = field(default_factory=Source)
     model: Callable[[], Model] | None = None
     embed: bool = False
+    shipped: str = ""
 
 
 CASES = {
@@ -84,13 +135,34 @@ CASES = {
     "start": Case(lambda: smooth(2, 1, 12, 10, 8), model=lambda: random_model(3, 8, network=False)),
     "network": Case(lambda: smooth(3, 2, 9, 14, 8), model=lambda: random_model(4, 8)),
     "embedded": Case(lambda: smooth(2, 1, 7, 9, 5), model=lambda: random_model(2, 5), embed=True),
+    # The one that FORMAT.md explains byte by byte.
+    "example": Case(
+        lambda: ramp(2, 1, 4, 6, 3), Source("npz", "nchw", 3, "|i1", signed=True, name="bits")
+    ),
+    "npz-codes": Case(
+        lambda: smooth(3, 2, 6, 8, 5), Source("npz", "nchw", 4, ">f8", signed=True, name="codes")
+    ),
+    "npz-arr_0": Case(lambda: smooth(2, 1, 7, 9, 6), Source("npz", dtype="<u2", name="arr_0")),
+    "npz-without-name": Case(lambda: smooth(2, 1, 7, 9, 6), Source("npz", axes=3, dtype=">i8")),
+    "long-batch": Case(lambda: smooth(2, 40, 3, 4, 4)),
+    "uneven-segments": Case(lambda: smooth(11, 1, 5, 8, 10)),
+    "one-channel": Case(lambda: smooth(4, 1, 24, 32, 1)),
+    "deep-network": Case(lambda: smooth(2, 1, 4, 6, 67), model=deep_model),
+    "limits": Case(lambda: expected(limits(), 2, 6, 9, 8, 6), model=limits),
+    "embedded-start": Case(
+        lambda: smooth(3, 1, 9, 12, 8), model=lambda: random_model(3, 8, network=False), embed=True
+    ),
+    "kodak-rnn": Case(lambda: smooth(4, 1, 7, 9, 32), shipped="kodak-rnn"),
+    "synthetic": Case(synthetic_sample, shipped="synthetic"),
 }
 
 
 def encoded(name: str) -> Encoded:
     """What the encoder makes of a case today, with the model in its folder."""
     case = CASES[name]
-    model = read_model(ROOT / name / "model.safetensors") if case.model else None
+    model = load_model(case.shipped) if case.shipped else None
+    if case.model:
+        model = read_model(ROOT / name / "model.safetensors")
     embedded = b""
     container = ROOT / name / "bitstream.bin"
     if case.embed and container.exists():

@@ -1,0 +1,42 @@
+"""What nncodec/FORMAT.md prints, taken apart: its tables and its blocks."""
+
+import re
+from pathlib import Path
+
+import nncodec
+
+TEXT = (Path(nncodec.__file__).parent / "FORMAT.md").read_text()
+
+
+def block(name: str) -> list[str]:
+    """The lines of the block of this name."""
+    (lines,) = re.findall(rf"^```{name}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    return str(lines).splitlines()
+
+
+def numbers(name: str) -> list[list[int]]:
+    """Those of a block, by line."""
+    return [[int(number) for number in line.split()] for line in block(name)]
+
+
+def table(head: str) -> list[list[str]]:
+    """The cells of the tables under such a head, without it."""
+    rows: list[list[str]] = []
+    for begin in re.finditer(rf"^{re.escape(head)}\n\|[-|]+\n", TEXT, re.MULTILINE):
+        for line in TEXT[begin.end() :].splitlines():
+            if not line.startswith("|"):
+                break
+            cells = re.split(r"(?<!\\)\|", line)[1:-1]
+            rows.append([cell.strip() for cell in cells])
+    return rows
+
+
+def taps(name: str) -> list[tuple[int, int, int]]:
+    """Those of a block."""
+    found = re.findall(r"\((-?\d+), (-?\d+), (-?\d+)\)", "\n".join(block(name)))
+    return [(int(back), int(down), int(right)) for back, down, right in found]
+
+
+def code(*cells: str) -> list[str]:
+    """What the cells have in backquotes."""
+    return [word for cell in cells for word in re.findall(r"`([^`]*)`", cell)]

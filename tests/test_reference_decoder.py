@@ -1,0 +1,539 @@
+"""A decoder written from FORMAT.md alone decodes what the package encodes, and the other way."""
+
+import ast
+import io
+import itertools
+import json
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from nncodec.byte_fields import varint
+from nncodec.codec import decode_container, encode_source
+from nncodec.container import (
+    MAGIC,
+    Container,
+    Header,
+    Segment,
+    pack,
+    read_container,
+    read_header,
+)
+from nncodec.errors import NncodecError
+from nncodec.model_choice import pack_embedded
+from nncodec.model_files import list_models, pack_model, unpack_model
+from nncodec.models import Model
+from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
+from tests import reference_decoder, reference_model_file
+from tests.golden import ROOT
+from tests.golden.generate import CASES
+from tests.reference_decoder import Decoded, RangeDecoder, RangeEncoder, decode, zeros
+from tests.reference_model import ReferenceStage
+from tests.reference_model_file import FormatError, read_model
+from tests.samples import plain_network, plain_start, random_model, random_network, random_start
+
+Codes = npt.NDArray[np.uint8]
+Shape = tuple[int, int, int, int, int]
+
+BERNOULLI = constriction.stream.model.Bernoulli(perfect=False)
+MANY = settings().max_examples
+
+
+def assert_decoded(decoded: Decoded, codes: Codes) -> None:
+    assert decoded.shape == codes.shape
+    assert decoded.bits == codes.ravel().tolist()
+
+
+# --- golden files ------------------------------------------------------------------------------
+
+
+def model_of_golden(case: str) -> bytes | None:
+    """The model file that a golden container needs beside it."""
+    made = CASES[case]
+    if made.shipped:
+        (found,) = [model for model in list_models() if model.name == made.shipped]
+        return found.path.read_bytes()
+    if made.model and not made.embed:
+        return (ROOT / case / "model.safetensors").read_bytes()
+    return None
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_containers_decode(case: str) -> None:
+    data = (ROOT / case / "bitstream.bin").read_bytes()
+    decoded = decode(data, model=model_of_golden(case))
+    assert_decoded(decoded, np.load(ROOT / case / "codes.npy"))
+    facts = json.loads((ROOT / case / "header.json").read_text())["source"]
+    facts["form"] = facts.pop("format")
+    assert decoded.source == facts
+
+
+# --- the standard library ----------------------------------------------------------------------
+
+MODULES = ("reference_decoder", "reference_model", "reference_model_file", "reference_numbers")
+
+_ALONE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from tests.reference_decoder import decode
+decoded = decode(open(sys.argv[2], "rb").read())
+assert not {"numpy", "constriction", "nncodec"} & set(sys.modules)
+print(*decoded.bits, sep="")
+"""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_reference_imports_the_standard_library_alone(module: str) -> None:
+    tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text())
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            names.add(str(node.module))
+    names -= {f"tests.{name}" for name in MODULES}
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_reference_decodes_where_nothing_is_installed() -> None:
+    root, case = Path(__file__).parent.parent, ROOT / "embedded"
+    command = [sys.executable, "-I", "-S", "-c", _ALONE, str(root), str(case / "bitstream.bin")]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "".join(map(str, np.load(case / "codes.npy").ravel()))
+
+
+# --- containers of any kind --------------------------------------------------------------------
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def tensors(draw: st.DrawFn, most_bits: int = 160) -> Codes:
+    """Code tensors that compress well, a little, or not at all."""
+    sizes = [draw(st.integers(1, most)) for most in (11, 20, 6, 7, 9)]
+    for axis in draw(st.permutations(range(5))):
+        sizes[axis] = max(1, min(sizes[axis], most_bits * sizes[axis] // int(np.prod(sizes))))
+    random = np.random.default_rng(draw(seeds))
+    kind = draw(st.sampled_from(["random", "biased", "constant", "smooth"]))
+    if kind == "smooth":
+        return (random.normal(size=sizes).cumsum(axis=2).cumsum(axis=3) > 0).astype(np.uint8)
+    ones = {"random": 0.5, "biased": 0.05, "constant": 0}[kind]
+    return (random.random(sizes) < ones).astype(np.uint8) ^ np.uint8(draw(st.booleans()))
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+
+
+@st.composite
+def models(draw: st.DrawFn, codes: Codes) -> Model | None:
+    """Models for at least so many layers, of every kind."""
+    kind = draw(st.sampled_from(["none", "start", "network", "any", "extreme"]))
+    layers, channels, seed = codes.shape[0] + draw(st.integers(0, 2)), codes.shape[4], draw(seeds)
+    if kind == "none":
+        return None
+    facts = {text: draw(texts) for text in draw(st.lists(texts, max_size=3))}
+    if kind in ("start", "network"):
+        model = random_model(layers, channels, seed, network=kind == "network")
+        return replace(model, facts=facts)
+    network = None
+    if draw(st.booleans()):
+        network = random_network(
+            layers,
+            channels,
+            seed,
+            group_size=draw(st.integers(1, channels)),
+            reach=draw(st.integers(1, 3)),
+            earlier_layers=draw(st.integers(0, 3)),
+            hidden_of_group=draw(st.integers(1, 3)),
+            gain=draw(st.sampled_from([0.1, 1.0, 8.0])),
+        )
+    start = random_start(
+        layers, channels, seed, with_network=network is not None, extreme=kind == "extreme"
+    )
+    return Model(start, network, facts)
+
+
+@st.composite
+def sources(draw: st.DrawFn, codes: Codes) -> Source:
+    form = draw(st.sampled_from(FORMATS))
+    if form == "tensor":
+        return Source()
+    dtype = draw(st.sampled_from([d for d in DTYPES if form != "packed" or d[1] in "iu"]))
+    signed = form != "packed" and dtype[1] in "if" and draw(st.booleans())
+    names = st.sampled_from(["", "codes", "arr_0", "bits", "é" * 127])
+    name = draw(names) if form == "npz" else ""
+    axes = draw(st.integers(4 if codes.shape[1] > 1 else 3, 5))
+    return Source(form, draw(st.sampled_from(LAYOUTS)), axes, dtype, signed, name)
+
+
+def facts_of(source: Source) -> dict[str, object]:
+    return {"form": source.format, "layout": source.layout, "axes": source.axes} | {
+        "dtype": source.dtype,
+        "signed": source.signed,
+        "name": source.name,
+    }
+
+
+@settings(max_examples=3 * MANY)
+@given(st.data())
+def test_reference_decodes_what_the_package_encodes(data: st.DataObject) -> None:
+    codes = data.draw(tensors())
+    source, model = data.draw(sources(codes)), data.draw(models(codes))
+    embed = model is not None and data.draw(st.booleans())
+    embedded = pack_embedded(model) if model and embed else b""
+    encoded = encode_source(codes, source, model=model, embedded=embedded)
+    given_model = pack_model(model) if model and not embed else None
+    decoded = decode(encoded.data, model=given_model)
+    assert_decoded(decoded, codes)
+    assert decoded.source == facts_of(source)
+
+
+def container_of(codes: Codes, model: Model | None, parts: Sequence[tuple[int, bool]]) -> bytes:
+    """A container as the reference encodes it.
+
+    Args:
+        codes: what it holds.
+        model: which predicts them.
+        parts: of each segment, how many layers it has and whether it is stored.
+    """
+    start = plain_start(model.start) if model else None
+    network = plain_network(model.network) if model else None
+    layers, batch, height, width, channels = codes.shape
+    stage = ReferenceStage((layers, batch, height, width, channels), start, network)
+    segment_of_layer = [number for number, (count, _) in enumerate(parts) for _ in range(count)]
+    encoders = [RangeEncoder() for _ in parts]
+    bits_in_order: list[list[int]] = [[] for _ in parts]
+    for step in stage.steps:
+        bits = [int(codes[place]) for place in step]
+        for place, bit, frequency in zip(step, bits, stage.frequencies(step), strict=True):
+            encoders[segment_of_layer[place[0]]].encode(bit, frequency)
+            bits_in_order[segment_of_layer[place[0]]].append(bit)
+        stage.learn(bits)
+    segments, payloads, end = [], [], 0
+    for (count, stored), encoder, ordered in zip(parts, encoders, bits_in_order, strict=True):
+        payload = reference_decoder.pack(ordered) if stored else encoder.finish()
+        begin, end = end, end + count
+        packed = reference_decoder.pack(codes[begin:end].ravel().tolist())
+        checksum = zlib.crc32(payload, zlib.crc32(packed))
+        segments.append(Segment(count, stored, len(payload), checksum))
+        payloads.append(payload)
+    model_id = model.model_id if model else b""
+    header = Header((layers, batch, height, width, channels), Source(), model_id, tuple(segments))
+    return pack(Container(header, payloads))
+
+
+@settings(max_examples=2 * MANY)
+@given(st.data())
+def test_both_decode_any_segments_of_the_reference_encoder(data: st.DataObject) -> None:
+    codes = data.draw(tensors(120))
+    model, parts, left = data.draw(models(codes)), [], len(codes)
+    while left:
+        count = data.draw(st.integers(1, left))
+        parts.append((count, data.draw(st.booleans())))
+        left -= count
+    container = container_of(codes, model, parts)
+    layers = data.draw(st.none() | st.integers(1, len(codes)))
+    if layers:  # the bytes that they need
+        header = read_header(io.BytesIO(container))
+        ends = itertools.accumulate(count for count, _ in parts)
+        missing = sum(
+            segment.byte_length
+            for segment, end in zip(header.segments, ends, strict=True)
+            if end - segment.layers >= layers
+        )
+        container = container[: len(container) - missing]
+    read = read_container(io.BytesIO(container), layers=layers)
+    np.testing.assert_array_equal(decode_container(read, model=model)[:layers], codes[:layers])
+    file = pack_model(model) if model else None
+    assert_decoded(decode(container, model=file, layers=layers), codes[:layers])
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def refused(read: Callable[[], object], kind: type[Exception]) -> bool:
+    try:
+        read()
+    except kind:
+        return True
+    return False
+
+
+def test_no_changed_bit_of_a_container_passes() -> None:
+    data = bytearray((ROOT / "example" / "bitstream.bin").read_bytes())
+    for bit in range(8 * len(data)):
+        data[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(FormatError):
+            decode(bytes(data))
+        data[bit // 8] ^= 1 << bit % 8
+    for cut in range(len(data)):
+        with pytest.raises(FormatError):
+            decode(bytes(data[:cut]))
+    with pytest.raises(FormatError, match="goes on"):
+        decode(bytes(data) + b"\0")
+
+
+@st.composite
+def changed_bodies(draw: st.DrawFn) -> bytes:
+    """The beginning of a container whose checksum is right, with some bytes of the body changed."""
+    case = draw(st.sampled_from(["example", "npz-codes", "partly-stored", "embedded", "constant"]))
+    data = (ROOT / case / "bitstream.bin").read_bytes()
+    body = bytearray(data[8 : 8 + data[7]])
+    for _ in range(draw(st.integers(1, 2))):
+        at = draw(st.integers(0, len(body) - 1))
+        body[at : at + draw(st.integers(0, 1))] = draw(st.binary(min_size=0, max_size=2))
+    framed = MAGIC + b"\1" + varint(len(body)) + bytes(body)
+    return framed + zlib.crc32(framed).to_bytes(4, "little")
+
+
+def assert_headers_agree(data: bytes) -> None:
+    if refused(lambda: read_header(io.BytesIO(data)), NncodecError):
+        with pytest.raises(FormatError):
+            reference_decoder.read_header(data)
+        return
+    header, found = read_header(io.BytesIO(data)), reference_decoder.read_header(data)
+    assert (found.shape, found.model_id) == (header.shape, header.model_id)
+    assert found.embedded_bytes == header.embedded_bytes
+    assert found.source == facts_of(header.source)
+    fields = ("layers", "stored", "byte_length", "checksum")
+    for one, other in zip(found.segments, header.segments, strict=True):
+        assert [getattr(one, name) for name in fields] == [getattr(other, name) for name in fields]
+
+
+@settings(max_examples=20 * MANY)
+@given(changed_bodies())
+def test_headers_that_the_package_refuses_and_others(data: bytes) -> None:
+    assert_headers_agree(data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "length", "taken"),
+    [
+        ((16, 1, 1, 1 << 20, 16), 512, True),  # MAX_BITS
+        ((17, 1, 1, 1 << 20, 16), 1 << 20, False),
+        ((2, 1, 1, 1, 1 << 13), 1 << 12, True),  # MAX_UNITS
+        ((2, 1, 1, 1, (1 << 13) + 1), 1 << 12, False),
+        ((1, 2, 1 << 10, 1 << 11, 1), 1 << 12, True),  # MAX_POSITIONS
+        ((1, 2, 1 << 10, (1 << 11) + 1, 1), 1 << 12, False),
+        ((1, 1, 1, 3, 5), 4 * 15 + 16, True),  # the longest payload
+        ((1, 1, 1, 3, 5), 4 * 15 + 20, False),
+        ((1, 1, 1, 3, 5), 18, False),  # no whole words
+        ((1, 1, 1 << 10, 1 << 10, 4), 0, True),  # the shortest
+        ((9, 1, 1 << 9, 1 << 10, 1), 0, False),
+        ((9, 1, 1 << 9, 1 << 10, 1), 4, True),
+    ],
+)
+def test_sizes_at_the_limits(shape: Shape, length: int, taken: bool) -> None:
+    tensor = b"\x13\x02"
+    body = b"\0" + b"".join(map(varint, shape)) + tensor
+    body += varint(2 * shape[0]) + varint(length) + bytes(4)
+    framed = MAGIC + b"\1" + varint(len(body)) + body
+    data = framed + zlib.crc32(framed).to_bytes(4, "little")
+    assert_headers_agree(data)
+    assert refused(lambda: read_header(io.BytesIO(data)), NncodecError) == (not taken)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_longest_body(more: int) -> None:
+    bodies = reference_decoder.MAX_BODY_BYTES + more
+    framed = MAGIC + b"\1" + varint(bodies) + bytes(bodies)
+    data = framed + zlib.crc32(framed).to_bytes(4, "little")
+    with pytest.raises(FormatError, match="too long" if more else "an axis is empty"):
+        reference_decoder.read_header(data)
+    with pytest.raises(NncodecError, match="above the limit" if more else "."):
+        read_header(io.BytesIO(data))
+
+
+def model_file(
+    arrays: dict[str, npt.NDArray[np.integer]], sizes: dict[str, int], facts: str = "{}"
+) -> bytes:
+    """A model file of any arrays, whose checksum and id are right."""
+    kinds = {"int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64"}
+    forms = {name: (kinds[str(array.dtype)], list(array.shape)) for name, array in arrays.items()}
+    stored = {name: array.tobytes() for name, array in arrays.items()}
+    model_id = reference_model_file.id_of(sizes, forms, stored).hex()
+    named = {"nncodec": "1", "network": json.dumps(sizes) if sizes else "", "facts": facts}
+    named["model_id"] = model_id
+    checksum = zlib.crc32(reference_model_file.ascii_json(list(named.values())))
+    return save(arrays, metadata={**named, "checksum": f"{checksum:08x}"})
+
+
+def assert_both_take_or_refuse(data: bytes) -> None:
+    if refused(lambda: unpack_model(data), NncodecError):
+        with pytest.raises(FormatError):
+            read_model(data)
+    else:
+        assert read_model(data)[2] == unpack_model(data).model_id
+
+
+EDGES = [0, *(1 << bits for bits in (0, 14, 18, 19, 20, 22, 30, 61))]
+NUMBERS = sorted({sign * edge + more for sign in (-1, 1) for edge in EDGES for more in (-1, 0, 1)})
+"""Limits of numbers in models, and what is next to them."""
+
+
+def numbers_of(dtype: npt.DTypeLike) -> list[int]:
+    limits = np.iinfo(dtype)
+    some = [number for number in NUMBERS if limits.min <= number <= limits.max]
+    return [int(limits.min), *some, int(limits.max)]
+
+
+@pytest.mark.parametrize(
+    "name", ["units", "shared", "around", "mixers", "sets", "rates", "half_lives"]
+)
+def test_starts_that_the_package_refuses_and_others(name: str) -> None:
+    arrays = {
+        key: array.copy() for key, array in random_model(1, 2, network=False).arrays().items()
+    }
+    flat = arrays[f"start.{name}"].reshape(-1)
+    for at in range(len(flat) if name in ("rates", "half_lives") else 1):
+        before = flat[at]
+        for number in numbers_of(flat.dtype):
+            flat[at] = number
+            assert_both_take_or_refuse(model_file(arrays, {}))
+        flat[at] = before
+
+
+@st.composite
+def changed_networks(draw: st.DrawFn) -> bytes:
+    """Models with a network of which one number is another."""
+    network = random_network(2, 5, 0, group_size=draw(st.integers(1, 5)), gain=0.1)
+    model = replace(random_model(2, 5), network=network)
+    arrays, sizes = {key: array.copy() for key, array in model.arrays().items()}, network.sizes()
+    name = draw(st.sampled_from([*(f"network.{name}" for name in network.arrays()), *sizes]))
+    if name in sizes:
+        sizes[name] += draw(st.integers(-4, 4))
+    else:
+        flat = arrays[name].reshape(-1)
+        numbers = st.sampled_from(numbers_of(flat.dtype))
+        flat[draw(st.integers(0, len(flat) - 1))] = draw(numbers)
+    return model_file(arrays, sizes)
+
+
+@settings(max_examples=8 * MANY)
+@given(changed_networks())
+def test_networks_that_the_package_refuses_and_others(data: bytes) -> None:
+    assert_both_take_or_refuse(data)
+
+
+@pytest.mark.parametrize("hidden", [132104, 132105])  # 127 * 128 * hidden is about 2^31
+def test_networks_of_the_largest_sums(hidden: int) -> None:
+    network = random_network(1, 1, 0, hidden_of_group=hidden, earlier_layers=0, gain=0.001)
+    arrays = replace(random_model(1, 1), network=network).arrays()
+    arrays["network.head"] = np.full_like(network.head, -128)
+    data = model_file(arrays, network.sizes())
+    assert refused(lambda: unpack_model(data), NncodecError) == (hidden == 132105)
+    assert_both_take_or_refuse(data)
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_texts_are_written_in_one_way(texts: list[str]) -> None:
+    assert reference_model_file.ascii_json(texts) == json.dumps(texts).encode()
+
+
+def test_another_model_is_refused() -> None:
+    data = (ROOT / "network" / "bitstream.bin").read_bytes()
+    with pytest.raises(FormatError, match="needs model"):
+        decode(data)
+    with pytest.raises(FormatError, match="not the model"):
+        decode(data, model=pack_model(random_model(4, 8, seed=1)))
+
+
+# --- the range coder ---------------------------------------------------------------------------
+
+Message = tuple[list[int], list[int]]
+"""Bits and their frequencies."""
+
+
+def encoded(message: Message) -> tuple[bytes, bytes]:
+    """What the reference makes of a message, and what constriction does."""
+    ours, theirs = RangeEncoder(), constriction.stream.queue.RangeEncoder()
+    for bit, frequency in zip(*message, strict=True):
+        ours.encode(bit, frequency)
+    bits = np.array(message[0], dtype=np.int32)
+    theirs.encode(bits, BERNOULLI, np.array(message[1], dtype=np.float64) / 65536)
+    return ours.finish(), theirs.get_compressed().astype("<u4").tobytes()
+
+
+def decoded(payload: bytes, frequencies: Sequence[int]) -> list[int]:
+    decoder = RangeDecoder(payload)
+    return [decoder.decode(frequency) for frequency in frequencies]
+
+
+def test_every_frequency_divides_the_range_as_constriction_does() -> None:
+    scale = ((1 << 64) - 1) >> 24
+    for frequency in range(1, 65536):
+        first_one = zeros(frequency) * scale
+        for point, bit in ((first_one - 1, 0), (first_one, 1)):
+            words = np.array([point >> 32, point & 0xFFFFFFFF], dtype=np.uint32)
+            theirs = constriction.stream.queue.RangeDecoder(words)
+            assert theirs.decode(BERNOULLI, np.array([frequency / 65536]))[0] == bit
+            assert decoded(words.astype("<u4").tobytes(), [frequency]) == [bit]
+
+
+words_of_payloads = st.integers(0, 2**32 - 1) | st.sampled_from([0, 2**32 - 1])
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Message:
+    """Bits as likely as their frequencies say, more so, or less so."""
+    random = np.random.default_rng(draw(seeds))
+    size = draw(st.integers(0, 300))
+    extreme = draw(st.sampled_from([None, [1, 65535], [1], [65535], [32767, 32768, 32769]]))
+    frequencies = random.choice(extreme, size) if extreme else random.integers(1, 65536, size)
+    bits = {
+        "as predicted": frequencies > random.integers(0, 65536, size),
+        "random": random.integers(0, 2, size) > 0,
+        "likely": frequencies >= 32768,
+        "unlikely": frequencies < 32768,
+    }[draw(st.sampled_from(["as predicted", "random", "likely", "unlikely"]))]
+    return bits.astype(int).tolist(), frequencies.tolist()
+
+
+@settings(max_examples=4 * MANY)
+@given(messages())
+def test_range_coder_is_constrictions(message: Message) -> None:
+    ours, theirs = encoded(message)
+    assert ours == theirs
+    assert decoded(ours, message[1]) == message[0]
+
+
+@settings(max_examples=2 * MANY)
+@given(
+    st.lists(st.integers(0, 2**32 - 1) | st.sampled_from([0, 2**32 - 1]), max_size=6), messages()
+)
+def test_range_decoder_reads_what_constrictions_reads(words: list[int], message: Message) -> None:
+    """Whatever the words, and however few."""
+    theirs = constriction.stream.queue.RangeDecoder(np.array(words, dtype=np.uint32))
+    payload = np.array(words, dtype="<u4").tobytes()
+    try:
+        expected = theirs.decode(BERNOULLI, np.array(message[1], dtype=np.float64) / 65536)
+    except AssertionError:
+        with pytest.raises(FormatError, match="a payload is damaged"):
+            decoded(payload, message[1])
+    else:
+        assert decoded(payload, message[1]) == expected.tolist()
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_range_encoder_carries_through_many_words(carry: bool) -> None:
+    # The bits that lead to a number just below 2^63 / 2^64, or just above, leave open for words
+    # whether the first one is 7FFFFFFF or 80000000; the encoder first writes the former.
+    words = [1 << 31, 0, 0, 0, 0, 1 << 31] if carry else [(1 << 31) - 1, *[(1 << 32) - 1] * 4]
+    frequencies = [30001 + 7 * number for number in range(185)]
+    bits = decoded(np.array(words, dtype="<u4").tobytes(), frequencies)
+    ours, theirs = encoded((bits, frequencies))
+    assert ours == theirs
+    assert ours.startswith(np.array(words[:4], dtype="<u4").tobytes())
+    assert decoded(ours, frequencies) == bits
