@@ -98,7 +98,7 @@ def encode_source(
         coded = payload(part.bits, part.frequencies)
         stored = math.ceil(part.bits.size / 8) <= len(coded)
         if stored:
-            coded = pack_bits(part.bits)
+            coded = pack_bits(part.codes)
         payloads.append(coded)
         segments.append(Segment(len(part.codes), stored, len(coded), _checksum(part.codes, coded)))
         lengths += part.code_lengths()
@@ -136,13 +136,13 @@ def decode_container(
     schedule = Schedule(sum(counts), *header.shape[1:])
     segments_of = Segments(schedule, counts)
     sources: list[bytes | npt.NDArray[np.uint8]] = []
-    for segment, one in zip(segments, payloads, strict=True):
+    for segment, order, one in zip(segments, segments_of.orders, payloads, strict=True):
         if segment.stored:
-            bits = segment.layers * header.bits_per_layer
-            sources.append(np.unpackbits(np.frombuffer(one, dtype=np.uint8), count=bits))
+            packed = np.frombuffer(one, dtype=np.uint8)
+            sources.append(np.unpackbits(packed, count=order.size)[order])
         else:
             sources.append(one)
-    sizes = [segment.layers * header.bits_per_layer for segment in segments]
+    sizes = [order.size for order in segments_of.orders]
     coders = decoders(sizes, sources)
     traverse(schedule, segments_of, coders, model, progress)
 

@@ -39,7 +39,7 @@ class Segment:
 
     Attributes:
         layers: how many it holds; they follow those of the segments before.
-        stored: whether the payload is the packed bits rather than range-coded.
+        stored: whether the payload is the bits, packed in the order of the tensor.
         byte_length: bytes of the payload.
         checksum: CRC-32 of the decoded bits, packed in the order of the tensor, continued over the
             payload: some of a payload's bits decide nothing, and their damage must show too.

@@ -164,5 +164,7 @@ class IntegerNetwork:
             raise ModelError("the network's weights are too large: a sum could outgrow its integer")
 
 
-def _magnitudes(values: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    return np.abs(values.astype(np.float64))
+def _magnitudes(values: npt.NDArray[np.integer]) -> npt.NDArray[np.object_]:
+    """As Python's integers, which have no limits."""
+    magnitudes: npt.NDArray[np.object_] = np.abs(values.astype(object))
+    return magnitudes

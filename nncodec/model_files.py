@@ -256,4 +256,4 @@ def _build(
 
 
 def _checksum(texts: Mapping[str, str]) -> str:
-    return f"{zlib.crc32(json.dumps([texts[name] for name in _TEXTS]).encode()):08x}"
+    return f"{zlib.crc32(chr(0).join(texts[name] for name in _TEXTS).encode()):08x}"

@@ -8,7 +8,7 @@ both decode alike is on the page.
 import math
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,37 +107,27 @@ def _decode_segments(
 ) -> list[int]:
     of_layer = math.prod(shape[1:])
     index = {bit: at for at, bit in enumerate(every_bit(shape))}
-    take: list[Callable[[int], int]] = []  # by layer
-    for _, segment, payload in segments:
-        if segment.stored:
-            reader = StoredBits(unpack(payload, segment.layers * of_layer)).decode
-        else:
-            reader = RangeDecoder(payload).decode
-        take += [reader] * segment.layers
-
     values = [0] * len(index)
+    decoders: list[RangeDecoder | None] = []  # by layer; none where it is stored
+    for first, segment, payload in segments:
+        if segment.stored:
+            begin, end = first * of_layer, (first + segment.layers) * of_layer
+            values[begin:end] = unpack(payload, end - begin)
+        decoder = None if segment.stored else RangeDecoder(payload)
+        decoders += [decoder] * segment.layers
+
     for step in stage.steps:
-        frequencies = stage.frequencies(step)
-        taken = [take[bit[0]](f) for bit, f in zip(step, frequencies, strict=True)]
-        stage.learn(taken)
-        for bit, value in zip(step, taken, strict=True):
-            values[index[bit]] = value
+        for bit, frequency in zip(step, stage.frequencies(step), strict=True):
+            decoder = decoders[bit[0]]
+            if decoder:
+                values[index[bit]] = decoder.decode(frequency)
+        stage.learn([values[index[bit]] for bit in step])
 
     for first, segment, payload in segments:
         own = values[first * of_layer : (first + segment.layers) * of_layer]
         checksum = zlib.crc32(payload, zlib.crc32(pack(own)))
         require(checksum == segment.checksum, f"the checksum of layer {first} is wrong")
     return values
-
-
-class StoredBits:
-    """Takes bits from the payload of a stored segment."""
-
-    def __init__(self, bits: Sequence[int]) -> None:
-        self._bits = iter(bits)
-
-    def decode(self, frequency: int) -> int:
-        return next(self._bits)
 
 
 def unpack(data: bytes, bits: int) -> list[int]:

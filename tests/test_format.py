@@ -210,8 +210,8 @@ def test_example_has_the_frequencies_and_weights_that_are_printed(
     schedule = Schedule(2, 1, 4, 6, 3)
     stage, bits, end = AdaptiveStage(schedule), codes.ravel()[schedule.order()], 0
     frequencies: list[int] = []
-    for step in range(schedule.step_count):
-        frequencies += stage.frequencies(step).tolist()
+    for part in schedule.parts():
+        frequencies += stage.frequencies(*part).tolist()
         begin, end = end, len(frequencies)
         stage.learn(bits[begin:end])
     assert frequencies == [f for row in format_page.numbers("example-frequencies") for f in row]

@@ -76,8 +76,8 @@ def expected(model: Model, *shape: int) -> Codes:
     schedule = Schedule(layers, batch, height, width, channels)
     stage = AdaptiveStage(schedule, model.start, model.network)
     bits: list[int] = []
-    for step in range(schedule.step_count):
-        likely = stage.frequencies(step) >= 1 << 15
+    for part in schedule.parts():
+        likely = stage.frequencies(*part) >= 1 << 15
         surprising = np.arange(len(bits), len(bits) + len(likely)) % 41 == 0
         stage.learn((likely ^ surprising).astype(np.uint8))
         bits += (likely ^ surprising).tolist()
