@@ -232,16 +232,16 @@ def traverse(
         )
     start, network = (model.start, model.network) if model else (None, None)
     stage = AdaptiveStage(schedule, start, network)
-    bits = np.empty(int(segments.ends[:, -1].sum()), dtype=np.uint8)
+    bits = np.empty(schedule.bits, dtype=np.uint8)
     first = 0
-    for step, ends_of_coders in enumerate(segments.ends.tolist()):
+    for step in range(schedule.step_count):
         frequencies = stage.frequencies(step)
         some = bits[first : first + len(frequencies)]
         begin = 0
-        for coder, end in zip(coders, ends_of_coders, strict=True):
-            if end > begin:
-                coder.code(frequencies[begin:end], some[begin:end])
-                begin = end
+        for segment, count in segments.runs(step):
+            end = begin + count
+            coders[segment].code(frequencies[begin:end], some[begin:end])
+            begin = end
         stage.learn(some)
         first += len(some)
         if progress:

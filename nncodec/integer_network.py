@@ -23,6 +23,7 @@ from nncodec.fixed_point import (
     LOGIT_LIMIT,
     logistic_table,
 )
+from nncodec.source import MAX_UNITS
 from nncodec.taps import LARGEST_REACH, Taps
 from nncodec.tensors import require_form
 
@@ -91,7 +92,7 @@ class IntegerNetwork:
             raise ModelError("the network's sizes are no whole numbers")
         if not (
             min(self.layers, self.channels) >= 1
-            and self.earlier_layers >= 0
+            and 0 <= self.earlier_layers <= MAX_UNITS
             and 1 <= self.group_size <= self.channels
             and 1 <= self.reach <= LARGEST_REACH
             and self.weights.ndim == 2
@@ -156,12 +157,18 @@ class IntegerNetwork:
 
     def _prove_exact(self) -> None:
         """Bounds every sum by what it would be if all its terms had one sign."""
-        sums = _magnitudes(self.weights).sum(axis=0)
+        sums = _sums_of_magnitudes(self.weights, axis=0)
         scaled = sums * _magnitudes(self.scale) + _magnitudes(self.shift)
-        outputs = ACTIVATION_ONE * _magnitudes(self.head).sum(axis=1)
+        outputs = ACTIVATION_ONE * _sums_of_magnitudes(self.head, axis=1)
         logits = outputs * _magnitudes(self.head_scale) + _magnitudes(self.bias)
         if max(sums.max(), outputs.max()) >= 1 << 31 or max(scaled.max(), logits.max()) >= 1 << 62:
             raise ModelError("the network's weights are too large: a sum could outgrow its integer")
+
+
+def _sums_of_magnitudes(values: npt.NDArray[np.int8], axis: int) -> npt.NDArray[np.float64]:
+    # By way of 16 bits: a float of every weight would be eight times the model.
+    sums: npt.NDArray[np.float64] = np.abs(values.astype(np.int16)).sum(axis, dtype=np.float64)
+    return sums
 
 
 def _magnitudes(values: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:

@@ -33,11 +33,13 @@ FOLDERS_VARIABLE = "NNCODEC_MODELS"
 """Environment variable: folders to look for models in, separated as in PATH."""
 
 MAX_MODEL_BYTES = 1 << 28
+MAX_HEADER_BYTES = 1 << 20
+"""Limit of what a model file says of its arrays and of itself, as JSON, which takes tens of times
+as much memory when it is parsed."""
 
 ADAPTIVE = "adaptive"
 """What no model is called: the adaptive stage alone."""
 
-_MAX_HEADER_BYTES = 1 << 20
 _VERSION = "1"
 _TEXTS = ("nncodec", "network", "facts", "model_id")
 _REMEDY = "get another copy of it"
@@ -62,9 +64,11 @@ class FoundModel:
             "model_id" in hexadecimal digits, "layers" and "channels".
         """
         try:
+            if not self.path.is_file():  # a named pipe would keep waiting
+                return {}
             with self.path.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(length, _MAX_HEADER_BYTES)))
+                header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
             layers, channels = map(int, header["start.units"]["shape"][:2])
             model_id = str(header["__metadata__"]["model_id"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
@@ -77,7 +81,11 @@ class FoundModel:
 
 
 def pack_model(model: Model) -> bytes:
-    """Gives the bytes of a model file, the same for the same model and facts."""
+    """Gives the bytes of a model file, the same for the same model and facts.
+
+    Raises:
+        ModelError: the facts are too long.
+    """
     texts = {
         "nncodec": _VERSION,
         "network": json.dumps(model.network.sizes()) if model.network else "",
@@ -89,6 +97,10 @@ def pack_model(model: Model) -> bytes:
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:end]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
+    if len(header) > MAX_HEADER_BYTES:
+        raise ModelError(
+            f"the facts of a model have less than {MAX_HEADER_BYTES} bytes; shorten them"
+        )
     return len(header).to_bytes(8, "little") + header + data[end:]
 
 
@@ -100,6 +112,8 @@ def unpack_model(data: bytes) -> Model:
     """
     if len(data) > MAX_MODEL_BYTES:
         raise ModelError(f"a model file has at most {MAX_MODEL_BYTES} bytes; give another")
+    if MAX_HEADER_BYTES < int.from_bytes(data[:8], "little") <= len(data):
+        raise ModelError(f"a model's header has at most {MAX_HEADER_BYTES} bytes; give another")
     try:
         arrays = load(data)
         length = int.from_bytes(data[:8], "little")

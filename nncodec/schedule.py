@@ -126,6 +126,10 @@ class Schedule:
     def step_count(self) -> int:
         return self.layer_lag * (self.layers - 1) + self.channels - 1 + self.diagonal_count
 
+    @property
+    def bits(self) -> int:
+        return self.layers * self.batch * self.height * self.width * self.channels
+
     @cached_property
     def diagonal_of_position(self) -> Int64:
         """int64 (positions,): the diagonal of position (image * height + y) * width + x."""
@@ -150,7 +154,9 @@ class Schedule:
 
     def sizes_up_to_layer(self, layers: int) -> Int64:
         """int64 (steps,): how many bits of so many layers, from the first, each step has."""
-        layer = np.convolve(self.diagonal_sizes, np.ones(self.channels, dtype=np.int64))
+        # The sums of so many adjacent diagonals as there are channels.
+        sums = np.cumsum(np.pad(self.diagonal_sizes, (self.channels, self.channels - 1)))
+        layer = sums[self.channels :] - sums[: -self.channels]
         sizes = np.zeros(self.step_count, dtype=np.int64)
         for begin in range(0, layers * self.layer_lag, self.layer_lag):
             sizes[begin : begin + len(layer)] += layer

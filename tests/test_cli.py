@@ -196,7 +196,7 @@ def test_compress_json(run: Run) -> None:
     size = len(read("codes.bin"))
     assert list(facts) == [
         *("input_bits", "output_bytes", "rate", "model", "model_id", "model_bytes"),
-        *("layout", "shape", "layers"),
+        *("memory_bound", "layout", "shape", "layers"),
     ]
     assert facts["input_bits"] == 3 * 24 * 20 * 8
     assert facts["output_bytes"] == size
@@ -256,6 +256,7 @@ def test_info(run: Run) -> None:
     text = run("info", "codes.bin").stdout
     assert "codes.bin: nncodec container, version 1\n" in text
     assert "3 layers of 1 x 24 x 20 x 8 (batch x height x width x bits)" in text
+    assert " MB to decode\n" in text
     assert ".npz, one array named 'bits', dtype <f4 over -1, +1, 5 axes, nhwc" in text
     assert [line.split()[0] for line in text.splitlines()[-4:]] == ["layers", "0", "1", "2"]
 
@@ -670,17 +671,17 @@ def test_outputs_are_new_files_like_any_other(run: Run) -> None:
 
 COMMANDS: dict[str, list[str]] = {
     "compress": [
-        *("--model", "--layout", "--layer-depth", "--layers", "--embed-model"),
+        *("--model", "--layout", "--layer-depth", "--layers", "--max-bits", "--embed-model"),
         *("--no-verify", "--output-dir", "--jobs", "--force", "--json", "--quiet"),
     ],
     "decompress": [
-        *("--layers", "--model", "--partial", "--output-dir", "--jobs"),
+        *("--layers", "--model", "--partial", "--max-bits", "--output-dir", "--jobs"),
         *("--force", "--json", "--quiet"),
     ],
     "info": ["--json"],
-    "test": ["--model"],
+    "test": ["--model", "--max-bits"],
     "models": ["--json"],
-    "evaluate": ["--model", "--layout", "--layer-depth", "--layers", "--json"],
+    "evaluate": ["--model", "--layout", "--layer-depth", "--layers", "--max-bits", "--json"],
     "synthesize dataset": ["--output", "--count", "--seed", "--force"],
     "synthesize sample": ["--output", "--seed", "--force"],
 }

@@ -33,7 +33,7 @@ def test_the_traversal_meets_the_bits_of_all_segments_in_its_order(
 
 
 @given(segments())
-def test_ends_are_where_the_bits_of_a_segment_end_at_a_step(
+def test_runs_are_the_bits_of_every_segment_at_a_step(
     given_segments: tuple[Schedule, Segments],
 ) -> None:
     schedule, some = given_segments
@@ -41,10 +41,11 @@ def test_ends_are_where_the_bits_of_a_segment_end_at_a_step(
     segment = np.repeat(np.arange(len(some.counts)), some.counts)[
         schedule.order() // bits_per_layer
     ]
-    begin = 0
-    for ends in some.ends.tolist():
-        at_step = segment[begin : begin + ends[-1]].tolist()
-        assert at_step == sorted(at_step)
-        assert [sum(one <= which for one in at_step) for which in range(len(ends))] == ends
-        begin += ends[-1]
-    assert begin == len(segment)
+    runs = [list(some.runs(step)) for step in range(schedule.step_count)]
+    met = [which for step in runs for which, count in step for _ in range(count)]
+    assert met == segment.tolist()
+    sizes = schedule.sizes_up_to_layer(schedule.layers).tolist()
+    assert [sum(count for _, count in step) for step in runs] == sizes
+    assert all(count for step in runs for _, count in step)
+    owners = [[which for which, _ in step] for step in runs]
+    assert all(one == sorted(set(one)) for one in owners)
