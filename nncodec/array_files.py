@@ -193,6 +193,8 @@ def _parse_npy_header(
             raise CodesError(f"{what} has .npy version {version}; save it with numpy.save")
     if dtype.hasobject:
         raise CodesError(f"{what} holds Python objects, which are never unpickled; save uint8")
+    if any(type(size) is not int for size in shape):  # numpy takes True for a size
+        raise CodesError(f"{what} has the shape {shape}, not of whole numbers; it is damaged")
     check_shape(shape, axes, what, max_bits)
     if dtype.str not in DTYPES:
         wider = "float64" if dtype.kind == "f" else "uint8"

@@ -92,7 +92,7 @@ def pack_model(model: Model) -> bytes:
         "facts": json.dumps(model.facts),
         "model_id": model.model_id.hex(),
     }
-    data = save(model.arrays(), metadata={**texts, "checksum": _checksum(texts)})
+    data = save(model.arrays(), metadata={**texts, "checksum": checksum_of(texts)})
     # The texts are in any order there, another one every time.
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:end]), sort_keys=True).encode()
@@ -117,7 +117,7 @@ def unpack_model(data: bytes) -> Model:
     try:
         arrays = load(data)
         length = int.from_bytes(data[:8], "little")
-        texts = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        texts = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"damaged, or no model file; {_REMEDY}") from error
     if not set(_TEXTS) <= set(texts):
@@ -126,7 +126,7 @@ def unpack_model(data: bytes) -> Model:
         )
     if texts["nncodec"] != _VERSION:
         raise ModelError(f"a model file of version {texts['nncodec'][:20]!a}; upgrade nncodec")
-    if texts.get("checksum") != _checksum(texts):
+    if texts.get("checksum") != checksum_of(texts):
         raise ModelError(f"the checksum of the model's texts is wrong; {_REMEDY}")
     model = Model(
         _build(Start, arrays, "start.", {}),
@@ -271,5 +271,6 @@ def _build(
         ) from error
 
 
-def _checksum(texts: Mapping[str, str]) -> str:
+def checksum_of(texts: Mapping[str, str]) -> str:
+    """What a model file says of its other texts in "checksum"."""
     return f"{zlib.crc32(json.dumps([texts[name] for name in _TEXTS]).encode()):08x}"
