@@ -8,7 +8,8 @@ them. `guided` lets atheris (pip install '.[fuzz]') look for those that reach ne
 adds to the corpus what reached more than what is there. A file that fails is kept in build/fuzz,
 and the exit code is not 0.
 
-Compiled code checks the bounds of arrays here, which it does not otherwise.
+With `--bounds`, compiled code checks the bounds of arrays, which it does not otherwise; this takes
+three times as long.
 """
 
 import argparse
@@ -23,10 +24,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-# Before Numba is imported. Its cache does not tell code with checks from code without.
 FOLDER = Path(__file__).parents[2] / "build" / "fuzz"
-os.environ["NUMBA_BOUNDSCHECK"] = "1"
-os.environ["NUMBA_CACHE_DIR"] = str(FOLDER / "compiled")
 
 MEMORY = 5 << 29
 """What a mutation may take beside the program: an embedded model that unpacks to MAX_MODEL_BYTES
@@ -146,8 +144,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of random mutations")
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     parser.add_argument("--keep", action="store_true", help="keep in the corpus what was found")
+    parser.add_argument("--bounds", action="store_true", help="check the bounds of arrays")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if options.bounds:  # before Numba is imported, whose cache does not tell one from the other
+        os.environ["NUMBA_BOUNDSCHECK"] = "1"
+        os.environ["NUMBA_CACHE_DIR"] = str(FOLDER / "compiled")
     if options.how == "random":
         return run_random(options.target, options.seed, options.seconds, options.first)
     return run_guided(options.target, options.seconds, options.keep)
