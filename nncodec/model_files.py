@@ -208,8 +208,10 @@ def find_model(model_id: bytes) -> Model:
         ModelError: it is nowhere.
     """
     for found in _with_id(model_id):
-        with contextlib.suppress(ModelError):  # damaged; there may be a copy
-            return found.load()
+        with contextlib.suppress(ModelError):  # damaged or replaced; there may be a copy
+            model = found.load()
+            if model.model_id == model_id:
+                return model
     raise ModelError(f"the file needs model {model_id.hex()}; {_where()}; give it with --model")
 
 

@@ -6,10 +6,8 @@ import json
 import os
 import pathlib
 import pty
-import signal
 import subprocess
 import sys
-import time
 import zlib
 from typing import Any
 
@@ -627,11 +625,13 @@ def test_a_wrong_container_is_never_written(
     assert run("compress", "codes.npz", "new.bin", "--no-verify").exit_code == 0
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+@pytest.mark.parametrize("disk", ["unnamed files", "links", "no links"])
 def test_an_output_that_appears_meanwhile_is_kept(
-    run: Run, monkeypatch: pytest.MonkeyPatch, links: bool
+    run: Run, monkeypatch: pytest.MonkeyPatch, disk: str
 ) -> None:
-    if not links:
+    if disk != "unnamed files":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    if disk == "no links":
         monkeypatch.setattr(os, "link", refuse_link)
     with pytest.raises(NncodecError, match=r"^new: exists already; "):
         write_while_another_does("new")
@@ -652,7 +652,12 @@ def refuse_link(*_: str) -> None:
     raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
-def test_outputs_are_new_files_like_any_other(run: Run) -> None:
+@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
+def test_outputs_are_new_files_like_any_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch, unnamed: bool
+) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     old = os.umask(0o027)
     try:
         with output_files.open_output("new", force=False) as file:
@@ -745,17 +750,6 @@ def test_nobody_reads_standard_output(run: Run, container: bytes, args: list[str
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
     assert b"Broken" not in done.stderr
-
-
-def test_interrupted(run: Run) -> None:
-    args = ["synthesize", "dataset", "--output", "d.tfrecord", "--count", "100000"]
-    process = subprocess.Popen([*COMMAND, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not listing() and process.poll() is None:  # until it writes
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate() == (b"", b"nncodec: interrupted\n")
-    assert process.returncode == 130
-    assert listing() == {}
 
 
 def test_no_binary_on_a_terminal(run: Run, container: bytes) -> None:
