@@ -42,6 +42,7 @@ from nncodec.byte_fields import NO_LAYER, REMEDY, UPGRADE, Fields, read_exactly,
 from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
 from nncodec.source import (
     MAX_BITS,
+    MAX_HIDDEN,
     NPY_MAGIC,
     ZIP_MAGICS,
     Source,
@@ -138,10 +139,13 @@ class Header:
         """The most bytes of memory that decoding takes, whatever follows the header.
 
         Of an embedded model, which can grow by a factor of 1,032 as it is unpacked, up to
-        MAX_EMBEDDED_BYTES, eight copies: arrays, and what proves that their sums are exact.
+        MAX_EMBEDDED_BYTES, eight copies: arrays, and what proves that their sums are exact. Of any
+        model, a byte for every hidden unit at every position of a layer, and five for the picture.
         """
         model = min(1032 * self.embedded_bytes, MAX_EMBEDDED_BYTES)
-        return memory_bound(self.shape) + self.embedded_bytes + 8 * model
+        known = memory_bound(self.shape) + self.embedded_bytes + 8 * model
+        units = self.bits + 5 * self.bits_per_layer
+        return known + MAX_HIDDEN * units * bool(self.model_id)
 
     def segment_layers(self) -> list[range]:
         """Gives the layers that each segment holds."""

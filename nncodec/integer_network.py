@@ -23,7 +23,7 @@ from nncodec.fixed_point import (
     LOGIT_LIMIT,
     logistic_table,
 )
-from nncodec.source import MAX_UNITS
+from nncodec.source import MAX_HIDDEN, MAX_UNITS
 from nncodec.taps import LARGEST_REACH, Taps
 from nncodec.tensors import require_form
 
@@ -97,7 +97,7 @@ class IntegerNetwork:
             and 1 <= self.reach <= LARGEST_REACH
             and self.weights.ndim == 2
             and (1 + self.earlier_layers) * self.channels <= len(self.weights)
-            and self.hidden >= 1
+            and 1 <= self.hidden <= MAX_HIDDEN * self.channels
             and self.hidden % self.groups == 0
         ):
             raise ModelError("the network's sizes contradict each other")

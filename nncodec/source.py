@@ -20,6 +20,9 @@ MAX_UNITS = 1 << 14
 MAX_POSITIONS = 1 << 22
 """Limit of batch x height x width, which can all be one step's."""
 
+MAX_HIDDEN = 64
+"""Limit of a network's hidden units for each bit of a layer: every position keeps theirs."""
+
 MAX_NAME_BYTES = 255
 """Limit of an array's name, in UTF-8."""
 

@@ -172,6 +172,52 @@ def test_with_less_memory_the_largest_fail_in_good_order() -> None:
     assert decode_within(0.05, cases) == [f"too little for {list(case[0])}" for case in cases]
 
 
+@needs_proc
+def test_a_model_takes_no_more_memory_than_the_header_says() -> None:
+    """As many hidden units as there may be, at many positions, in a file of some kilobytes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _DECODE_MODEL],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+_DECODE_MODEL = """
+import resource
+from dataclasses import replace
+import numpy as np
+import nncodec
+from nncodec.source import MAX_HIDDEN
+from tests.samples import random_model
+
+def used():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+model = random_model(1, 4)
+hidden = 4 * MAX_HIDDEN
+network = replace(
+    model.network,
+    weights=np.zeros((len(model.network.weights), hidden), dtype=np.int8),
+    scale=np.zeros((1, hidden), dtype=np.int32),
+    shift=np.zeros((1, hidden), dtype=np.int64),
+    head=np.zeros((1, hidden, 4), dtype=np.int8),
+)
+model = replace(model, network=network)
+codes = np.zeros((1, 1, 128, 128, 4), dtype=np.uint8)
+data = nncodec.encode(codes, model=model, embed_model=True)
+nncodec.decode(nncodec.encode(codes[..., :1, :1, :], model=model), model=model)
+header = nncodec.read_header(data)
+limit = used() + header.memory_bound - (384 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+assert (nncodec.decode(data) == codes).all()
+assert header.memory_bound < 1 << 30
+"""
+
+
 def test_the_bound_grows_with_everything_that_takes_memory() -> None:
     plain = (2, 3, 4, 5, 6)
     for axis in range(5):
