@@ -111,6 +111,7 @@ def _signals_interrupt() -> Iterator[None]:
     taken = [one for one in numbers if own and signal.getsignal(one) == signal.SIG_DFL]
 
     def interrupt(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)  # whoever asks twice does not want to wait
         raise Terminated(number)
 
     for number in taken:

@@ -44,6 +44,8 @@ def write(name: str, data: bytes) -> None:
 
 
 def start(*args: str, command: list[str] = COMMAND) -> "subprocess.Popen[bytes]":
+    # Whoever runs the tests in the background of a shell has it ignore interruptions.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*command, *args],
         stdin=subprocess.DEVNULL,
@@ -53,7 +55,12 @@ def start(*args: str, command: list[str] = COMMAND) -> "subprocess.Popen[bytes]"
 
 
 def finish(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, bytes]:
-    output, errors = process.communicate(timeout=60)
+    try:
+        output, errors = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return process.returncode, output, errors
 
 
@@ -150,6 +157,7 @@ def test_ended_while_reading() -> None:
     with open("pipe", "wb") as pipe:
         pipe.write(CODE_FILE[:1000])
         pipe.flush()
+        time.sleep(1)  # until it waits for more: Python looks at signals before it waits, not then
         process.terminate()
         assert finish(process) == (143, b"", b"nncodec: terminated\n")
     assert listing().keys() == {"pipe"}
