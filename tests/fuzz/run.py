@@ -4,9 +4,9 @@
     python -m tests.fuzz.run guided container --seconds 600
 
 `random` draws them, each from a seed and its number, and says how many were tried and what came of
-them. `guided` lets atheris (pip install '.[fuzz]') look for those that reach new code; `--keep`
-adds to the corpus what reached more than what is there. A file that fails is kept in build/fuzz,
-and the exit code is not 0.
+them. `guided` lets atheris (pip install '.[fuzz]') look for those that reach new code. A file that
+fails is kept in build/fuzz, and the exit code is not 0. `keep` adds to the corpus, which the tests
+try too, those of the files that `guided` left that reach lines that none before did.
 
 With `--bounds`, compiled code checks the bounds of arrays, which it does not otherwise; this takes
 three times as long.
@@ -19,9 +19,11 @@ import resource
 import sys
 import time
 import traceback
+import zlib
 from collections import Counter
 from pathlib import Path
 from random import Random
+from types import FrameType
 from typing import Any
 
 FOLDER = Path(__file__).parents[2] / "build" / "fuzz"
@@ -91,7 +93,7 @@ def run_random(target: str, seed: int, seconds: float, first: int) -> int:
     return int(worker.exitcode != 0)
 
 
-def run_guided(target: str, seconds: float, keep: bool) -> int:
+def run_guided(target: str, seconds: float) -> int:
     """Lets atheris look for mutations; 0 if none failed."""
     import atheris
 
@@ -101,7 +103,6 @@ def run_guided(target: str, seconds: float, keep: bool) -> int:
     compiled = [name for name, text in sources.items() if "nncodec.compiled" in text]
     exclude = [f"nncodec.{name}" for name in ("compiled", *compiled)]
     with atheris.instrument_imports(include=["nncodec"], exclude=exclude):
-        from tests.fuzz import CORPUS
         from tests.fuzz.mutations import good_files, one_change
         from tests.fuzz.targets import TARGETS
 
@@ -110,12 +111,8 @@ def run_guided(target: str, seconds: float, keep: bool) -> int:
     for index, data in enumerate(good_files(target)):
         (found / f"good-{index}").write_bytes(data)
         TARGETS[target](data)
-    if keep:
-        options = ["-merge=1", str(CORPUS / target), str(found)]
-        (CORPUS / target).mkdir(parents=True, exist_ok=True)
-    else:
-        options = [f"-max_total_time={seconds:.0f}", f"-artifact_prefix={FOLDER}/{target}-"]
-        options += ["-print_final_stats=1", str(found)]
+    options = [f"-max_total_time={seconds:.0f}", f"-artifact_prefix={FOLDER}/{target}-"]
+    options += ["-print_final_stats=1", str(found)]
 
     def mutate(data: bytes, size: int, seed: int) -> bytes:
         random = Random(seed)
@@ -132,14 +129,39 @@ def run_guided(target: str, seconds: float, keep: bool) -> int:
     return 0
 
 
+def keep(target: str) -> None:
+    """Adds found files to the corpus, small ones first, as far as they reach more lines."""
+    from tests.fuzz import CORPUS
+    from tests.fuzz.mutations import good_files
+    from tests.fuzz.targets import TARGETS
+
+    reached: set[tuple[str, int]] = set()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if "/nncodec/" not in frame.f_code.co_filename:
+            return None
+        reached.add((frame.f_code.co_filename, frame.f_lineno))
+        return trace
+
+    (CORPUS / target).mkdir(parents=True, exist_ok=True)
+    found = sorted((path.read_bytes() for path in (FOLDER / target).iterdir()), key=len)
+    for data in (*good_files(target), *found):
+        before = len(reached)
+        sys.settrace(trace)
+        TARGETS[target](data)
+        sys.settrace(None)
+        if len(reached) > before and data not in good_files(target):
+            name = f"{zlib.crc32(data):08x}"
+            (CORPUS / target / name).write_bytes(data)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.run", description=__doc__)
-    parser.add_argument("how", choices=["random", "guided"])
+    parser.add_argument("how", choices=["random", "guided", "keep"])
     parser.add_argument("target", choices=["container", "forged", "model", "codes"])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0, help="of random mutations")
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
-    parser.add_argument("--keep", action="store_true", help="keep in the corpus what was found")
     parser.add_argument("--bounds", action="store_true", help="check the bounds of arrays")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -148,7 +170,10 @@ def main() -> int:
         os.environ["NUMBA_CACHE_DIR"] = str(FOLDER / "compiled")
     if options.how == "random":
         return run_random(options.target, options.seed, options.seconds, options.first)
-    return run_guided(options.target, options.seconds, options.keep)
+    if options.how == "guided":
+        return run_guided(options.target, options.seconds)
+    keep(options.target)
+    return 0
 
 
 if __name__ == "__main__":
