@@ -15,7 +15,7 @@ from nncodec.model_choice import (
     model_to_encode,
     pack_embedded,
 )
-from nncodec.source import Source
+from nncodec.source import MAX_BITS, Source
 from nncodec.tensors import Codes, validate_codes
 
 
@@ -47,7 +47,13 @@ def encode(codes: npt.ArrayLike, model: ModelChoice = AUTO, *, embed_model: bool
     return encode_source(codes, Source(), model=chosen, embedded=embedded).data
 
 
-def decode(data: bytes, *, layers: int | None = None, model: ModelChoice | None = None) -> Codes:
+def decode(
+    data: bytes,
+    *,
+    layers: int | None = None,
+    model: ModelChoice | None = None,
+    max_bits: int = MAX_BITS,
+) -> Codes:
     """Gives back the code tensor of a container, or its first layers.
 
     Args:
@@ -56,16 +62,18 @@ def decode(data: bytes, *, layers: int | None = None, model: ModelChoice | None 
             may be missing.
         model: the model that the container needs, or its name or path; by default it is looked for
             in the container, among the models that ship, and in the folders of NNCODEC_MODELS.
+        max_bits: the most code bits to decode. A container of strangers can claim more than memory
+            holds: more are refused before any is taken.
 
     Returns:
         uint8 {0, 1}, [layers, batch, height, width, layer_depth].
 
     Raises:
         BitstreamError: `data` is damaged, or no container.
-        CodesError: the container has fewer layers.
+        CodesError: the container has fewer layers, or more code bits than `max_bits`.
         ModelError: the model is missing, or not the one that the container names.
     """
-    container = read_container(io.BytesIO(data), layers=layers)
+    container = read_container(io.BytesIO(data), layers=layers, max_bits=max_bits)
     return decode_container(container, model=model_to_decode(container, model))[:layers]
 
 

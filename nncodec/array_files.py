@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import CodesError
-from nncodec.source import DTYPES
+from nncodec.source import DTYPES, MAX_BITS, limit_remedy
 from nncodec.tensors import check_shape
 
 Array = npt.NDArray[Any]
 
-MAX_BYTES = 4 << 30
-"""Limit of a file."""
+_WIDEST_BYTES = 8
+_ROOM_BYTES = 1 << 20
+"""Limits of a file: what a code bit can take, and what all else can, deflate's blocks among it."""
 
 _CHUNK_BYTES = 1 << 20
 _NPY_HEADER_BYTES = 1 << 14  # numpy itself refuses headers above 10,000 bytes
@@ -38,18 +39,18 @@ def file_label(file: str | os.PathLike[str] | BinaryIO) -> str:
     return name if name and name.isprintable() else ascii(name)
 
 
-def read_bytes(file: str | os.PathLike[str] | BinaryIO) -> bytes:
+def read_bytes(file: str | os.PathLike[str] | BinaryIO, max_bits: int = MAX_BITS) -> bytes:
     """Reads a whole file, or a stream to its end.
 
     Raises:
-        CodesError: it cannot be read, or is above `MAX_BYTES`.
+        CodesError: it cannot be read, or has more bytes than `max_bits` codes can take.
     """
     label = file_label(file)
     try:
         if not isinstance(file, str | os.PathLike):
-            return _drain(file, label)
+            return _drain(file, label, max_bits)
         with open(file, "rb") as stream:
-            return _drain(stream, label)
+            return _drain(stream, label, max_bits)
     except FileNotFoundError as error:
         raise CodesError(f"{label}: no such file; check its name") from error
     except IsADirectoryError as error:
@@ -78,18 +79,19 @@ def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:
         ) from error
 
 
-def read_npy(data: bytes, axes: tuple[int, ...], what: str) -> Array:
+def read_npy(data: bytes, axes: tuple[int, ...], what: str, max_bits: int = MAX_BITS) -> Array:
     """Gives the array of a `.npy`.
 
     Args:
         data: the whole file.
         axes: the numbers of axes that are allowed.
         what: what messages call the array.
+        max_bits: the most codes.
 
     Raises:
-        CodesError: damage, a dtype outside `DTYPES`, other axes, or more than `MAX_BITS` codes.
+        CodesError: damage, a dtype outside `DTYPES`, other axes, or more codes.
     """
-    return _parse_npy(data, len(data), what, axes)
+    return _parse_npy(data, len(data), what, axes, max_bits)
 
 
 def read_npz_names(data: bytes) -> list[str]:
@@ -106,10 +108,12 @@ def read_npz_names(data: bytes) -> list[str]:
     return [name.removesuffix(".npy") for name in files]
 
 
-def read_npz_array(data: bytes, name: str, axes: tuple[int, ...], what: str) -> Array:
+def read_npz_array(
+    data: bytes, name: str, axes: tuple[int, ...], what: str, max_bits: int = MAX_BITS
+) -> Array:
     """Gives one array of a `.npz`; arguments and errors as for `read_npy`."""
     with _open_npz(data) as archive:
-        return _read_member(archive, archive.getinfo(name + ".npy"), what, axes)
+        return _read_member(archive, archive.getinfo(name + ".npy"), what, axes, max_bits)
 
 
 def npy_bytes(array: Array) -> bytes:
@@ -144,7 +148,11 @@ def _open_npz(data: bytes) -> Iterator[zipfile.ZipFile]:
 
 
 def _read_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str, axes: tuple[int, ...]
+    archive: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    what: str,
+    axes: tuple[int, ...],
+    max_bits: int,
 ) -> Array:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise CodesError(f"{what} is compressed by another method than deflate; use numpy.savez")
@@ -156,21 +164,21 @@ def _read_member(
         )
     with archive.open(info) as member:
         head = member.read(min(_NPY_HEADER_BYTES, info.file_size))
-        _parse_npy_header(head, info.file_size, what, axes)
+        _parse_npy_header(head, info.file_size, what, axes, max_bits)
         # Only a read with a size stops a stream that goes on beyond what its header said.
-        return _parse_npy(
-            head + member.read(info.file_size - len(head)), info.file_size, what, axes
-        )
+        data = head + member.read(info.file_size - len(head))
+    return _parse_npy(data, info.file_size, what, axes, max_bits)
 
 
-def _parse_npy(data: bytes, size: int, what: str, axes: tuple[int, ...]) -> Array:
-    shape, fortran, dtype, offset = _parse_npy_header(data[:_NPY_HEADER_BYTES], size, what, axes)
+def _parse_npy(data: bytes, size: int, what: str, axes: tuple[int, ...], max_bits: int) -> Array:
+    head = data[:_NPY_HEADER_BYTES]
+    shape, fortran, dtype, offset = _parse_npy_header(head, size, what, axes, max_bits)
     array = np.frombuffer(data, dtype=dtype, offset=offset)
     return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _parse_npy_header(
-    head: bytes, size: int, what: str, axes: tuple[int, ...]
+    head: bytes, size: int, what: str, axes: tuple[int, ...], max_bits: int
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Parses the start of a `.npy` of `size` bytes; gives shape, order, dtype and data offset."""
     stream = io.BytesIO(head)
@@ -185,7 +193,9 @@ def _parse_npy_header(
             raise CodesError(f"{what} has .npy version {version}; save it with numpy.save")
     if dtype.hasobject:
         raise CodesError(f"{what} holds Python objects, which are never unpickled; save uint8")
-    check_shape(shape, axes, what)
+    if any(type(size) is not int for size in shape):  # numpy takes True for a size
+        raise CodesError(f"{what} has the shape {shape}, not of whole numbers; it is damaged")
+    check_shape(shape, axes, what, max_bits)
     if dtype.str not in DTYPES:
         wider = "float64" if dtype.kind == "f" else "uint8"
         raise CodesError(f"{what} has the unsupported dtype {dtype.name}; convert it to {wider}")
@@ -198,15 +208,19 @@ def _parse_npy_header(
     return shape, fortran, dtype, stream.tell()
 
 
-def _drain(stream: BinaryIO, label: str) -> bytes:
-    # In chunks: a read of MAX_BYTES would take that much memory first.
+def _drain(stream: BinaryIO, label: str, max_bits: int) -> bytes:
+    # In chunks: a read of so many bytes would take that much memory first.
+    limit = _WIDEST_BYTES * max_bits + _ROOM_BYTES
     chunks: list[bytes] = []
     size = 0
     while chunk := stream.read(_CHUNK_BYTES):
         chunks.append(chunk)
         size += len(chunk)
-        if size > MAX_BYTES:
-            raise CodesError(f"{label}: is above the limit of {MAX_BYTES} bytes; split it")
+        if size > limit:
+            raise CodesError(
+                f"{label}: is above the limit of {limit} bytes, for {max_bits} code bits; "
+                f"{limit_remedy(max_bits)}"
+            )
     return b"".join(chunks)
 
 

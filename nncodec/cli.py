@@ -26,6 +26,7 @@ from nncodec.options import (
     coding_files,
     json_option,
     layers_option,
+    max_bits_option,
     reading_options,
 )
 from nncodec.output_files import STANDARD_STREAM, open_input
@@ -74,6 +75,7 @@ def compress(
     layout: str,
     layer_depth: int | None,
     layers: int | None,
+    max_bits: int,
     embed_model: bool,
     no_verify: bool,
     force: bool,
@@ -91,7 +93,9 @@ def compress(
       nncodec compress codes.npz codes.bin
       nncodec compress codes/*.npz --output-dir packed --jobs 4
     """
-    coding = Compression(model, layout, layer_depth, layers, embed_model, not no_verify, force)
+    coding = Compression(
+        model, layout, layer_depth, layers, max_bits, embed_model, not no_verify, force
+    )
     _code(coding, files, output_dir, jobs, as_json, quiet)
 
 
@@ -100,6 +104,7 @@ def compress(
 @layers_option
 @_decoding_model
 @click.option("--partial", is_flag=True, help="Take the whole layers of a file that was cut off.")
+@max_bits_option
 @force_option
 @json_option
 @quiet_option
@@ -110,6 +115,7 @@ def decompress(
     layers: int | None,
     model: str | None,
     partial: bool,
+    max_bits: int,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -124,7 +130,8 @@ def decompress(
       nncodec decompress --layers 4 codes.bin first4.npz
       nncodec decompress packed/*.bin --output-dir again --jobs 4
     """
-    _code(Decompression(layers, model, partial, force), files, output_dir, jobs, as_json, quiet)
+    coding = Decompression(layers, model, partial, max_bits, force)
+    _code(coding, files, output_dir, jobs, as_json, quiet)
 
 
 def _code(
@@ -187,7 +194,8 @@ def models(as_json: bool) -> None:
 @main.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @_decoding_model
-def test(files: Sequence[str], model: str | None) -> None:
+@max_bits_option
+def test(files: Sequence[str], model: str | None, max_bits: int) -> None:
     """Decodes each compressed FILE and checks it.
 
     Prints one line a file; the exit code is 1 if any is bad.
@@ -196,15 +204,15 @@ def test(files: Sequence[str], model: str | None) -> None:
     Example:
       nncodec test *.bin
     """
-    good = [_test_file(name, model) for name in files]
+    good = [_test_file(name, model, max_bits) for name in files]
     if not all(good):
         sys.exit(1)
 
 
-def _test_file(name: str, model: str | None) -> bool:
+def _test_file(name: str, model: str | None, max_bits: int) -> bool:
     try:
         with open_input(name) as (stream, label):
-            container = read_container(stream)
+            container = read_container(stream, max_bits=max_bits)
             found = model_to_decode(container, model)
             with progress_bar(label, container.header.bits) as progress:
                 decode_container(container, model=found, progress=progress)

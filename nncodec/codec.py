@@ -25,7 +25,7 @@ from nncodec.fixed_point import FREQUENCY_ONE
 from nncodec.models import Model
 from nncodec.range_coder import Coders, code, decoders, encoders, payload
 from nncodec.range_coder import code_lengths as code_lengths_of_bits
-from nncodec.schedule import Schedule, bits_of
+from nncodec.schedule import Schedule, active_layers, bits_of
 from nncodec.segments import Segments
 from nncodec.source import Source, check_limits
 from nncodec.tensors import Codes, pack_bits
@@ -287,7 +287,8 @@ def _code_steps(
     """Codes some steps from one on; gives the next, and how many bits they had, or -1."""
     bits = 0
     while step < steps and bits < REPORTED_BITS:
-        for layer in range(len(segments)):
+        first, last = active_layers(stage.plan, step)
+        for layer in range(first, last):
             count = predict(step, layer, stage)
             end = bits_of(stage.runs, count)
             if not code(coders, segments[layer], stage.frequencies, stage.bits, end):

@@ -27,7 +27,15 @@ from nncodec.array_files import (
 )
 from nncodec.errors import CodesError
 from nncodec.layouts import choose_layout, from_canonical, to_canonical
-from nncodec.source import LAYOUTS, MAX_NAME_BYTES, NPY_MAGIC, ZIP_MAGICS, Source, name_fits
+from nncodec.source import (
+    LAYOUTS,
+    MAX_BITS,
+    MAX_NAME_BYTES,
+    NPY_MAGIC,
+    ZIP_MAGICS,
+    Source,
+    name_fits,
+)
 from nncodec.tensors import Codes, pack_bits, require_values, unpack_bits, validate_codes
 
 
@@ -49,6 +57,7 @@ def read_code_file(
     *,
     layout: str = "auto",
     layer_depth: int | None = None,
+    max_bits: int = MAX_BITS,
 ) -> CodeFile:
     """Reads a code file.
 
@@ -57,6 +66,7 @@ def read_code_file(
         layout: "nhwc", "nchw", or "auto": the one under which the codes are cheaper.
         layer_depth: cuts the depth axis of arrays with 3 or 4 axes into layers of so many bits; the
             whole depth is one layer otherwise. With 5 axes it must be what the array says.
+        max_bits: the most code bits to read; more are refused before memory is taken for them.
 
     Returns:
         The canonical codes and how to write the same file again.
@@ -68,9 +78,9 @@ def read_code_file(
         raise CodesError(f"unknown layout {layout!r}; choose auto, {' or '.join(LAYOUTS)}")
     if layer_depth is not None and operator.index(layer_depth) < 1:
         raise CodesError(f"layer_depth {layer_depth} is not positive; give the bits of a layer")
-    data = read_bytes(file)
+    data = read_bytes(file, max_bits)
     try:
-        array, source = _parse(data)
+        array, source = _parse(data, max_bits)
         if layout == "auto":
             layout = choose_layout(array, layer_depth)
         codes = to_canonical(array, layout, layer_depth)
@@ -111,14 +121,14 @@ def write_code_file(
     write_bytes(file, data)
 
 
-def _parse(data: bytes) -> tuple[Codes, dict[str, Any]]:
+def _parse(data: bytes, max_bits: int) -> tuple[Codes, dict[str, Any]]:
     """Gives the codes in the order of the file, and the fields of the `Source` except layout."""
     if data.startswith(NPY_MAGIC):
-        array = read_npy(data, (3, 4, 5), "the array")
+        array = read_npy(data, (3, 4, 5), "the array", max_bits)
         values, signed = _binary_values(array, "the array")
         fields = {"format": "npy", "dtype": array.dtype.str, "signed": signed}
     elif data.startswith(ZIP_MAGICS):
-        values, fields = _parse_npz(data)
+        values, fields = _parse_npz(data, max_bits)
     elif not data:
         raise CodesError("the file is empty; give a .npy or .npz file of codes")
     else:
@@ -126,12 +136,12 @@ def _parse(data: bytes) -> tuple[Codes, dict[str, Any]]:
     return values, {**fields, "axes": values.ndim}
 
 
-def _parse_npz(data: bytes) -> tuple[Codes, dict[str, Any]]:
+def _parse_npz(data: bytes, max_bits: int) -> tuple[Codes, dict[str, Any]]:
     names = read_npz_names(data)
     if sorted(names) == ["codes", "shape"]:
         shape = read_npz_array(data, "shape", (1,), "packed array 'shape'")
-        codes = read_npz_array(data, "codes", (1,), "packed array 'codes'")
-        return _unpack(codes, shape), {"format": "packed", "dtype": shape.dtype.str}
+        codes = read_npz_array(data, "codes", (1,), "packed array 'codes'", max_bits)
+        return _unpack(codes, shape, max_bits), {"format": "packed", "dtype": shape.dtype.str}
     if len(names) != 1:
         raise CodesError(
             f"the .npz holds {list_names(names) or 'no arrays'}; "
@@ -140,12 +150,12 @@ def _parse_npz(data: bytes) -> tuple[Codes, dict[str, Any]]:
     name = names[0]
     if not name_fits(name):
         raise CodesError(f"an array's name is above {MAX_NAME_BYTES} bytes; give it a shorter")
-    array = read_npz_array(data, name, (3, 4, 5), f"array {name!r}")
+    array = read_npz_array(data, name, (3, 4, 5), f"array {name!r}", max_bits)
     values, signed = _binary_values(array, f"array {name!r}")
     return values, {"format": "npz", "dtype": array.dtype.str, "signed": signed, "name": name}
 
 
-def _unpack(codes: npt.NDArray[Any], shape: npt.NDArray[Any]) -> Codes:
+def _unpack(codes: npt.NDArray[Any], shape: npt.NDArray[Any], max_bits: int) -> Codes:
     if shape.dtype.kind not in "iu" or shape.size not in (3, 4, 5):
         raise CodesError(
             f"packed array 'shape' holds {shape.size} values of dtype {shape.dtype.name}; "
@@ -153,7 +163,7 @@ def _unpack(codes: npt.NDArray[Any], shape: npt.NDArray[Any]) -> Codes:
         )
     if codes.dtype != np.uint8:
         raise CodesError(f"packed array 'codes' has dtype {codes.dtype.name}; pack bits into uint8")
-    return unpack_bits(codes, shape.tolist())
+    return unpack_bits(codes, shape.tolist(), max_bits)
 
 
 def _binary_values(array: npt.NDArray[Any], what: str) -> tuple[Codes, bool]:

@@ -17,7 +17,18 @@ from typing import BinaryIO
 
 from nncodec.byte_fields import NO_LAYER, REMEDY, UPGRADE, Fields, read_exactly, read_up_to, varint
 from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
-from nncodec.source import NPY_MAGIC, ZIP_MAGICS, Source, check_limits, pack_source, unpack_source
+from nncodec.source import (
+    MAX_BITS,
+    MAX_HIDDEN,
+    NPY_MAGIC,
+    ZIP_MAGICS,
+    Source,
+    check_bits,
+    check_limits,
+    memory_bound,
+    pack_source,
+    unpack_source,
+)
 
 MAGIC = b"\x8eNNC\r\n"
 VERSION = 1
@@ -99,6 +110,19 @@ class Header:
     @property
     def bits(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def memory_bound(self) -> int:
+        """The most bytes of memory that decoding takes, whatever follows the header.
+
+        Of an embedded model, which can grow by a factor of 1,032 as it is unpacked, up to
+        MAX_EMBEDDED_BYTES, eight copies: arrays, and what proves that their sums are exact. Of any
+        model, a byte for every hidden unit at every position of a layer, and five for the picture.
+        """
+        model = min(1032 * self.embedded_bytes, MAX_EMBEDDED_BYTES)
+        known = memory_bound(self.shape) + self.embedded_bytes + 8 * model
+        units = self.bits + 5 * self.bits_per_layer
+        return known + MAX_HIDDEN * units * bool(self.model_id)
 
     def segment_layers(self) -> list[range]:
         """Gives the layers that each segment holds."""
@@ -200,7 +224,11 @@ def pack(container: Container) -> bytes:
 
 
 def read_container(
-    file: BinaryIO, *, layers: int | None = None, partial: bool = False
+    file: BinaryIO,
+    *,
+    layers: int | None = None,
+    partial: bool = False,
+    max_bits: int = MAX_BITS,
 ) -> Container:
     """Reads a header and payloads, and no byte beyond the last one that is needed.
 
@@ -209,6 +237,7 @@ def read_container(
         layers: read only the segments that hold so many first layers. Otherwise all are read, and
             the file must end behind them.
         partial: take a file whose end is missing, if it has a whole segment.
+        max_bits: the most code bits to decode; more are refused when the header is read.
 
     Returns:
         The header of the whole file, its model, and the payloads of the first segments.
@@ -216,11 +245,15 @@ def read_container(
     Raises:
         BitstreamError: as for `unpack_header`, or the file goes on behind the last payload.
         TruncatedError: the file ends within the payloads; it has the number of whole layers.
-        CodesError: the file has fewer than `layers`.
+        CodesError: the file has fewer than `layers`, or their segments more than `max_bits`.
     """
     header = read_header(file)
     if layers is not None and not 1 <= layers <= header.layers:
         raise CodesError(f"layers {layers}: the file has {header.layers}; ask for some of them")
+    ends = (held.stop for held in header.segment_layers())
+    needed = next(end for end in ends if end >= (layers or header.layers))
+    shape = (needed, *header.shape[1:])
+    check_bits(math.prod(shape), f"a code tensor {shape}", max_bits)
     model = read_up_to(file, header.embedded_bytes)
     if len(model) < header.embedded_bytes:
         raise TruncatedError(NO_LAYER)

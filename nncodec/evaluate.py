@@ -35,6 +35,7 @@ def evaluate(
     layout: str,
     layer_depth: int | None,
     layers: int | None,
+    max_bits: int,
     as_json: bool,
 ) -> None:
     """Measures the theoretical size of the code files CODES.
@@ -49,7 +50,7 @@ def evaluate(
     results = []
     for name in files:
         with open_input(name) as (stream, label):
-            codes, source = read_codes(stream, layout, layer_depth, layers)
+            codes, source = read_codes(stream, layout, layer_depth, layers, max_bits)
             with progress_bar(label, codes.size, as_json) as progress:
                 if network:
                     used, lengths = network, _float_code_lengths(codes, network)

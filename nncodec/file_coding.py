@@ -57,7 +57,7 @@ class Compression:
     """`compress`, as its options say.
 
     Attributes:
-        model, layout, layer_depth, layers, embed_model, force: the options.
+        model, layout, layer_depth, layers, max_bits, embed_model, force: the options.
         verify: whether to decode the result and compare.
     """
 
@@ -65,6 +65,7 @@ class Compression:
     layout: str
     layer_depth: int | None
     layers: int | None
+    max_bits: int
     embed_model: bool
     verify: bool
     force: bool
@@ -88,7 +89,9 @@ class Compression:
         """
         check_output(output, force=self.force, source=input_)
         with open_input(input_) as (stream, label):
-            codes, source = read_codes(stream, self.layout, self.layer_depth, self.layers)
+            codes, source = read_codes(
+                stream, self.layout, self.layer_depth, self.layers, self.max_bits
+            )
             model = model_to_encode(self.model, codes, embed=self.embed_model)
             embedded = pack_embedded(model) if model and self.embed_model else b""
             with watch.coding(label, codes.size * (2 if self.verify else 1)) as progress:
@@ -113,12 +116,13 @@ class Decompression:
     """`decompress`, as its options say.
 
     Attributes:
-        layers, model, partial, force: the options.
+        layers, model, partial, max_bits, force: the options.
     """
 
     layers: int | None
     model: str | None
     partial: bool
+    max_bits: int
     force: bool
 
     counts = ("input_bytes", "output_bits")
@@ -138,7 +142,9 @@ class Decompression:
         """Restores a code file; arguments and errors as for `Compression.code_file`."""
         check_output(output, force=self.force, source=input_)
         with open_input(input_) as (stream, label):
-            container = read_container(stream, layers=self.layers, partial=self.partial)
+            container = read_container(
+                stream, layers=self.layers, partial=self.partial, max_bits=self.max_bits
+            )
             header = container.header
             held = header.segment_layers()[len(container.payloads) - 1].stop
             model = model_to_decode(container, self.model)

@@ -23,6 +23,7 @@ from nncodec.fixed_point import (
     LOGIT_LIMIT,
     logistic_table,
 )
+from nncodec.source import MAX_HIDDEN, MAX_UNITS
 from nncodec.taps import LARGEST_REACH, Taps
 from nncodec.tensors import require_form
 
@@ -91,12 +92,12 @@ class IntegerNetwork:
             raise ModelError("the network's sizes are no whole numbers")
         if not (
             min(self.layers, self.channels) >= 1
-            and self.earlier_layers >= 0
+            and 0 <= self.earlier_layers <= MAX_UNITS
             and 1 <= self.group_size <= self.channels
             and 1 <= self.reach <= LARGEST_REACH
             and self.weights.ndim == 2
             and (1 + self.earlier_layers) * self.channels <= len(self.weights)
-            and self.hidden >= 1
+            and 1 <= self.hidden <= MAX_HIDDEN * self.channels
             and self.hidden % self.groups == 0
         ):
             raise ModelError("the network's sizes contradict each other")
@@ -156,15 +157,20 @@ class IntegerNetwork:
 
     def _prove_exact(self) -> None:
         """Bounds every sum by what it would be if all its terms had one sign."""
-        sums = _magnitudes(self.weights).sum(axis=0)
+        sums = _sums_of_magnitudes(self.weights, axis=0)
         scaled = sums * _magnitudes(self.scale) + _magnitudes(self.shift)
-        outputs = ACTIVATION_ONE * _magnitudes(self.head).sum(axis=1)
+        outputs = ACTIVATION_ONE * _sums_of_magnitudes(self.head, axis=1)
         logits = outputs * _magnitudes(self.head_scale) + _magnitudes(self.bias)
         if max(sums.max(), outputs.max()) >= 1 << 31 or max(scaled.max(), logits.max()) >= 1 << 62:
             raise ModelError("the network's weights are too large: a sum could outgrow its integer")
 
 
+def _sums_of_magnitudes(values: npt.NDArray[np.int8], axis: int) -> npt.NDArray[np.object_]:
+    # By way of 16 bits: an object for every weight would be many times the model.
+    sums = np.abs(values.astype(np.int16)).sum(axis, dtype=np.int64)
+    return np.asarray(sums.astype(object))
+
+
 def _magnitudes(values: npt.NDArray[np.integer]) -> npt.NDArray[np.object_]:
     """As Python's integers, which have no limits."""
-    magnitudes: npt.NDArray[np.object_] = np.abs(values.astype(object))
-    return magnitudes
+    return np.asarray(np.abs(values.astype(object)))

@@ -58,7 +58,9 @@ def model_to_encode(choice: ModelChoice, codes: Codes, *, embed: bool = False) -
     for found, claim in claims:
         if claim and claim["channels"] == channels and layers <= claim["layers"]:
             with contextlib.suppress(ModelError):  # a damaged file nobody asked for
-                fitting.append(found.load())
+                model = found.load()
+                if model.fits(layers, channels):  # or it has been replaced meanwhile
+                    fitting.append(model)
     if not fitting:
         return None
     candidates: list[Model | None] = [None, *fitting]

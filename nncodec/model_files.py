@@ -31,11 +31,13 @@ FOLDERS_VARIABLE = "NNCODEC_MODELS"
 """Environment variable: folders to look for models in, separated as in PATH."""
 
 MAX_MODEL_BYTES = 1 << 28
+MAX_HEADER_BYTES = 1 << 20
+"""Limit of what a model file says of its arrays and of itself, as JSON, which takes tens of times
+as much memory when it is parsed."""
 
 ADAPTIVE = "adaptive"
 """What no model is called: the adaptive stage alone."""
 
-_MAX_HEADER_BYTES = 1 << 20
 _VERSION = "1"
 _TEXTS = ("nncodec", "network", "facts", "model_id")
 _REMEDY = "get another copy of it"
@@ -60,9 +62,11 @@ class FoundModel:
             "model_id" in hexadecimal digits, "layers" and "channels".
         """
         try:
+            if not self.path.is_file():  # a named pipe would keep waiting
+                return {}
             with self.path.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(length, _MAX_HEADER_BYTES)))
+                header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
             layers, channels = map(int, header["start.units"]["shape"][:2])
             model_id = str(header["__metadata__"]["model_id"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
@@ -75,18 +79,26 @@ class FoundModel:
 
 
 def pack_model(model: Model) -> bytes:
-    """Gives the bytes of a model file, the same for the same model and facts."""
+    """Gives the bytes of a model file, the same for the same model and facts.
+
+    Raises:
+        ModelError: the facts are too long.
+    """
     texts = {
         "nncodec": _VERSION,
         "network": json.dumps(model.network.sizes()) if model.network else "",
         "facts": json.dumps(model.facts),
         "model_id": model.model_id.hex(),
     }
-    data = save(model.arrays(), metadata={**texts, "checksum": _checksum(texts)})
+    data = save(model.arrays(), metadata={**texts, "checksum": checksum_of(texts)})
     # The texts are in any order there, another one every time.
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:end]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
+    if len(header) > MAX_HEADER_BYTES:
+        raise ModelError(
+            f"the facts of a model have less than {MAX_HEADER_BYTES} bytes; shorten them"
+        )
     return len(header).to_bytes(8, "little") + header + data[end:]
 
 
@@ -98,10 +110,12 @@ def unpack_model(data: bytes) -> Model:
     """
     if len(data) > MAX_MODEL_BYTES:
         raise ModelError(f"a model file has at most {MAX_MODEL_BYTES} bytes; give another")
+    if MAX_HEADER_BYTES < int.from_bytes(data[:8], "little") <= len(data):
+        raise ModelError(f"a model's header has at most {MAX_HEADER_BYTES} bytes; give another")
     try:
         arrays = load(data)
         length = int.from_bytes(data[:8], "little")
-        texts = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        texts = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"damaged, or no model file; {_REMEDY}") from error
     if not set(_TEXTS) <= set(texts):
@@ -110,7 +124,7 @@ def unpack_model(data: bytes) -> Model:
         )
     if texts["nncodec"] != _VERSION:
         raise ModelError(f"a model file of version {texts['nncodec'][:20]!a}; upgrade nncodec")
-    if texts.get("checksum") != _checksum(texts):
+    if texts.get("checksum") != checksum_of(texts):
         raise ModelError(f"the checksum of the model's texts is wrong; {_REMEDY}")
     model = Model(
         _build(Start, arrays, "start.", {}),
@@ -192,8 +206,10 @@ def find_model(model_id: bytes) -> Model:
         ModelError: it is nowhere.
     """
     for found in _with_id(model_id):
-        with contextlib.suppress(ModelError):  # damaged; there may be a copy
-            return found.load()
+        with contextlib.suppress(ModelError):  # damaged or replaced; there may be a copy
+            model = found.load()
+            if model.model_id == model_id:
+                return model
     raise ModelError(f"the file needs model {model_id.hex()}; {_where()}; give it with --model")
 
 
@@ -255,5 +271,6 @@ def _build(
         ) from error
 
 
-def _checksum(texts: Mapping[str, str]) -> str:
+def checksum_of(texts: Mapping[str, str]) -> str:
+    """What a model file says of its other texts in "checksum"."""
     return f"{zlib.crc32(chr(0).join(texts[name] for name in _TEXTS).encode()):08x}"

@@ -67,17 +67,21 @@ class Model:
 
     @cached_property
     def model_id(self) -> bytes:
-        """8 bytes by content: equal for models that give the same frequencies by the same numbers.
+        """8 bytes by content: equal for models of the same numbers, `id_of_numbers`."""
+        return id_of_numbers(self.arrays(), self.network.sizes() if self.network else {})
 
-        The first bytes of the SHA-256 of every array: name, type, sizes, values, little-endian; and
-        of the sizes of the network.
-        """
-        digest = hashlib.sha256(b"nncodec model 1")
-        sizes = self.network.sizes() if self.network else {}
-        for name, number in sorted(sizes.items()):
-            digest.update(f"\n{name} {number}".encode())
-        for name, array in sorted(self.arrays().items()):
-            little = array.astype(array.dtype.newbyteorder("<"))
-            digest.update(f"\n{name} {little.dtype.str} {list(little.shape)}\n".encode())
-            digest.update(little.tobytes())
-        return digest.digest()[:MODEL_ID_BYTES]
+
+def id_of_numbers(arrays: Mapping[str, npt.NDArray[Any]], sizes: Mapping[str, int]) -> bytes:
+    """The id of a model by its arrays and the sizes of its network.
+
+    The first bytes of the SHA-256 of every array: name, type, sizes, values, little-endian; and
+    of the sizes of the network.
+    """
+    digest = hashlib.sha256(b"nncodec model 1")
+    for name, number in sorted(sizes.items()):
+        digest.update(f"\n{name} {number}".encode())
+    for name, array in sorted(arrays.items()):
+        little = array.astype(array.dtype.newbyteorder("<"))
+        digest.update(f"\n{name} {little.dtype.str} {list(little.shape)}\n".encode())
+        digest.update(little.tobytes())
+    return digest.digest()[:MODEL_ID_BYTES]

@@ -20,6 +20,10 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
+INPUT_BYTES = 1 << 14
+"""Room for inputs: of a few positions, within the nearest cache; of at least one."""
+
+
 class NetworkStage(NamedTuple):
     """A network, laid out for the positions of a schedule; all empty where there is none.
 
@@ -37,7 +41,7 @@ class NetworkStage(NamedTuple):
         taps: int64 (layers, taps), how many rows farther a neighbour is.
         place_sums: int32 (places of a picture, hidden), what the flags of a place add.
         places: int64 (positions,), the place of each, in the order of the schedule.
-        inputs: int8 (N, padded taps * channels), for the bits of a layer at a step.
+        inputs: int8 (some, padded taps * channels), of positions that are predicted one by one.
         activations: int8 (layers * positions, padded hidden).
     """
 
@@ -70,7 +74,7 @@ def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> Network
         )
     inputs = len(network.taps.offsets) * network.channels
     weights = network.weights.astype(np.int32)
-    most = int(schedule.sizes_up_to_layer(1).max())
+    some = max(1, INPUT_BYTES // padded(inputs))
     more = ((0, 0), (0, padded(inputs) - inputs))
     head = network.head[:layers].swapaxes(1, 2).reshape(-1, network.hidden)
     inside = network.taps.inside(schedule.height, schedule.width)
@@ -90,7 +94,7 @@ def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> Network
         taps=row_offsets(schedule, network.taps.offsets),
         place_sums=flags @ weights[inputs:],
         places=positions % len(flags),
-        inputs=np.zeros((most, padded(inputs)), dtype=np.int8),
+        inputs=np.zeros((some, padded(inputs)), dtype=np.int8),
         activations=np.zeros((layers * len(positions), padded(network.hidden)), dtype=np.int8),
     )
 
@@ -116,44 +120,42 @@ def predict_groups(
         rows: of the bits, in the grid.
         count: how many runs there are.
     """
-    # All inputs first: what was written this instant is slow to read.
-    asked = 0
-    begin = 0
-    for run in range(count):
-        end = runs.ends[run]
-        if runs.channels[run] % network.group_size == 0:
-            number = runs.channels[run] // grid.block
-            for bit in range(begin, end):
-                _collect(network, grid, layer, rows[bit] - number, asked)
-                asked += 1
-        begin = end
-    asked, begin = 0, 0
+    room, begin = len(network.inputs), 0
     for run in range(count):
         channel, end = runs.channels[run], runs.ends[run]
         if channel % network.group_size == 0:
-            first = channel // network.group_size * network.hidden_of_group
-            place = plan.begins[runs.diagonals[run]]
-            for _ in range(begin, end):
-                row = layer * len(network.places) + place
-                sums = network.places[place]
-                for unit in range(first, first + network.hidden_of_group):
-                    inputs = network.inputs.shape[1]
-                    total = dot(network.weights, unit, 0, network.inputs, asked, 0, inputs)
-                    total += int(network.place_sums[sums, unit])
-                    total = total * network.scale[layer, unit] + network.shift[layer, unit]
-                    scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
-                    network.activations[row, unit] = network.tanh[SUM_LIMIT + scaled]
-                place += 1
-                asked += 1
+            number, place = channel // grid.block, plan.begins[runs.diagonals[run]]
+            while begin < end:
+                some = min(room, end - begin)
+                # All of them first: what was written this instant is slow to read.
+                for index in range(some):
+                    _collect(network, grid, layer, rows[begin + index] - number, index)
+                for index in range(some):
+                    _predict_group(network, layer, channel, place + index, index)
+                begin += some
+                place += some
         begin = end
 
 
 @inlined
-def _collect(network: NetworkStage, grid: Grid, layer: int, row: int, asked: int) -> None:
+def _predict_group(network: NetworkStage, layer: int, channel: int, place: int, index: int) -> None:
+    row, sums = layer * len(network.places) + place, network.places[place]
+    first = channel // network.group_size * network.hidden_of_group
+    inputs = network.inputs.shape[1]
+    for unit in range(first, first + network.hidden_of_group):
+        total = dot(network.weights, unit, 0, network.inputs, index, 0, inputs)
+        total += int(network.place_sums[sums, unit])
+        total = total * network.scale[layer, unit] + network.shift[layer, unit]
+        scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
+        network.activations[row, unit] = network.tanh[SUM_LIMIT + scaled]
+
+
+@inlined
+def _collect(network: NetworkStage, grid: Grid, layer: int, row: int, index: int) -> None:
     channels = network.bias.shape[1]
     for tap in range(network.taps.shape[1]):
         at = (row + network.taps[layer, tap]) * grid.block
-        copy(grid.signs, at, network.inputs, asked, tap * channels, channels)
+        copy(grid.signs, at, network.inputs, index, tap * channels, channels)
 
 
 @inlined

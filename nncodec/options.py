@@ -9,7 +9,7 @@ from nncodec.codes import read_code_file
 from nncodec.errors import CodesError
 from nncodec.model_choice import AUTO
 from nncodec.output_files import STANDARD_STREAM
-from nncodec.source import LAYOUTS, Source
+from nncodec.source import LAYOUTS, MAX_BITS, Source
 from nncodec.tensors import Codes
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,6 +27,14 @@ def _options(*options: Callable[[Function], Function]) -> Callable[[Function], F
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 layers_option = click.option(
     "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
+)
+max_bits_option = click.option(
+    "--max-bits",
+    type=click.IntRange(1, MAX_BITS),
+    default=MAX_BITS,
+    show_default=True,
+    metavar="N",
+    help="Refuse files of more code bits before memory is taken for them.",
 )
 reading_options = _options(
     click.option(
@@ -50,6 +58,7 @@ reading_options = _options(
         help="Cut the depth of 3 or 4 axes into layers of N bits; otherwise it is one layer.",
     ),
     layers_option,
+    max_bits_option,
 )
 
 coding_files = _options(
@@ -89,10 +98,10 @@ def check_files(files: Sequence[str], output_dir: str | None) -> None:
 
 
 def read_codes(
-    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None
+    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None, max_bits: int
 ) -> tuple[Codes, Source]:
     """The first layers of a code file, all of them if `layers` is None, and what the file was."""
-    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth)
+    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth, max_bits=max_bits)
     held = len(code_file.codes)
     if layers is not None and layers > held:
         raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")

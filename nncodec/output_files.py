@@ -1,13 +1,16 @@
 """The files of a command: inputs, and outputs that appear whole or not at all.
 
-An output never replaces another file by accident. It is written under a temporary name in its
-folder, brought to disk, and only then given its name; a failure of any kind before that leaves
-nothing behind. What is no regular file (`/dev/null`, a named pipe, standard output) is written to
-directly: there is nothing to replace.
+An output never replaces another file by accident. It is written without a name, brought to disk,
+and only then given one; a failure of any kind before that leaves nothing behind, not even if the
+process is killed. Where files must have names (no Linux, some network disks) it has a temporary
+one in its folder, `.nncodec-*.tmp`, which only a process that is killed leaves behind. What is no
+regular file (`/dev/null`, a named pipe, standard output) is written to directly: there is nothing
+to replace.
 """
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
@@ -28,6 +31,7 @@ _REASONS = {
     errno.EROFS: "the disk is read-only; name a file on another",
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "your disk quota is used up; free some space",
+    errno.EFBIG: "it is too large for its disk or for ulimit -f; raise the limit",
 }
 
 
@@ -143,27 +147,105 @@ def open_output(name: str, *, force: bool) -> Iterator[BinaryIO]:
 
 def _open(name: str, force: bool) -> Iterator[BinaryIO]:
     if name == STANDARD_STREAM:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with _buffered(sys.stdout.buffer) as stream:
+            yield stream
         return
     if _is_stream(_kind(name)):
         with open(name, "wb") as stream:
             yield stream
         return
     target = os.path.realpath(name)
-    temporary = os.path.join(os.path.dirname(target), f".nncodec-{secrets.token_hex(8)}.tmp")
+    folder = os.path.dirname(target)
+    unnamed = _unnamed_file(folder)
+    if unnamed:
+        with unnamed:
+            yield unnamed
+            _to_disk(unnamed)
+            _give_name(unnamed, target, force, label_of(name))
+    else:
+        with _temporary_name(folder) as temporary:
+            with open(temporary, "xb") as file:
+                yield file
+                _to_disk(file)
+            if force:
+                os.replace(temporary, target)
+            else:
+                _rename_to_new(temporary, target, label_of(name))
+    _folder_to_disk(folder)
+
+
+@contextlib.contextmanager
+def _buffered(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """Writes all, where an unbuffered stream (python -u, PYTHONUNBUFFERED) may write a part."""
+    if not isinstance(stream, io.RawIOBase):
+        yield stream
+        stream.flush()
+        return
+    buffered = io.BufferedWriter(stream)
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
+        yield buffered
+        buffered.flush()
+    finally:
+        # Not closed with the buffer; what is left of it was refused, and would be again.
+        with contextlib.suppress(OSError):
+            buffered.detach()
+
+
+def _unnamed_file(folder: str) -> BinaryIO | None:
+    """A new file on the disk of a folder, which vanishes when it is closed, if there can be one."""
+    if not hasattr(os, "O_TMPFILE") or not os.path.exists("/proc/self/fd"):
+        return None
+    try:
+        return open(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except OSError:  # of a file with a name there will be the same error, or there will not
+        return None
+
+
+def _give_name(unnamed: BinaryIO, target: str, force: bool, label: str) -> None:
+    number = unnamed.fileno()
+    descriptor = f"/proc/self/fd/{number}"
+
+    def link(name: str) -> None:
+        # With a folder, even one that does not matter, Python has the symbolic link followed.
+        os.link(descriptor, name, src_dir_fd=number)
+
+    try:
+        link(target)
+    except FileExistsError:
+        if not force:
+            raise _exists(label) from None
+        with _temporary_name(os.path.dirname(target)) as temporary:
+            link(temporary)
             os.replace(temporary, target)
-        else:
-            _rename_to_new(temporary, target, label_of(name))
+
+
+@contextlib.contextmanager
+def _temporary_name(folder: str) -> Iterator[str]:
+    """A name that nothing has, and that nothing will have behind the block."""
+    temporary = os.path.join(folder, f".nncodec-{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
     finally:
         with contextlib.suppress(OSError):  # renamed, or never made
             os.unlink(temporary)
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _folder_to_disk(folder: str) -> None:
+    """Keeps the new name through a loss of power, where the disk can be told so.
+
+    Where it cannot, the file is there nevertheless, and whole: its bytes are on the disk.
+    """
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def _rename_to_new(temporary: str, target: str, label: str) -> None:

@@ -141,7 +141,8 @@ def shares(schedule: Schedule, half_lives: npt.NDArray[np.int32]) -> npt.NDArray
     table = np.zeros((len(lives), len(sizes)), dtype=np.int64)
     for row, life in zip(table, lives.tolist(), strict=True):
         row[used] = falling_share(life, before[used], SHARE_BITS)
-    table = table * counted // np.maximum(sizes, 1)
+    table *= counted
+    table //= np.maximum(sizes, 1)
     whole: npt.NDArray[np.int64] = table[index.reshape(half_lives.shape)]
     return whole
 

@@ -29,6 +29,7 @@ def container_facts(
         "model": model,
         "model_id": header.model_id.hex() or None,
         "model_bytes": header.embedded_bytes,
+        "memory_bound": header.memory_bound,
         "layout": header.source.layout,
         "shape": list(header.shape),
         "layers": [asdict(layer) for layer in layers],
@@ -58,6 +59,7 @@ def container_text(label: str, header: Header, model: str) -> str:
         f"{source.axes} axes, {source.layout}\n"
         f"  model   {model}\n"
         f"  size    {header.bits} bits -> {facts['output_bytes']} bytes, rate {facts['rate']:.4f}\n"
+        f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode\n"
         f"{_table(rows)}"
     )
 

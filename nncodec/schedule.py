@@ -25,7 +25,6 @@ ones there are fewer steps, of more bits. At the left it sees at least half of t
 three quarters, above to the right a quarter, and of the layer before all at the adjacent positions.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,6 +64,14 @@ class Runs(NamedTuple):
     units: Int64
     diagonals: Int64
     ends: Int64
+
+
+@compiled
+def active_layers(plan: Plan, step: int) -> tuple[int, int]:
+    """The first layer that may have bits at a step, and the end of those that may."""
+    steps_of_layer = len(plan.begins) - 2 + plan.channels
+    first = (step - steps_of_layer) // plan.layer_lag + 1
+    return max(0, first), min(plan.layers, step // plan.layer_lag + 1)
 
 
 @compiled
@@ -157,7 +164,9 @@ class Schedule:
 
     def sizes_up_to_layer(self, layers: int) -> Int64:
         """int64 (steps,): how many bits of so many layers, from the first, each step has."""
-        layer = np.convolve(self.diagonal_sizes, np.ones(self.channels, dtype=np.int64))
+        # The sums of so many adjacent diagonals as there are channels.
+        sums = np.cumsum(np.pad(self.diagonal_sizes, (self.channels, self.channels - 1)))
+        layer = sums[self.channels :] - sums[: -self.channels]
         sizes = np.zeros(self.step_count, dtype=np.int64)
         for begin in range(0, layers * self.layer_lag, self.layer_lag):
             sizes[begin : begin + len(layer)] += layer
@@ -173,8 +182,10 @@ class Schedule:
         return order
 
     def parts(self) -> Iterator[tuple[int, int]]:
-        """All steps, and all layers of each: the order in which bits are coded, part by part."""
-        return itertools.product(range(self.step_count), range(self.layers))
+        """Steps and their active layers: the order in which bits are coded, part by part."""
+        for step in range(self.step_count):
+            for layer in range(*active_layers(self.plan, step)):
+                yield step, layer
 
     def room(self) -> Runs:
         """Room for the runs of any layer at any step."""
@@ -185,7 +196,8 @@ class Schedule:
 def _order(plan: Plan, steps: int, positions: Int64, runs: Runs, order: Int64) -> None:
     end = 0
     for step in range(steps):
-        for layer in range(plan.layers):
+        first, last = active_layers(plan, step)
+        for layer in range(first, last):
             for run in range(list_runs(plan, step, layer, runs)):
                 diagonal = runs.diagonals[run]
                 for place in range(plan.begins[diagonal], plan.begins[diagonal + 1]):

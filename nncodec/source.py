@@ -11,13 +11,17 @@ from nncodec.byte_fields import REMEDY, UPGRADE, Fields, varint
 from nncodec.errors import BitstreamError, CodesError, UnsupportedError
 
 MAX_BITS = 1 << 28
-"""Limit of the code bits of a file, and with it of the memory that a small one can ask for."""
+"""Limit of the code bits of a file, and with it of the memory that a small one can ask for. Whoever
+reads files of strangers can set a lower one, `max_bits`, but none that is higher."""
 
 MAX_UNITS = 1 << 14
-"""Limit of layers x layer_depth: each takes 10 kB of memory while it is coded."""
+"""Limit of layers x layer_depth: each takes memory of its own (`memory_bound`)."""
 
 MAX_POSITIONS = 1 << 22
-"""Limit of batch x height x width: each takes up to 1.3 kB of memory, where all are one step's."""
+"""Limit of batch x height x width, which can all be one step's."""
+
+MAX_HIDDEN = 64
+"""Limit of a network's hidden units for each bit of a layer: every position keeps theirs."""
 
 MAX_NAME_BYTES = 255
 """Limit of an array's name, in UTF-8."""
@@ -95,6 +99,43 @@ def check_limits(shape: Sequence[int]) -> None:
     ):
         if size > limit:
             raise CodesError(f"shape {tuple(shape)} is above the limit of {limit} {what}")
+
+
+def check_bits(bits: int, what: str, max_bits: int) -> None:
+    """Refuses more code bits than whoever reads the file allows.
+
+    Raises:
+        CodesError: more than `max_bits`.
+    """
+    if bits > max_bits:
+        remedy = limit_remedy(max_bits)
+        raise CodesError(f"{what} is above the limit of {max_bits} code bits; {remedy}")
+
+
+def memory_bound(shape: Sequence[int]) -> int:
+    """The most bytes of memory that encoding or decoding a code tensor takes.
+
+    Measured over all kinds of shapes, and rounded up: for every code bit, its payload among it; for
+    every position; for what is known of the tensor, with margins; for the steps, which pictures of
+    one long row or column have most of; for the bits that a layer has at a step, no more than three
+    in a row or column of a picture; for every unit, its weights; and for the program itself, its
+    compiler among it.
+
+    Args:
+        shape: layers, batch, height, width, layer_depth.
+    """
+    layers, batch, height, width, channels = shape
+    of_bits = 40 * math.prod(shape) + 96 * batch * height * width
+    known = (layers + 1) * batch * (height + 3) * (width + 3) * (2 * channels + 8)
+    of_steps = 160 * layers * (channels + 1) * (height + width)
+    largest_step = batch * min(height * width, 3 * height, 3 * width)
+    of_steps += (640 + 64 * min(channels, 64)) * largest_step
+    return (384 << 20) + of_bits + known + of_steps + 24_000 * layers * channels
+
+
+def limit_remedy(max_bits: int) -> str:
+    """What to do about a file above a limit."""
+    return "split the batch" if max_bits >= MAX_BITS else "raise --max-bits if you trust it"
 
 
 def name_fits(name: str) -> bool:

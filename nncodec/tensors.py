@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import CodesError, ModelError
-from nncodec.source import MAX_BITS
+from nncodec.source import MAX_BITS, check_bits
 
 Codes = npt.NDArray[np.uint8]
 
@@ -50,22 +50,26 @@ def pack_bits(codes: npt.NDArray[Any]) -> bytes:
 
 
 def unpack_bits(
-    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], shape: Sequence[int]
+    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
+    shape: Sequence[int],
+    max_bits: int = MAX_BITS,
 ) -> Codes:
     """Undoes `pack_bits`.
 
     Args:
         data: the packed bits.
         shape: at least one axis, none of them empty.
+        max_bits: the most bits to unpack.
 
     Returns:
         uint8 {0, 1} of that shape.
 
     Raises:
-        CodesError: `data` is too short or too long for `shape`, or its padding bits are not zero.
+        CodesError: `shape` has more bits, `data` is too short or too long for `shape`, or its
+            padding bits are not zero.
     """
     packed = np.frombuffer(data, dtype=np.uint8)
-    sizes = check_sizes(shape, "the shape")
+    sizes = check_sizes(shape, "the shape", max_bits)
     bits = math.prod(sizes)
     needed = (bits + 7) // 8
     if len(packed) != needed:
@@ -92,25 +96,24 @@ def require_values(
     raise CodesError(f"value {value} at index {index} of {what}; every value {rule}")
 
 
-def check_shape(shape: Sequence[int], axes: tuple[int, ...], what: str) -> None:
+def check_shape(
+    shape: Sequence[int], axes: tuple[int, ...], what: str, max_bits: int = MAX_BITS
+) -> None:
     """Refuses a wrong number of axes, and what `check_sizes` refuses."""
     if len(shape) not in axes:
         allowed = " or ".join(str(n) for n in axes)
         raise CodesError(f"{what} has {len(shape)} axes, a wrong number; it must have {allowed}")
-    check_sizes(shape, what)
+    check_sizes(shape, what, max_bits)
 
 
-def check_sizes(shape: Sequence[int], what: str) -> tuple[int, ...]:
-    """Refuses negative and empty axes and more than `MAX_BITS` codes; gives plain integers."""
+def check_sizes(shape: Sequence[int], what: str, max_bits: int = MAX_BITS) -> tuple[int, ...]:
+    """Refuses negative and empty axes and more than `max_bits` codes; gives plain integers."""
     sizes = tuple(operator.index(size) for size in shape)
     if any(size < 0 for size in sizes):
         raise CodesError(f"{what} {sizes} has a negative size; every axis starts at 1")
     if not sizes or 0 in sizes:
         raise CodesError(f"{what} {sizes} has an empty axis; there are no codes in it")
-    if math.prod(sizes) > MAX_BITS:
-        raise CodesError(
-            f"{what} {sizes} is above the limit of {MAX_BITS} code bits; split the batch"
-        )
+    check_bits(math.prod(sizes), f"{what} {sizes}", max_bits)
     return sizes
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
@@ -19,11 +21,23 @@ force_option = click.option("--force", is_flag=True, help="Replace the output if
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
 
 
+class Terminated(KeyboardInterrupt):
+    """Another process, or the end of the session, asks this one to end: as Ctrl-C would.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 class Commands(click.Group):
-    """A group of commands whose errors are one line each."""
+    """A group of commands whose errors are one line each, and which clean up before they end."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with _one_line_errors():
+        with _one_line_errors(), _signals_interrupt():
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -89,6 +103,27 @@ def _bar(label: str, bits: int | None, quiet: bool) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Makes requests to end exceptions: Python would end at once, and files be left behind."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # One that is ignored, as by nohup, stays so; and only the main thread can be interrupted.
+    own = threading.current_thread() is threading.main_thread()
+    taken = [one for one in numbers if own and signal.getsignal(one) == signal.SIG_DFL]
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)  # whoever asks twice does not want to wait
+        raise Terminated(number)
+
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
@@ -96,6 +131,8 @@ def _one_line_errors() -> Iterator[None]:
         _fail(str(error), 1)
     except MemoryError:
         _fail("not enough memory; close other programs or use a larger machine", 1)
+    except Terminated as error:
+        _fail("terminated", 128 + error.number)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except BrokenPipeError:  # whoever reads the output has seen enough

@@ -24,6 +24,9 @@ from tests.reference_numbers import (
 )
 
 MAX_MODEL_BYTES = 1 << 28
+MAX_HEADER_BYTES = 1 << 20
+MAX_HIDDEN = 64
+MOST_EARLIER_LAYERS = 1 << 14
 
 TYPES = {"I8": ("b", "|i1"), "I16": ("h", "<i2"), "I32": ("i", "<i4"), "I64": ("q", "<i8")}
 """Of a model's arrays: as struct has them, and as the model id does."""
@@ -46,6 +49,7 @@ def read_model(data: bytes) -> tuple[dict[str, Any], dict[str, Any] | None, byte
     require(len(data) <= MAX_MODEL_BYTES, "the model file is too long")
     try:
         end = 8 + int.from_bytes(data[:8], "little")
+        require(end <= 8 + MAX_HEADER_BYTES, "the model file's header is too long")
         entries = json.loads(data[8:end])
         texts = entries.pop("__metadata__")
         require(texts["nncodec"] == "1", "the model file is of another version")
@@ -126,7 +130,8 @@ def _check_forms(forms: dict[str, tuple[str, list[int]]], sizes: dict[str, int])
         whole = set(sizes) == set(SIZES) and all(type(size) is int for size in sizes.values())
         require(whole, "the network's sizes are others")
         require((sizes["layers"], sizes["channels"]) == (layers, channels), "they do not fit")
-        require(1 <= sizes["reach"] <= 3 and sizes["earlier_layers"] >= 0, "no such taps")
+        require(1 <= sizes["reach"] <= 3, "no such taps")
+        require(0 <= sizes["earlier_layers"] <= MOST_EARLIER_LAYERS, "no such layers")
         require(1 <= sizes["group_size"] <= channels, "no such groups")
         rows, hidden = (*forms.get("network.weights", ("", []))[1], 0, 0)[:2]
         require((1 + sizes["earlier_layers"]) * channels <= rows, "there are too few inputs")
@@ -134,6 +139,7 @@ def _check_forms(forms: dict[str, tuple[str, list[int]]], sizes: dict[str, int])
         network_inputs = len(taps) * channels + len(network_places(taps))
         groups = math.ceil(channels / sizes["group_size"])
         require(hidden >= 1 and hidden % groups == 0, "the groups have no hidden units")
+        require(hidden <= MAX_HIDDEN * channels, "there are too many hidden units")
         expected |= {
             "network.weights": ("I8", [network_inputs, hidden]),
             "network.scale": ("I32", [layers, hidden]),

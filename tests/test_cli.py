@@ -6,10 +6,8 @@ import json
 import os
 import pathlib
 import pty
-import signal
 import subprocess
 import sys
-import time
 import zlib
 from typing import Any
 
@@ -196,7 +194,7 @@ def test_compress_json(run: Run) -> None:
     size = len(read("codes.bin"))
     assert list(facts) == [
         *("input_bits", "output_bytes", "rate", "model", "model_id", "model_bytes"),
-        *("layout", "shape", "layers"),
+        *("memory_bound", "layout", "shape", "layers"),
     ]
     assert facts["input_bits"] == 3 * 24 * 20 * 8
     assert facts["output_bytes"] == size
@@ -256,6 +254,7 @@ def test_info(run: Run) -> None:
     text = run("info", "codes.bin").stdout
     assert "codes.bin: nncodec container, version 1\n" in text
     assert "3 layers of 1 x 24 x 20 x 8 (batch x height x width x bits)" in text
+    assert " MB to decode\n" in text
     assert ".npz, one array named 'bits', dtype <f4 over -1, +1, 5 axes, nhwc" in text
     assert [line.split()[0] for line in text.splitlines()[-4:]] == ["layers", "0", "1", "2"]
 
@@ -626,11 +625,13 @@ def test_a_wrong_container_is_never_written(
     assert run("compress", "codes.npz", "new.bin", "--no-verify").exit_code == 0
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+@pytest.mark.parametrize("disk", ["unnamed files", "links", "no links"])
 def test_an_output_that_appears_meanwhile_is_kept(
-    run: Run, monkeypatch: pytest.MonkeyPatch, links: bool
+    run: Run, monkeypatch: pytest.MonkeyPatch, disk: str
 ) -> None:
-    if not links:
+    if disk != "unnamed files":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    if disk == "no links":
         monkeypatch.setattr(os, "link", refuse_link)
     with pytest.raises(NncodecError, match=r"^new: exists already; "):
         write_while_another_does("new")
@@ -651,7 +652,12 @@ def refuse_link(*_: str) -> None:
     raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
-def test_outputs_are_new_files_like_any_other(run: Run) -> None:
+@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
+def test_outputs_are_new_files_like_any_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch, unnamed: bool
+) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     old = os.umask(0o027)
     try:
         with output_files.open_output("new", force=False) as file:
@@ -670,17 +676,17 @@ def test_outputs_are_new_files_like_any_other(run: Run) -> None:
 
 COMMANDS: dict[str, list[str]] = {
     "compress": [
-        *("--model", "--layout", "--layer-depth", "--layers", "--embed-model"),
+        *("--model", "--layout", "--layer-depth", "--layers", "--max-bits", "--embed-model"),
         *("--no-verify", "--output-dir", "--jobs", "--force", "--json", "--quiet"),
     ],
     "decompress": [
-        *("--layers", "--model", "--partial", "--output-dir", "--jobs"),
+        *("--layers", "--model", "--partial", "--max-bits", "--output-dir", "--jobs"),
         *("--force", "--json", "--quiet"),
     ],
     "info": ["--json"],
-    "test": ["--model"],
+    "test": ["--model", "--max-bits"],
     "models": ["--json"],
-    "evaluate": ["--model", "--layout", "--layer-depth", "--layers", "--json"],
+    "evaluate": ["--model", "--layout", "--layer-depth", "--layers", "--max-bits", "--json"],
     "synthesize dataset": ["--output", "--count", "--seed", "--force"],
     "synthesize sample": ["--output", "--seed", "--force"],
 }
@@ -744,17 +750,6 @@ def test_nobody_reads_standard_output(run: Run, container: bytes, args: list[str
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
     assert b"Broken" not in done.stderr
-
-
-def test_interrupted(run: Run) -> None:
-    args = ["synthesize", "dataset", "--output", "d.tfrecord", "--count", "100000"]
-    process = subprocess.Popen([*COMMAND, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not listing() and process.poll() is None:  # until it writes
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate() == (b"", b"nncodec: interrupted\n")
-    assert process.returncode == 130
-    assert listing() == {}
 
 
 def test_no_binary_on_a_terminal(run: Run, container: bytes) -> None:

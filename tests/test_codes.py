@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nncodec import array_files
 from nncodec.codes import read_code_file, write_code_file
 from nncodec.errors import CodesError
 from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
@@ -418,10 +417,40 @@ def test_zip_bombs_are_refused_before_memory_is_taken(monkeypatch: pytest.Monkey
     assert sum(sizes) < 1 << 20
 
 
-def test_input_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(array_files, "MAX_BYTES", 1000)
-    with pytest.raises(CodesError, match="is above the limit of 1000 bytes; split it"):
-        read_code_file(io.BytesIO(b"x" * 1001))
+@pytest.mark.parametrize("kind", ["npy", "npz", "packed"])
+def test_code_bits_above_a_limit(kind: str) -> None:
+    codes = np.zeros((2, 3, 4), dtype=np.float64)
+    stream = io.BytesIO()
+    write_code_file(stream, codes.reshape(1, 1, 2, 3, 4), source_of(kind))
+    data = stream.getvalue()
+    assert read_code_file(io.BytesIO(data), max_bits=24).codes.size == 24
+    with pytest.raises(
+        CodesError, match=r" \(2, 3, 4\) is above the limit of 23 code bits; raise --max-bits if"
+    ):
+        read_code_file(io.BytesIO(data), max_bits=23)
+
+
+def source_of(kind: str) -> Source:
+    if kind == "packed":
+        return Source("packed", axes=3, dtype="<i8")
+    return Source(kind, axes=3, dtype="<f8")
+
+
+def test_bytes_above_what_the_code_bits_can_take() -> None:
+    class Endless(io.RawIOBase):
+        count = 0
+
+        def read(self, size: int = -1) -> bytes:
+            assert 0 < size <= 1 << 20
+            self.count += size
+            return bytes(size)
+
+    endless = Endless()
+    with pytest.raises(
+        CodesError, match="is above the limit of 1049376 bytes, for 100 code bits; raise --max-bit"
+    ):
+        read_code_file(endless, max_bits=100)  # type: ignore[arg-type]
+    assert endless.count <= 2 << 20
 
 
 def test_paths_refused(tmp_path: pathlib.Path) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import zlib
 from typing import BinaryIO, cast
 
 import pytest
@@ -24,6 +23,7 @@ from nncodec.container import (
 )
 from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
 from nncodec.source import DTYPES, FORMATS, LAYOUTS, MAX_UNITS, Source
+from tests.forged import framed
 
 SOURCE = Source("npz", "nchw", 5, "<f4", signed=True, name="bits")
 HEADER = Header(
@@ -58,13 +58,6 @@ TINY_BODY = b"\x00" + b"\x01\x01\x01\x01\x01" + b"\x13\x02" + b"\x03\x01\x07\x00
 
 
 EMBEDDING_BODY = b"\x03" + GOLDEN_BODY[1:].replace(b"modelid8", b"modelid8\x05")
-
-
-def framed(body: bytes, version: int = 1, length: bytes | None = None) -> bytes:
-    """A header with a right checksum, whatever is in it."""
-    length = varint(len(body)) if length is None else length
-    data = MAGIC + bytes([version]) + length + body
-    return data + zlib.crc32(data).to_bytes(4, "little")
 
 
 def tiny_body(

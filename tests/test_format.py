@@ -47,6 +47,8 @@ def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
         "MAX_POSITIONS": source.MAX_POSITIONS,
         "MAX_BODY_BYTES": container.MAX_BODY_BYTES,
         "MAX_MODEL_BYTES": model_files.MAX_MODEL_BYTES,
+        "MAX_HEADER_BYTES": model_files.MAX_HEADER_BYTES,
+        "MAX_HIDDEN": source.MAX_HIDDEN,
         "LOGIT_LIMIT": fixed_point.LOGIT_LIMIT,
         "FULL_STEP": FULL_STEP,
     }

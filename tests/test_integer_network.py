@@ -345,6 +345,7 @@ def test_arrays_of_other_shapes_and_types_are_refused(name: str) -> None:
         {"weights": SMALL.weights[0]},
         {"weights": SMALL.weights[:, :0]},
         {"earlier_layers": 1 << 40},
+        {"weights": np.zeros((len(SMALL.weights), 6 * 65), dtype=np.int8)},
     ],
     ids=str,
 )
@@ -372,7 +373,9 @@ def test_scales_may_be_as_large_as_they_can(name: str, value: int) -> None:
     assert_logits_are_the_references(network, random_codes((2, 1, 3, 4, 6)))
 
 
-def test_sums_that_could_outgrow_32_bits_are_refused() -> None:
+def test_sums_that_could_outgrow_32_bits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Within the limit, that takes more than 2,000 channels.
+    monkeypatch.setattr("nncodec.integer_network.MAX_HIDDEN", 1 << 20)
     hidden = -(-(1 << 31) // ACTIVATION_ONE**2)
     network = random_network(1, 1, 0, hidden_of_group=hidden)
     nothing = {name: np.zeros_like(getattr(network, name)) for name in ("head_scale", "bias")}

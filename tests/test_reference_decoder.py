@@ -426,7 +426,9 @@ def test_networks_that_the_package_refuses_and_others(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("hidden", [132104, 132105])  # 127 * 128 * hidden is about 2^31
-def test_networks_of_the_largest_sums(hidden: int) -> None:
+def test_networks_of_the_largest_sums(hidden: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("nncodec.integer_network", "tests.reference_model_file"):
+        monkeypatch.setattr(f"{module}.MAX_HIDDEN", hidden)
     network = random_network(1, 1, 0, hidden_of_group=hidden, earlier_layers=0, gain=0.001)
     arrays = replace(random_model(1, 1), network=network).arrays()
     arrays["network.head"] = np.full_like(network.head, -128)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nncodec.contexts import AROUND_TAPS, LAYER_TAPS
-from nncodec.schedule import Schedule, list_runs
+from nncodec.schedule import Schedule, active_layers, list_runs
 
 Bit = tuple[int, int, int, int, int]
 """Layer, image, row, column, channel: an index into the code tensor."""
@@ -30,8 +30,10 @@ def shape_of(schedule: Schedule) -> Bit:
 def bits_of(schedule: Schedule, step: int) -> Iterator[Bit]:
     """The bits of a step, one by one: units in order, then the positions of their diagonals."""
     runs, begins = schedule.room(), schedule.plan.begins
+    first, last = active_layers(schedule.plan, step)
     for layer in range(schedule.layers):
         count, end = list_runs(schedule.plan, step, layer, runs), 0
+        assert count == 0 or first <= layer < last
         assert (np.diff(runs.units[:count]) > 0).all()
         for run in range(count):
             channel, diagonal = int(runs.channels[run]), int(runs.diagonals[run])

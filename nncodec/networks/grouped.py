@@ -34,6 +34,7 @@ from nncodec.integer_network import (
     IntegerNetwork,
 )
 from nncodec.networks.network import Network, NetworkConfig
+from nncodec.source import MAX_HIDDEN
 from nncodec.taps import LARGEST_REACH, Taps
 
 
@@ -65,6 +66,11 @@ class GroupedConfig(NetworkConfig):
             value = getattr(self, word)
             if not least <= value <= largest:
                 raise ModelError(f"{word} must be within {least} ... {largest}, not {value}")
+        most = MAX_HIDDEN * self.layer_depth // self.groups
+        if self.hidden > most:
+            raise ModelError(
+                f"hidden must be within 1 ... {most} for these groups; make it smaller"
+            )
 
     @property
     def groups(self) -> int:

@@ -1,0 +1,47 @@
+"""Containers that no encoder wrote, with right checksums of their headers."""
+
+import zlib
+from typing import Literal
+
+from nncodec.byte_fields import varint
+from nncodec.container import MAGIC, VERSION, Container, Header, Segment, pack
+from nncodec.source import Source
+
+Shape = tuple[int, int, int, int, int]
+Payload = Literal["largest", "smallest", "stored"]
+
+
+def framed(body: bytes, version: int = VERSION, length: bytes | None = None) -> bytes:
+    """A header with a right checksum, whatever is in it."""
+    length = varint(len(body)) if length is None else length
+    data = MAGIC + bytes([version]) + length + body
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+def framed_shape(shape: Shape) -> bytes:
+    """The header of one coded segment without bytes, of any shape."""
+    body = b"\0" + b"".join(map(varint, shape)) + b"\x13\x02" + varint(shape[0] << 1)
+    return framed(body + varint(0) + bytes(4))
+
+
+def forged(shape: Shape, layers: int, payload: Payload) -> bytes:
+    """A container of a shape, with zeros for payloads.
+
+    Args:
+        shape: of the code tensor.
+        layers: of a segment.
+        payload: the most or fewest bytes that a coded segment may have, or a stored one.
+    """
+    of_layer = shape[1] * shape[2] * shape[3] * shape[4]
+    counts = [min(layers, shape[0] - first) for first in range(0, shape[0], layers)]
+    segments = []
+    for count in counts:
+        bits = count * of_layer
+        size = {
+            "stored": (bits + 7) // 8,
+            "largest": (4 * bits + 16) // 4 * 4,
+            "smallest": max(0, -(-bits // (1 << 19)) - 8 + 3) // 4 * 4,
+        }[payload]
+        segments.append(Segment(count, payload == "stored", size, 0))
+    header = Header(shape, Source(), b"", tuple(segments))
+    return pack(Container(header, [bytes(one.byte_length) for one in segments]))

@@ -1,0 +1,121 @@
+"""Damage of every kind either changes nothing or is refused in one line."""
+
+import contextlib
+from collections.abc import Iterator
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nncodec
+from nncodec.errors import BitstreamError, ModelError, TruncatedError
+from nncodec.model_files import pack_model, read_model, unpack_model
+from nncodec.models import Model
+from tests.fuzz.mutations import good_files, mutation
+from tests.fuzz.targets import TARGETS, models
+from tests.golden import ROOT
+from tests.samples import random_model
+
+SMALL_BYTES = 130
+"""Golden files with more are flipped bit by bit in a slow test: some take minutes."""
+
+CASES = sorted(path.parent.name for path in ROOT.glob("*/bitstream.bin"))
+FILES = {case: (ROOT / case / "bitstream.bin").read_bytes() for case in CASES}
+SMALL = [case for case in CASES if len(FILES[case]) <= SMALL_BYTES]
+MODELS = sorted(path.parent.name for path in ROOT.glob("*/model.safetensors"))
+
+targets = pytest.mark.parametrize("target", TARGETS)
+
+
+@targets
+@settings(max_examples=300)
+@given(number=st.integers(0, (1 << 64) - 1))
+def test_mutations(target: str, number: int) -> None:
+    TARGETS[target](mutation(Random(number), target))
+
+
+@targets
+def test_good_files_and_what_was_kept_of_earlier_runs(target: str) -> None:
+    outcomes = {TARGETS[target](data) for data in good_files(target)}
+    assert outcomes & {"decoded", "coded", "read"}
+
+
+# --- every one of them: containers -------------------------------------------------------------
+
+
+def decode(data: bytes, layers: int | None = None) -> np.ndarray:
+    header = nncodec.read_header(data)
+    model = None if header.embedded_bytes else models().get(header.model_id)
+    return nncodec.decode(data, layers=layers, model=model)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_truncation_of_a_container(case: str) -> None:
+    data, codes = FILES[case], np.load(ROOT / case / "codes.npy")
+    whole = 0
+    for size in range(len(data)):
+        with pytest.raises(TruncatedError if size else BitstreamError) as caught:
+            decode(data[:size])
+        held = caught.value.whole_layers if isinstance(caught.value, TruncatedError) else 0
+        assert whole <= held < len(codes)
+        if held > whole:  # and no byte fewer would do
+            np.testing.assert_array_equal(decode(data[:size], held), codes[:held])
+            with pytest.raises(TruncatedError):
+                decode(data[: size - 1], held)
+        whole = held
+
+
+def flips(data: bytes) -> Iterator[bytes]:
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bytes(flipped)
+
+
+def check_flipped_bits(case: str) -> None:
+    embedded = nncodec.read_header(FILES[case]).embedded_bytes
+    codes = np.load(ROOT / case / "codes.npy")
+    for flipped in flips(FILES[case]):
+        with contextlib.suppress(BitstreamError):
+            decoded = decode(flipped)
+            assert embedded, "all but some bits of a zlib stream matter"
+            np.testing.assert_array_equal(decoded, codes)
+
+
+@pytest.mark.parametrize("case", SMALL)
+def test_every_flipped_bit_of_a_small_container(case: str) -> None:
+    check_flipped_bits(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sorted(set(CASES) - set(SMALL)))
+def test_every_flipped_bit_of_a_container(case: str) -> None:
+    check_flipped_bits(case)
+
+
+# --- and models --------------------------------------------------------------------------------
+
+
+def check_damaged_models(model: Model, data: bytes) -> None:
+    for size in range(len(data)):
+        with pytest.raises(ModelError, match="; "):
+            unpack_model(data[:size])
+    for flipped in flips(data):
+        with contextlib.suppress(ModelError):
+            read = unpack_model(flipped)
+            assert (read.model_id, read.facts) == (model.model_id, model.facts)
+
+
+@pytest.mark.parametrize("network", [False, True], ids=["start", "network"])
+def test_every_flipped_bit_and_truncation_of_a_small_model(network: bool) -> None:
+    model = random_model(1, 1, network=network)
+    check_damaged_models(model, pack_model(model))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", MODELS)
+def test_every_flipped_bit_and_truncation_of_a_model(case: str) -> None:
+    path = ROOT / case / "model.safetensors"
+    check_damaged_models(read_model(path), path.read_bytes())
