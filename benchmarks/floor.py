@@ -9,8 +9,8 @@ from nncodec.compiled import compiled
 from nncodec.contexts import LAYER_INPUTS, around_taps_of_layer, block_size
 from nncodec.models import Model
 from nncodec.rates import LEARNERS
+from nncodec.rows import dot
 from nncodec.start import untrained
-from nncodec.vectors import dot
 
 MATRIX = 512
 ROW, ROWS, ROUNDS = 480, 16, 200

@@ -32,7 +32,8 @@ from nncodec.fixed_point import (
     falling_share,
     logistic_table,
 )
-from nncodec.learners import MIXER_CONSTANT, PREDICTION_BITS, WEIGHT_BITS
+from nncodec.learner_state import PREDICTION_BITS, WEIGHT_BITS
+from nncodec.learners import MIXER_CONSTANT
 from nncodec.mixer import AGREES, MIXING_BITS, RESEMBLES, SURE, VERY_SURE
 from nncodec.range_coder import payload
 from nncodec.rates import FAST, LEARNERS, RATE_BITS, SHARE_BITS, SLOW

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nncodec import learners, mixer
+from nncodec import learner_state, mixer
 from nncodec.compiled import compiled, inlined
 from nncodec.contexts import (
     RESEMBLANCE_TAPS,
@@ -34,20 +34,13 @@ from nncodec.contexts import (
 )
 from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table, rounded
 from nncodec.integer_network import IntegerNetwork
-from nncodec.learners import (
-    Seen,
-    Speeds,
-    Weights,
-    learn_units,
-    network_input,
-    predict_units,
-)
+from nncodec.learner_state import Seen, Speeds, Weights, room_for_seen
+from nncodec.learners import learn_units, network_input, predict_units
 from nncodec.mixer import Mixers, learn_mixing, mix
 from nncodec.network_stage import NetworkStage, network_logit, network_stage, predict_groups
-from nncodec.rates import FAST, KINDS, LEARNERS
+from nncodec.rates import FAST, LEARNERS
 from nncodec.schedule import Plan, Runs, Schedule, bits_of, list_runs
 from nncodec.start import Start, untrained
-from nncodec.vectors import EIGHT
 
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
@@ -112,20 +105,13 @@ class AdaptiveStage:
             plan=schedule.plan,
             runs=schedule.room(),
             grid=grid,
-            weights=learners.weights(schedule, start),
-            speeds=learners.speeds(schedule, start),
+            weights=learner_state.weights(schedule, start),
+            speeds=learner_state.speeds(schedule, start),
             mixers=mixer.mixers(schedule, start),
             network=network_stage(network, schedule),
             squash=logistic_table(),
             contexts=room_for_contexts(grid.block, most),
-            seen=Seen(
-                network=np.zeros(most, dtype=np.int16),
-                logits=np.zeros((most, EIGHT), dtype=np.int32),
-                sets=np.zeros((most, 2), dtype=np.int64),
-                mixed=np.zeros(most, dtype=np.int32),
-                moves=np.zeros((KINDS, most), dtype=np.int32),
-                errors=np.zeros((most, LEARNERS + 1), dtype=np.int32),
-            ),
+            seen=room_for_seen(most),
             frequencies=np.zeros(most, dtype=np.int32),
             bits=np.zeros(most, dtype=np.uint8),
         )
@@ -146,7 +132,7 @@ class AdaptiveStage:
 
     def learned(self) -> dict[str, Float64]:
         """The weights as they have become: float64, as numbers, by the names that a Start has."""
-        units, shared, around = learners.learned(self.parts.weights, self._schedule)
+        units, shared, around = learner_state.learned(self.parts.weights, self._schedule)
         mixers, sets = mixer.learned(self.parts.mixers, self._mixer_inputs)
         return {
             "units": units,

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.compiled import inlined
+from nncodec.rows import LANES, WIDTH, copy, padded, padded_columns
 from nncodec.schedule import Plan, Runs, Schedule
-from nncodec.vectors import LANES, WIDTH, copy, padded, padded_columns
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nncodec.compiled import inlined
 from nncodec.contexts import Contexts, Grid
 from nncodec.fixed_point import FREQUENCY_BITS, LOGIT_BITS, clamped, to_logit
-from nncodec.learners import Seen, Speeds
+from nncodec.learner_state import Seen, Speeds
 from nncodec.rates import (
     LEARNERS,
     MIXER_LIFE,
@@ -24,9 +24,9 @@ from nncodec.rates import (
     SHARE_BITS,
     SLOW,
 )
+from nncodec.rows import EIGHT, dot_of_sums, move_together
 from nncodec.schedule import Runs, Schedule
 from nncodec.start import LARGEST_MIXER_WEIGHT, MIXER_BITS, MIXER_SETS, Start
-from nncodec.vectors import EIGHT, dot_of_sums, move_together
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]

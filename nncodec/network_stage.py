@@ -11,8 +11,8 @@ from nncodec.compiled import inlined
 from nncodec.contexts import Grid, row_offsets
 from nncodec.fixed_point import LOGIT_BITS, clamped, rounded, to_logit
 from nncodec.integer_network import SCALE_BITS, SUM_LIMIT, IntegerNetwork, tanh_table
+from nncodec.rows import copy, dot, padded, padded_columns
 from nncodec.schedule import Plan, Runs, Schedule
-from nncodec.vectors import copy, dot, padded, padded_columns
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]

@@ -16,7 +16,7 @@ from nncodec import adaptive_start
 from nncodec.adaptive import AdaptiveStage
 from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
 from nncodec.integer_network import IntegerNetwork
-from nncodec.learners import WEIGHT_BITS
+from nncodec.learner_state import WEIGHT_BITS
 from nncodec.mixer import MIXING_BITS
 from nncodec.rates import FORGETTING, FULL_STEP, KINDS, LEARNERS, RATES
 from nncodec.schedule import Schedule

@@ -1,4 +1,4 @@
-"""Sums in vectors: what numpy makes of them, within the limits that they promise."""
+"""Sums over rows: what numpy makes of them, within the limits that they promise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec import vectors
+from nncodec import rows
 from nncodec.compiled import compiled
-from nncodec.vectors import EIGHT, LANES, WIDTH
+from nncodec.rows import EIGHT, LANES, WIDTH
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -28,13 +28,13 @@ def compiled_call(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled(call)
 
 
-dot = compiled_call(vectors.dot)
-gather = compiled_call(vectors.gather)
-move_by_signs = compiled_call(vectors.move_by_signs)
-move_by_sixteenths = compiled_call(vectors.move_by_sixteenths)
-dot_of_sums = compiled_call(vectors.dot_of_sums)
-move_together = compiled_call(vectors.move_together)
-copy = compiled_call(vectors.copy)
+dot = compiled_call(rows.dot)
+gather = compiled_call(rows.gather)
+move_by_signs = compiled_call(rows.move_by_signs)
+move_by_sixteenths = compiled_call(rows.move_by_sixteenths)
+dot_of_sums = compiled_call(rows.dot_of_sums)
+move_together = compiled_call(rows.move_together)
+copy = compiled_call(rows.copy)
 
 
 @given(seeds, st.integers(0, 5), st.sampled_from([np.int8, np.int16]))
