@@ -6,7 +6,7 @@
 Everything runs on one thread and counts code bits a second. Times are medians over the repeats,
 after a run that is not timed; every decode is compared with the codes. Where the time goes comes
 from further runs under a stopwatch, of which the median one counts, and within the traversal from
-walks through its phases (stages.py), scaled to what the whole took in that run. The floor
+the processor's clock (stages.py): median shares, of what the traversal took in that run. The floor
 (floor.py) is what the model's multiply-accumulates and the coder would take at the speeds that
 this machine has for each alone; choosing a model (auto) is no part of it. Raster order (raster.py)
 is timed on a corner of the codes. The range coder alone codes a million random bits of random
@@ -40,9 +40,6 @@ from benchmarks.common import (
 from benchmarks.floor import rates
 from benchmarks.peers import available_peers
 from benchmarks.speeds import RASTER, SEED, WAYS, Measured, Speed, measure, raw_coder
-
-NOTABLE = 0.1
-"""From this share on, what the phases take one by one differs notably from the whole."""
 
 
 def overall(files: list[Measured], raw: dict[str, Speed]) -> dict[str, dict[str, float]]:
@@ -121,7 +118,7 @@ def print_text(
         f"{table(('file', 'code bits', 'encode', 'decode'), each)}\n\n"
         "Where the time of nncodec goes, microseconds per 1,000 code bits\n"
         f"{table(('stage', 'encode', '', 'decode', ''), split_rows(files))}\n"
-        f"{unscaled(files)}\n"
+        "\n"
         "The floor, nanoseconds per code bit\n"
         f"{table(('', 'encode', 'decode'), floor_rows)}\n"
         f"Thousand million multiply-accumulates a second: {kinds}\n\n"
@@ -146,21 +143,6 @@ def split_rows(files: list[Measured]) -> list[list[str]]:
         rows.append(cells)
     rows.append(["all", f"{totals['encode']:.1f}", "", f"{totals['decode']:.1f}", ""])
     return rows
-
-
-def unscaled(files: list[Measured]) -> str:
-    """A line on what the traversal does as it was timed, where that does not sum to the whole."""
-    bits = sum(file.bits for file in files)
-    lines = ""
-    for way in WAYS:
-        apart = sum(sum(file.parts[way].values()) for file in files) / bits * 1e9
-        together = sum(file.traversal[way] for file in files) / bits * 1e9
-        if abs(apart / together - 1) > NOTABLE:
-            lines += (
-                f"The phases of the traversal, timed one by one, took {apart:.1f} to {way}; they "
-                f"are scaled to the {together:.1f}\nof the whole\n"
-            )
-    return lines
 
 
 def plot(files: list[Measured], raw: dict[str, Speed], path: Path) -> None:

@@ -5,7 +5,7 @@ import functools
 import io
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 import numpy as np
@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.floor import multiply_accumulates
 from benchmarks.peers import available_peers, smallest
 from benchmarks.raster import crop, decode_raster, encode_raster
-from benchmarks.stages import read, scaled, walk
-from benchmarks.stopwatch import MODEL, stopwatch
+from benchmarks.stages import read, shares
+from benchmarks.stopwatch import TRAVERSAL, stopwatch
 from nncodec import decode, encode
 from nncodec.codes import CodeFile
 from nncodec.container import read_container
@@ -25,7 +25,6 @@ from nncodec.tensors import Codes
 
 WAYS = ("encode", "decode")
 RASTER = "raster order, numpy"
-CODER = "range decoder"
 SEED = 0
 RAW_BITS = 1 << 20
 RASTER_BITS = 1 << 11
@@ -54,8 +53,6 @@ class Measured:
         speeds: by the codec's name, then by "encode" and "decode".
         seconds: of the run under the stopwatch, by direction.
         stages: what these are made of, by direction, then by the stage's name.
-        traversal: of them, what the whole traversal took.
-        parts: by direction, seconds of what it does, each timed on its own.
         multiply_accumulates: of the model, for a code bit.
     """
 
@@ -66,8 +63,6 @@ class Measured:
     speeds: dict[str, dict[str, Speed]]
     seconds: dict[str, float]
     stages: dict[str, dict[str, float]]
-    traversal: dict[str, float]
-    parts: dict[str, dict[str, float]]
     multiply_accumulates: float
 
 
@@ -103,9 +98,7 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
         "decode": watched(lambda: decode(data, model=needed), repeat),
     }
     used = model_to_decode(read_container(io.BytesIO(data)), needed)
-    walks = sorted((walk(codes, used) for _ in range(repeat)), key=lambda one: sum(one.values()))
-    coder = codes.size / raw_coder(repeat)["decode"].bits_per_second
-    parts = {"encode": walks[repeat // 2], "decode": walks[repeat // 2] | {CODER: coder}}
+    timed_shares = [shares(codes, used) for _ in range(repeat)]
     corner = crop(codes, RASTER_BITS)
     speeds[RASTER] = raster_order(name, corner, repeat)
     for peer in available_peers():
@@ -124,9 +117,10 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
         raster_bits=corner.size,
         speeds=speeds,
         seconds={way: seconds for way, (seconds, _) in runs.items()},
-        stages={way: with_parts(stages, parts[way]) for way, (_, stages) in runs.items()},
-        traversal={way: stages[MODEL] for way, (_, stages) in runs.items()},
-        parts=parts,
+        stages={
+            way: with_phases(stages, [one[way] for one in timed_shares])
+            for way, (_, stages) in runs.items()
+        },
         multiply_accumulates=multiply_accumulates(codes.shape, used),
     )
 
@@ -143,10 +137,15 @@ def watched(function: Callable[[], object], repeat: int) -> tuple[float, dict[st
     return sorted(runs, key=lambda run: run[0])[repeat // 2]
 
 
-def with_parts(stages: dict[str, float], parts: dict[str, float]) -> dict[str, float]:
-    """The stages with the parts of the traversal, scaled to it, in its place."""
-    others = {stage: seconds for stage, seconds in stages.items() if stage != MODEL}
-    return scaled(parts, stages[MODEL]) | others
+def with_phases(stages: dict[str, float], shares: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The stages with the phases of the traversal in its place, by the medians of their shares."""
+    medians = {phase: statistics.median(one[phase] for one in shares) for phase in shares[0]}
+    total = sum(medians.values())
+    if not total:
+        return stages
+    whole = stages[TRAVERSAL]
+    phases = {phase: share / total * whole for phase, share in medians.items()}
+    return phases | {stage: spent for stage, spent in stages.items() if stage != TRAVERSAL}
 
 
 def raster_order(name: str, codes: Codes, repeat: int) -> dict[str, Speed]:

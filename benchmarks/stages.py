@@ -1,82 +1,112 @@
-"""Where the time of the model goes: its phases, each compiled by itself.
+"""Where the time of the traversal goes: its phases, by the processor's clock.
 
-The whole traversal is one compiled function, in which no stopwatch can be placed. Here every phase
-of a step is compiled by itself and called in the same order, over the known bits of a file. What is
-timed stays the model: its frequencies are compared with those of `AdaptiveStage`.
+The traversal is one compiled function, in which no stopwatch of Python's can be placed. Here the
+phases that it runs are compiled once more, with a look at the clock between any two. What is timed
+stays the traversal: its frequencies and its bits are compared with those of the codec's own.
 """
 
-import time
+import platform
 from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba.core import cgutils as untyped_cgutils
+from numba.core import types
+from numba.extending import intrinsic
 
 from nncodec.adaptive import AdaptiveStage, Stage, ask, look_up, record_all, reveal
+from nncodec.codec import traverse_known
 from nncodec.compiled import compiled
 from nncodec.contexts import see
 from nncodec.learners import learn_units, predict_units
 from nncodec.mixer import learn_mixing, mix
 from nncodec.models import Model
-from nncodec.range_coder import Coders, code
-from nncodec.schedule import Schedule, list_runs
+from nncodec.range_coder import Coders, code, decoders, encoders, payload
+from nncodec.schedule import Schedule, active_layers, bits_of, list_runs
+from nncodec.segments import Segments
 
 Codes = npt.NDArray[np.uint8]
-Phase = Callable[[int, int, int, Stage], int]
-"""Takes the number of runs, the step, the layer and the stage; gives the number of runs."""
+Int64 = npt.NDArray[np.int64]
 
-CALLS = "calls"
+PHASES = (
+    "model: list bits",
+    "model: contexts",
+    "model: network",
+    "model: learners predict",
+    "model: mix, tables",
+    "coder",
+    "model: learners learn",
+    "model: mixer learns",
+    "model: record bits",
+)
+"""What the time of the traversal is divided into. In an encoder, the coder takes bits that it knows
+and keeps frequencies; payloads are written afterwards."""
 
-
-@compiled
-def _nothing(count: int, step: int, layer: int, stage: Stage) -> int:
-    return count
-
-
-@compiled
-def _contexts(count: int, step: int, layer: int, stage: Stage) -> int:
-    count = list_runs(stage.plan, step, layer, stage.runs)
-    see(stage.plan, stage.grid, layer, stage.runs, stage.contexts, count)
-    return count
-
-
-@compiled
-def _network(count: int, step: int, layer: int, stage: Stage) -> int:
-    runs, grid = stage.runs, stage.grid
-    ask(stage.plan, stage.network, grid, layer, runs, stage.contexts, stage.seen, count)
-    return count
+cgutils: Any = untyped_cgutils
+_MACHINE = platform.machine().lower()
 
 
-@compiled
-def _predict_units(count: int, step: int, layer: int, stage: Stage) -> int:
-    predict_units(stage.weights, stage.grid, layer, stage.runs, stage.contexts, stage.seen, count)
-    return count
+def _typed_now(context: Any) -> Any:
+    def build(context: Any, builder: Any, form: Any, given: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(64), [])
+        if _MACHINE in ("x86_64", "amd64"):
+            name = "llvm.readcyclecounter"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        if _MACHINE in ("aarch64", "arm64"):
+            return builder.asm(kind, "mrs $0, cntvct_el0", "=r", [], True)
+        return ir.Constant(ir.IntType(64), 0)
+
+    return types.int64(), build
 
 
-@compiled
-def _mix(count: int, step: int, layer: int, stage: Stage) -> int:
-    mix(stage.mixers, stage.grid, layer, stage.runs, stage.contexts, stage.seen, count)
-    look_up(stage.squash, stage.runs, stage.seen, stage.frequencies, count)
-    return count
-
-
-@compiled
-def _learn_units(count: int, step: int, layer: int, stage: Stage) -> int:
-    runs, seen = stage.runs, stage.seen
-    reveal(stage.bits, runs, seen, count)
-    learn_units(stage.weights, stage.speeds, stage.grid, layer, runs, stage.contexts, seen, count)
-    return count
+_now: Callable[[], int] = cast(Any, intrinsic(_typed_now))
+"""Ticks of a clock that runs steadily; 0 on processors whose clock is not known here."""
 
 
 @compiled
-def _learn_mixing(count: int, step: int, layer: int, stage: Stage) -> int:
-    learn_mixing(stage.mixers, stage.speeds, layer, stage.runs, stage.seen, count)
-    return count
-
-
-@compiled
-def _record(count: int, step: int, layer: int, stage: Stage) -> int:
-    record_all(stage.bits, stage.grid, layer, stage.runs, stage.contexts, stage.seen, count)
-    return count
+def _code_all(stage: Stage, coders: Coders, segments: Int64, steps: int, spent: Int64) -> bool:
+    """Codes all steps; adds the ticks of every phase to `spent`."""
+    runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
+    weights, mixers, speeds = stage.weights, stage.mixers, stage.speeds
+    possible = True
+    for step in range(steps):
+        first, last = active_layers(stage.plan, step)
+        for layer in range(first, last):
+            t0 = _now()
+            count = list_runs(stage.plan, step, layer, runs)
+            t1 = _now()
+            see(stage.plan, grid, layer, runs, contexts, count)
+            t2 = _now()
+            if stage.network.group_size:
+                ask(stage.plan, stage.network, grid, layer, runs, contexts, seen, count)
+            t3 = _now()
+            predict_units(weights, grid, layer, runs, contexts, seen, count)
+            t4 = _now()
+            mix(mixers, grid, layer, runs, contexts, seen, count)
+            look_up(stage.squash, runs, seen, stage.frequencies, count)
+            t5 = _now()
+            bits = bits_of(runs, count)
+            possible &= code(coders, segments[layer], stage.frequencies, stage.bits, bits)
+            t6 = _now()
+            reveal(stage.bits, runs, seen, count)
+            learn_units(weights, speeds, grid, layer, runs, contexts, seen, count)
+            t7 = _now()
+            learn_mixing(mixers, speeds, layer, runs, seen, count)
+            t8 = _now()
+            record_all(stage.bits, grid, layer, runs, contexts, seen, count)
+            t9 = _now()
+            spent[0] += t1 - t0
+            spent[1] += t2 - t1
+            spent[2] += t3 - t2
+            spent[3] += t4 - t3
+            spent[4] += t5 - t4
+            spent[5] += t6 - t5
+            spent[6] += t7 - t6
+            spent[7] += t8 - t7
+            spent[8] += t9 - t8
+    return possible
 
 
 @compiled
@@ -85,65 +115,43 @@ def read(coders: Coders, frequencies: npt.NDArray[np.int32], bits: Codes) -> boo
     return code(coders, 0, frequencies, bits, len(bits))
 
 
-PREDICTION: dict[str, Phase] = {
-    "model: list bits, contexts": _contexts,
-    "model: network": _network,
-    "model: learners predict": _predict_units,
-    "model: mix, tables": _mix,
-}
-LEARNING: dict[str, Phase] = {
-    "model: learners learn": _learn_units,
-    "model: mixer learns": _learn_mixing,
-    "model: record bits": _record,
-}
-
-
-def walk(codes: Codes, model: Model | None) -> dict[str, float]:
-    """Drives the phases of the model over known bits.
+def shares(codes: Codes, model: Model | None) -> dict[str, dict[str, float]]:
+    """Which share of the traversal every phase takes.
 
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         model: what to predict with; None for the adaptive stage alone.
 
     Returns:
-        The seconds of every phase, without those of a call that does nothing.
+        By "encode" and "decode", then by phase; they sum to 1. Nothing where no clock is known.
     """
     schedule = Schedule(*codes.shape)
+    expected = traverse_known(codes, model)[1]
+    segments = Segments(schedule, [len(part.codes) for part in expected])
+    known = [part.bits for part in expected]
+    parts = {}
+    writing = encoders(known)
+    parts["encode"] = _timed(schedule, segments, writing, model)
+    payloads = [
+        payload(*one) for one in zip(known, segments.deal(writing.frequencies), strict=True)
+    ]
+    reading = decoders([bits.size for bits in known], payloads)
+    parts["decode"] = _timed(schedule, segments, reading, model)
+    assert np.array_equal(reading.bits, writing.bits), "the phases do not decode"
+    frequencies = np.concatenate([part.frequencies for part in expected])
+    assert np.array_equal(writing.frequencies, frequencies), "the phases are not the traversal"
+    return parts
+
+
+def _timed(
+    schedule: Schedule, segments: Segments, coders: Coders, model: Model | None
+) -> dict[str, float]:
     start, network = (model.start, model.network) if model else (None, None)
     stage = AdaptiveStage(schedule, start, network).parts
-    prediction = dict(PREDICTION)
-    if network is None:
-        del prediction["model: network"]
-    for phase in (_nothing, *LEARNING.values(), *prediction.values()):
-        phase(0, 0, 0, stage)  # compiles it
-    spent = dict.fromkeys((CALLS, *prediction, *LEARNING), 0.0)
-    known = codes.reshape(-1)[schedule.order()]
-
-    def timed(name: str, phase: Phase, count: int, step: int, layer: int) -> int:
-        begin = time.perf_counter()
-        count = phase(count, step, layer, stage)
-        spent[name] += time.perf_counter() - begin
-        return count
-
-    again = AdaptiveStage(schedule, start, network)
-    first = 0
-    for step, layer in schedule.parts():
-        count = timed(CALLS, _nothing, 0, step, layer)
-        for name, phase in prediction.items():
-            count = timed(name, phase, count, step, layer)
-        expected = again.frequencies(step, layer)
-        last = first + len(expected)
-        assert np.array_equal(stage.frequencies[: len(expected)], expected), "not the same model"
-        stage.bits[: len(expected)] = known[first:last]
-        again.learn(known[first:last])
-        for name, phase in LEARNING.items():
-            timed(name, phase, count, step, layer)
-        first = last
-    calls = spent.pop(CALLS)
-    return {name: max(0.0, seconds - calls) for name, seconds in spent.items()}
-
-
-def scaled(parts: dict[str, float], seconds: float) -> dict[str, float]:
-    """The parts, so that they sum to what the whole traversal was measured to take."""
-    total = sum(parts.values())
-    return {name: part / total * seconds for name, part in parts.items()}
+    spent = np.zeros(len(PHASES), dtype=np.int64)
+    assert _code_all(stage, coders, segments.of_layers, schedule.step_count, spent)
+    return {
+        name: ticks / spent.sum()
+        for name, ticks in zip(PHASES, spent.tolist(), strict=True)
+        if ticks and (network or name != "model: network")
+    }

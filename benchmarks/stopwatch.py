@@ -12,12 +12,12 @@ from nncodec.adaptive import AdaptiveStage
 from nncodec.codec import Part
 from nncodec.schedule import Schedule
 
-MODEL = "traversal"
-CHOICE = "model: choose, read"
+TRAVERSAL = "traversal"
+CHOICE = "choose and read the model"
 REST = "Python, rest"
 
 STAGES: tuple[tuple[str, Any, str], ...] = (
-    (MODEL, codec, "_code_steps"),
+    (TRAVERSAL, codec, "_code_steps"),
     (CHOICE, api, "model_to_encode"),
     (CHOICE, api, "model_to_decode"),
     ("order and set-up", Schedule, "order"),
