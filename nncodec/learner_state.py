@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_INPUTS, NEAR, block_size
-from nncodec.rates import KINDS, LEARNERS, counted_positions, shares
+from nncodec.rates import LEARNERS, counted_positions, shares
 from nncodec.rows import EIGHT, padded
 from nncodec.schedule import Schedule
 from nncodec.start import START_BITS, Start
@@ -27,7 +27,7 @@ class Speeds(NamedTuple):
     """How fast everything learns.
 
     Attributes:
-        rates: int32 (layers, RATES), with RATE_BITS.
+        rates: int32 (layers, RATES and EIGHT zeros), with RATE_BITS.
         shares: int64 (layers, HALF_LIVES, diagonals), what is left of them, with SHARE_BITS.
         counted: int64 (diagonals,), for how many positions a diagonal counts.
     """
@@ -72,7 +72,7 @@ class Seen(NamedTuple):
         logits: int32 (N, EIGHT), the mixer's inputs, and zeros.
         sets: int64 (N, 2), the sets of the mixer that are chosen.
         mixed: int32 (N,), the mixed logit.
-        moves: int32 (KINDS, N), how far weights of a kind move by the bits of a run.
+        moves: int32 (N, EIGHT), how far weights of some kinds move by the bits of a run.
         errors: int32 (N, LEARNERS + 1), bit less probability, with FREQUENCY_BITS, by the learners
             and by the mixer; until the bits are known, for zeros.
     """
@@ -89,7 +89,7 @@ def speeds(schedule: Schedule, start: Start) -> Speeds:
     """The speeds of the first layers of a start."""
     some = slice(schedule.layers)
     return Speeds(
-        np.ascontiguousarray(start.rates[some]),
+        np.pad(start.rates[some], ((0, 0), (0, EIGHT))),
         shares(schedule, start.half_lives[some]),
         counted_positions(schedule),
     )
@@ -153,6 +153,6 @@ def room_for_seen(bits: int) -> Seen:
         logits=np.zeros((bits, EIGHT), dtype=np.int32),
         sets=np.zeros((bits, 2), dtype=np.int64),
         mixed=np.zeros(bits, dtype=np.int32),
-        moves=np.zeros((KINDS, bits), dtype=np.int32),
+        moves=np.zeros((bits, EIGHT), dtype=np.int32),
         errors=np.zeros((bits, LEARNERS + 1), dtype=np.int32),
     )

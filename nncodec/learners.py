@@ -38,7 +38,7 @@ from nncodec.rates import (
     SLOW,
     TAPS,
 )
-from nncodec.rows import dot, gather, move_by_signs, move_by_sixteenths, padded_columns
+from nncodec.rows import dot, gather, list_moves, move_by_signs, move_by_sixteenths, padded_columns
 from nncodec.schedule import Runs
 from nncodec.start import LARGEST_WEIGHT
 
@@ -52,6 +52,7 @@ NETWORK_LIMIT = 8
 """A network's logit is clamped to this, either way, where learners weigh it."""
 
 _LIMIT = LARGEST_WEIGHT << WEIGHT_BITS
+_CUTS = SHARE_BITS, FREQUENCY_BITS + RATE_BITS - WEIGHT_BITS
 _FORM, _UNCLAMPED = (_LIMIT, ROUNDED_BITS), ((1 << 31) - 1, ROUNDED_BITS)
 
 
@@ -147,10 +148,7 @@ def learn_units(
         for learner in range(LEARNERS):
             row, kinds = unit * LEARNERS + learner, learner * KINDS
             share = speeds.shares[layer, learner, diagonal]
-            for kind in range(KINDS):
-                speed = _speed(rates[layer, kinds + kind], share)
-                for bit in range(begin, end):
-                    moves[kind, bit] = _move(seen.errors[bit, learner], speed)
+            list_moves(seen.errors, learner, rates, layer, kinds, share, moves, bits, _CUTS)
             columns = (0, 0, width)
             move_by_signs(own, rounded_own, row, columns, position, moves, KNOWN, bits, _FORM)
             if learner == FAST:
@@ -164,10 +162,10 @@ def learn_units(
             columns = (near, 3 * width, NEAR)
             move_by_signs(own, rounded_own, row, columns, position, moves, TAPS, bits, _FORM)
             for bit in range(begin, end):
-                own[row, constant] += moves[CONSTANT, bit]
+                own[row, constant] += moves[bit, CONSTANT]
             if own.shape[1] > network:
                 for bit in range(begin, end):
-                    change = int(moves[NETWORK, bit]) * int(seen.network[bit])
+                    change = int(moves[bit, NETWORK]) * int(seen.network[bit])
                     own[row, network] += rounded(change, UNIT_BITS)
             _round(own, rounded_own, row, constant, own.shape[1])
             inputs, split = neighbours.shape[1], len(LAYER_TAPS)
@@ -192,14 +190,14 @@ def _learn_around(
     end: int,
 ) -> None:
     around, inputs = weights.around, grid.around_counts[layer] * grid.block
-    speed = _speed(speeds.rates[layer, AROUND], speeds.shares[layer, AROUND_LIFE, diagonal])
-    for bit in range(begin, end):
-        seen.moves[0, bit] = _move(seen.errors[bit, LEARNERS], speed)
-    forgotten = speeds.rates[layer, FORGETTING] * speeds.counted[diagonal]
-    columns, bits = (0, 0, padded_columns(inputs)), (begin, end)
+    rates, moves, bits = speeds.rates, seen.moves, (begin, end)
+    share = speeds.shares[layer, AROUND_LIFE, diagonal]
+    list_moves(seen.errors, LEARNERS, rates, layer, AROUND, share, moves, bits, _CUTS)
+    forgotten = rates[layer, FORGETTING] * speeds.counted[diagonal]
+    columns = (0, 0, padded_columns(inputs))
     form = _UNCLAMPED if forgotten else _FORM
     move_by_signs(
-        around, weights.around_rounded, unit, columns, contexts.around, seen.moves, 0, bits, form
+        around, weights.around_rounded, unit, columns, contexts.around, moves, 0, bits, form
     )
     if forgotten:
         for i in range(inputs):
@@ -222,20 +220,6 @@ def _move_layer(shared: Int32, shared_rounded: Int16, together: Int64, layer: in
 def network_input(logit: int) -> int:
     """A network's logit as learners see it, in sixteenths."""
     return clamped(rounded(logit, LOGIT_BITS - UNIT_BITS), NETWORK_LIMIT << UNIT_BITS)
-
-
-@inlined
-def _speed(rate: int, share: int) -> int:
-    """What is left of a rate."""
-    return rate * share >> SHARE_BITS
-
-
-@inlined
-def _move(error: int, speed: int) -> int:
-    """Error times speed, with WEIGHT_BITS."""
-    # Both have 32 bits: the product of such is what processors are fast at.
-    product = int(np.int32(error)) * int(np.int32(speed))
-    return rounded(product, FREQUENCY_BITS + RATE_BITS - WEIGHT_BITS)
 
 
 @inlined

@@ -91,7 +91,7 @@ def _build_move(call: Call, shift: int) -> None:
         weights, rounded = (call.place(which, row, begin, column) for which in (0, 1))
         builder.store(call.load(weights, 32, LANES), moved)
         with call.range(first, end) as (bit, _):
-            move = builder.load(call.place(5, kind, bit))
+            move = builder.load(call.place(5, bit, kind))
             inputs = call.load(call.place(4, bit, input_begin, column), call.bits(4), LANES)
             change = builder.mul(call.everywhere(move, LANES), inputs)
             if shift:
@@ -120,7 +120,7 @@ def _move_in_python(
 ) -> None:
     (begin, input_begin, count), (limit, cut) = columns, form
     some = inputs[slice(*bits), input_begin : input_begin + count].astype(np.int64)
-    changes = some * moves[kind, slice(*bits), None] + (1 << shift >> 1) >> shift
+    changes = some * moves[slice(*bits), kind, None] + (1 << shift >> 1) >> shift
     own = slice(begin, begin + count)
     moved = np.clip(weights[row, own] + changes.sum(axis=0), -limit, limit)
     weights[row, own] = moved
@@ -147,8 +147,8 @@ def move_by_signs(
         row: of both.
         columns: the first of the weights, the first of the inputs, how many, a multiple of LANES.
         inputs: int8 (N, columns), -1, 0 or 1.
-        moves: int32 (kinds, N): how far each bit moves the weights.
-        kind: the row of `moves` that is meant.
+        moves: int32 (N, EIGHT): how far each bit moves weights of some kinds.
+        kind: the column of `moves` that is meant.
         bits: the first bit, and the end of those that are meant.
         form: the largest weight, either way; by how many fractional bits the rounded ones have
             less, at least 1.
@@ -188,8 +188,8 @@ def _build_gather(call: Call) -> None:
         left = builder.trunc(builder.sub(split, column), INT32)
         is_first = builder.icmp_signed("<", numbers, call.everywhere(left, lanes))
         with call.range(first, end) as (bit, _):
-            of_first = call.everywhere(builder.load(call.place(5, kind, bit)), lanes)
-            of_other = call.everywhere(builder.load(call.place(5, other, bit)), lanes)
+            of_first = call.everywhere(builder.load(call.place(5, bit, kind)), lanes)
+            of_other = call.everywhere(builder.load(call.place(5, bit, other)), lanes)
             move = builder.select(is_first, of_first, of_other)
             change = builder.mul(move, call.load(call.place(2, bit, column), 16, lanes))
             builder.store(builder.add(builder.load(sums), builder.sext(change, wide)), sums)
@@ -215,13 +215,13 @@ def gather(
         inputs: int16 (N, count).
         count: a multiple of LANES / 2.
         split: how many columns, from the first, move by one kind; the others move by the next.
-        moves: int32 (kinds, N).
-        kind: the first of the two rows of `moves` that are meant.
+        moves: int32 (N, EIGHT).
+        kind: the first of the two columns of `moves` that are meant.
         bits: the first bit, and the end of those that are meant.
     """
     kinds = np.where(np.arange(count) < split, kind, kind + 1)
-    some = moves[kinds, slice(*bits)].astype(np.int64)
-    together[row] += (some * inputs[slice(*bits)].T).sum(axis=1)
+    some = moves[slice(*bits), kinds].astype(np.int64)
+    together[row] += (some * inputs[slice(*bits)]).sum(axis=0)
 
 
 def _sum_of_rows(call: Call, array: int, rows: Any) -> Any:
@@ -267,21 +267,14 @@ def _build_move_together(call: Call) -> None:
     wide, zero = vector(64, EIGHT), ir.Constant(INT64, 0)
     cut_error, cut = call.unpack(cuts)
 
-    def rounded(value: Any, bits: Any, kind: Any) -> Any:
-        bits = builder.trunc(bits, kind.element)
-        one = ir.Constant(kind.element, 1)
-        half = builder.shl(one, builder.sub(bits, one))
-        value = builder.add(value, call.everywhere(half, EIGHT))
-        return builder.ashr(value, call.everywhere(bits, EIGHT))
-
     error = call.everywhere(builder.trunc(error, INT32), EIGHT)
     inputs = call.load(call.place(4, bit, zero), 32, EIGHT)
-    gradient = rounded(builder.mul(error, inputs), cut_error, vector(32, EIGHT))
+    gradient = _rounded(call, builder.mul(error, inputs), cut_error, vector(32, EIGHT))
     gradient = builder.sext(gradient, wide)
     changes = []
     for speed in call.unpack(speeds):
         speed = builder.sext(call.everywhere(builder.trunc(speed, INT32), EIGHT), wide)
-        changes.append(rounded(builder.mul(gradient, speed), cut, wide))
+        changes.append(_rounded(call, builder.mul(gradient, speed), cut, wide))
     own = call.place(0, row, zero)
     moved = builder.add(call.load(own, 32, EIGHT), builder.trunc(changes[0], vector(32, EIGHT)))
     call.store(moved, own, 32)
@@ -350,3 +343,62 @@ def copy(source: Int8, at: int, target: Int8, row: int, begin: int, count: int) 
         count: how many.
     """
     target[row, begin : begin + count] = source[at : at + count]
+
+
+def _rounded(call: Call, value: Any, bits: Any, kind: Any) -> Any:
+    """A vector of a kind of numbers less some fractional bits, a 64-bit number of at least 1."""
+    builder = call.builder
+    if kind.element != INT64:
+        bits = builder.trunc(bits, kind.element)
+    one = ir.Constant(kind.element, 1)
+    half = builder.shl(one, builder.sub(bits, one))
+    value = builder.add(value, call.everywhere(half, EIGHT))
+    return builder.ashr(value, call.everywhere(bits, EIGHT))
+
+
+def _build_list_moves(call: Call) -> None:
+    builder = call.builder
+    _, predictor, _, layer, kind, share, _, bits, cuts = call.given
+    wide = vector(64, EIGHT)
+    of_share, of_move = call.unpack(cuts)
+    speeds = builder.sext(call.load(call.place(2, layer, kind), 32, EIGHT), wide)
+    speeds = builder.mul(speeds, call.everywhere(share, EIGHT))
+    speeds = builder.ashr(speeds, call.everywhere(of_share, EIGHT))
+    # A product of two numbers of 32 bits is what processors are fast at.
+    speeds = builder.sext(builder.trunc(speeds, vector(32, EIGHT)), wide)
+    with call.range(*call.unpack(bits)) as (bit, _):
+        error = call.everywhere(builder.load(call.place(0, bit, predictor)), EIGHT)
+        moves = builder.mul(builder.sext(error, wide), speeds)
+        moves = builder.trunc(_rounded(call, moves, of_move, wide), vector(32, EIGHT))
+        call.store(moves, call.place(6, bit, ir.Constant(INT64, 0)), 32)
+
+
+@built(_build_list_moves, types.void)
+def list_moves(
+    errors: Int32,
+    predictor: int,
+    rates: Int32,
+    layer: int,
+    kind: int,
+    share: int,
+    moves: Int32,
+    bits: tuple[int, int],
+    cuts: tuple[int, int],
+) -> None:
+    """Writes errors times what is left of rates.
+
+    Args:
+        errors: int32 (N, predictors).
+        predictor: whose.
+        rates: int32 (layers, kinds and EIGHT more).
+        layer: whose.
+        kind: the first of EIGHT rates.
+        share: what is left of them; the products must fit into 64 bits.
+        moves: int32 (N, EIGHT), written to.
+        bits: the first bit, and the end of those that are meant.
+        cuts: fractional bits that are cut off after a rate is multiplied with the share, and that a
+            move is rounded by after the error is: what is left fits into 32 bits either time.
+    """
+    speeds = rates[layer, kind : kind + EIGHT].astype(np.int64) * share >> cuts[0]
+    some = errors[slice(*bits), predictor, None].astype(np.int64)
+    moves[slice(*bits)] = some * speeds + (1 << cuts[1] >> 1) >> cuts[1]

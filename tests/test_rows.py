@@ -35,6 +35,7 @@ move_by_sixteenths = compiled_call(rows.move_by_sixteenths)
 dot_of_sums = compiled_call(rows.dot_of_sums)
 move_together = compiled_call(rows.move_together)
 copy = compiled_call(rows.copy)
+list_moves = compiled_call(rows.list_moves)
 
 
 @given(seeds, st.integers(0, 5), st.sampled_from([np.int8, np.int16]))
@@ -59,10 +60,10 @@ def test_weights_move_by_the_sum_of_the_changes(
     inputs = random.integers(-32, 33, (bits + 4, count + 7), dtype=np.int8)
     if not sixteenths:
         inputs = np.sign(inputs)
-    moves = random.integers(-(1 << 22), (1 << 22) + 1, (2, bits + 4), dtype=np.int32)
+    moves = random.integers(-(1 << 22), (1 << 22) + 1, (bits + 4, EIGHT), dtype=np.int32)
     row, begin, input_begin, kind, first = (int(random.integers(n)) for n in (3, 6, 8, 2, 5))
     some = slice(first, first + bits), slice(input_begin, input_begin + count)
-    changes = inputs[some].astype(np.int64) * moves[kind, some[0], None].astype(np.int64)
+    changes = inputs[some].astype(np.int64) * moves[some[0], kind, None].astype(np.int64)
     changes = rounded(changes, 4) if sixteenths else changes
     expected, own = weights.astype(int), slice(begin, begin + count)
     expected[row, own] = np.clip(expected[row, own] + changes.sum(axis=0), -limit, limit)
@@ -80,12 +81,12 @@ def test_moves_times_inputs_are_gathered(seed: int, chunks: int, bits: int) -> N
     random, count = np.random.default_rng(seed), chunks * LANES // 2
     together = random.integers(-(1 << 40), 1 << 40, (2, count))
     inputs = random.integers(-128, 128, (bits + 3, count), dtype=np.int16)
-    moves = random.integers(-(1 << 22), (1 << 22) + 1, (4, bits + 3), dtype=np.int32)
+    moves = random.integers(-(1 << 22), (1 << 22) + 1, (bits + 3, EIGHT), dtype=np.int32)
     row, split, kind, first = (int(random.integers(n)) for n in (2, count + 1, 3, 4))
     expected = together.copy()
     for column in range(count):
         for bit in range(first, first + bits):
-            move = int(moves[kind + (column >= split), bit])
+            move = int(moves[bit, kind + (column >= split)])
             expected[row, column] += move * int(inputs[bit, column])
     gather(together, row, inputs, count, split, moves, kind, (first, first + bits))
     np.testing.assert_array_equal(together, expected)
@@ -125,3 +126,22 @@ def test_copies_touch_nothing_else(seed: int, count: int) -> None:
     expected[row, begin : begin + count] = source[at : at + count]
     copy(source, at, target, row, begin, count)
     np.testing.assert_array_equal(target, expected)
+
+
+@given(seeds, st.integers(0, 6))
+def test_moves_are_errors_times_what_is_left_of_rates(seed: int, bits: int) -> None:
+    random = np.random.default_rng(seed)
+    errors = random.integers(-65535, 65536, (bits + 3, 3), dtype=np.int32)
+    rates = random.integers(0, (1 << 22) + 1, (2, 5 + EIGHT), dtype=np.int32)
+    share, predictor, layer, kind, first = (
+        int(random.integers(n)) for n in ((1 << 20) + 1, 3, 2, 6, 4)
+    )
+    moves = random.integers(-9, 9, (bits + 3, EIGHT), dtype=np.int32)
+    expected = moves.copy()
+    for bit in range(first, first + bits):
+        for column in range(EIGHT):
+            speed = int(rates[layer, kind + column]) * share >> 20
+            expected[bit, column] = (int(errors[bit, predictor]) * speed + (1 << 15)) >> 16
+    span = first, first + bits
+    list_moves(errors, predictor, rates, layer, kind, share, moves, span, (20, 16))
+    np.testing.assert_array_equal(moves, expected)
