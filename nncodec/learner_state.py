@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_INPUTS, NEAR, block_size
 from nncodec.rates import LEARNERS, counted_positions, shares
-from nncodec.rows import EIGHT, padded
+from nncodec.rows import padded
 from nncodec.schedule import Schedule
+from nncodec.short_rows import EIGHT
 from nncodec.start import START_BITS, Start
 
 Int16 = npt.NDArray[np.int16]

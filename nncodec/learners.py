@@ -38,8 +38,9 @@ from nncodec.rates import (
     SLOW,
     TAPS,
 )
-from nncodec.rows import dot, gather, list_moves, move_by_signs, move_by_sixteenths, padded_columns
+from nncodec.rows import dot, gather, move_by_signs, move_by_sixteenths, padded_columns
 from nncodec.schedule import Runs
+from nncodec.short_rows import list_moves
 from nncodec.start import LARGEST_WEIGHT
 
 Int16 = npt.NDArray[np.int16]

@@ -24,8 +24,8 @@ from nncodec.rates import (
     SHARE_BITS,
     SLOW,
 )
-from nncodec.rows import EIGHT, dot_of_sums, move_together
 from nncodec.schedule import Runs, Schedule
+from nncodec.short_rows import EIGHT, dot_of_sums, move_together
 from nncodec.start import LARGEST_MIXER_WEIGHT, MIXER_BITS, MIXER_SETS, Start
 
 Int32 = npt.NDArray[np.int32]

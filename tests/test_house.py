@@ -22,6 +22,7 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("compiled", {"numba"}),
     ("vectors", {"numba", "llvmlite"}),
     ("rows", {"numpy", "numba", "llvmlite"}),
+    ("short_rows", {"numpy", "numba", "llvmlite"}),
     ("fixed_point", {"numpy"}),
     ("schedule", {"numpy"}),
     ("contexts", {"numpy"}),

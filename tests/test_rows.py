@@ -8,9 +8,10 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec import rows
+from nncodec import rows, short_rows
 from nncodec.compiled import compiled
-from nncodec.rows import EIGHT, LANES, WIDTH
+from nncodec.rows import LANES, WIDTH
+from nncodec.short_rows import EIGHT
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -32,10 +33,10 @@ dot = compiled_call(rows.dot)
 gather = compiled_call(rows.gather)
 move_by_signs = compiled_call(rows.move_by_signs)
 move_by_sixteenths = compiled_call(rows.move_by_sixteenths)
-dot_of_sums = compiled_call(rows.dot_of_sums)
-move_together = compiled_call(rows.move_together)
+dot_of_sums = compiled_call(short_rows.dot_of_sums)
+move_together = compiled_call(short_rows.move_together)
 copy = compiled_call(rows.copy)
-list_moves = compiled_call(rows.list_moves)
+list_moves = compiled_call(short_rows.list_moves)
 
 
 @given(seeds, st.integers(0, 5), st.sampled_from([np.int8, np.int16]))
