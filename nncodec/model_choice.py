@@ -31,7 +31,7 @@ ModelChoice = str | os.PathLike[str] | Model
 
 _REMEDY = "get another copy of the file"
 
-SAMPLE_BITS = 1 << 17
+SAMPLE_BITS = 1 << 16
 """The most bits of a tensor that each model is tried on."""
 
 

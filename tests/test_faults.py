@@ -44,8 +44,6 @@ def write(name: str, data: bytes) -> None:
 
 
 def start(*args: str, command: list[str] = COMMAND) -> "subprocess.Popen[bytes]":
-    # Whoever runs the tests in the background of a shell has it ignore interruptions.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*command, *args],
         stdin=subprocess.DEVNULL,
