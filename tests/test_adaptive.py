@@ -1,10 +1,6 @@
 """The adaptive stage: the integers that its definition gives, compiled or not."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -244,30 +240,6 @@ def test_frequencies_are_integers_between_0_and_one(shape: Shape, seed: int, ext
         assert frequencies.min(initial=1) >= 1
         assert frequencies.max(initial=1) <= 65535
         stage.learn(choose("unexpected", frequencies))
-
-
-def compiled_or_not(shape: Shape) -> npt.NDArray[np.int32]:
-    """The frequencies of codes that every process makes alike."""
-    network = random_network(shape[0], shape[4], 1, gain=0.1)
-    codes = make_codes(shape, "smooth", seed=0)
-    return code(shape, "smooth", codes, AdaptiveStage(Schedule(*shape), None, network))[1]
-
-
-def test_uncompiled_functions_give_the_same_frequencies() -> None:
-    shape = (3, 2, 4, 5, 6)
-    script = (
-        "import sys, numba; from tests.test_adaptive import compiled_or_not; "
-        "assert numba.config.DISABLE_JIT; "
-        f"sys.stdout.buffer.write(compiled_or_not({shape}).tobytes())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout == compiled_or_not(shape).tobytes()
 
 
 @given(shapes(1000), kinds, seeds, st.data())
