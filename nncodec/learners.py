@@ -38,7 +38,7 @@ from nncodec.rates import (
     SLOW,
     TAPS,
 )
-from nncodec.rows import dot, gather, move_by_signs, move_by_sixteenths, padded_columns
+from nncodec.rows import dot, gather, move, padded_columns
 from nncodec.schedule import Runs
 from nncodec.short_rows import list_moves
 from nncodec.start import LARGEST_WEIGHT
@@ -54,7 +54,9 @@ NETWORK_LIMIT = 8
 
 _LIMIT = LARGEST_WEIGHT << WEIGHT_BITS
 _CUTS = SHARE_BITS, FREQUENCY_BITS + RATE_BITS - WEIGHT_BITS
-_FORM, _UNCLAMPED = (_LIMIT, ROUNDED_BITS), ((1 << 31) - 1, ROUNDED_BITS)
+_SIGNS, _SIXTEENTHS = (0, _LIMIT, ROUNDED_BITS), (UNIT_BITS, _LIMIT, ROUNDED_BITS)
+_UNCLAMPED_SIGNS = (0, (1 << 31) - 1, ROUNDED_BITS)
+"""How weights move: along inputs that are signs, or sixteenths."""
 
 
 @inlined
@@ -151,17 +153,15 @@ def learn_units(
             share = speeds.shares[layer, learner, diagonal]
             list_moves(seen.errors, learner, rates, layer, kinds, share, moves, bits, _CUTS)
             columns = (0, 0, width)
-            move_by_signs(own, rounded_own, row, columns, position, moves, KNOWN, bits, _FORM)
+            move(own, rounded_own, row, columns, position, moves, KNOWN, bits, _SIGNS)
             if learner == FAST:
                 columns = (width, 2 * width, width)
-                move_by_sixteenths(
-                    own, rounded_own, row, columns, position, moves, OWN, bits, _FORM
-                )
+                move(own, rounded_own, row, columns, position, moves, OWN, bits, _SIXTEENTHS)
             else:
                 columns = (width, width, width)
-                move_by_signs(own, rounded_own, row, columns, position, moves, OWN, bits, _FORM)
+                move(own, rounded_own, row, columns, position, moves, OWN, bits, _SIGNS)
             columns = (near, 3 * width, NEAR)
-            move_by_signs(own, rounded_own, row, columns, position, moves, TAPS, bits, _FORM)
+            move(own, rounded_own, row, columns, position, moves, TAPS, bits, _SIGNS)
             for bit in range(begin, end):
                 own[row, constant] += moves[bit, CONSTANT]
             if own.shape[1] > network:
@@ -196,10 +196,8 @@ def _learn_around(
     list_moves(seen.errors, LEARNERS, rates, layer, AROUND, share, moves, bits, _CUTS)
     forgotten = rates[layer, FORGETTING] * speeds.counted[diagonal]
     columns = (0, 0, padded_columns(inputs))
-    form = _UNCLAMPED if forgotten else _FORM
-    move_by_signs(
-        around, weights.around_rounded, unit, columns, contexts.around, moves, 0, bits, form
-    )
+    form = _UNCLAMPED_SIGNS if forgotten else _SIGNS
+    move(around, weights.around_rounded, unit, columns, contexts.around, moves, 0, bits, form)
     if forgotten:
         for i in range(inputs):
             around[unit, i] -= rounded(around[unit, i] * forgotten, RATE_BITS)

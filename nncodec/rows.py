@@ -71,19 +71,23 @@ def dot(
     return int(weights[row, begin : begin + count].astype(np.int64) @ some)
 
 
-def _build_move(call: Call, shift: int) -> None:
+def _build_move(call: Call) -> None:
     builder = call.builder
     _, _, row, columns, _, _, kind, bits, form = call.given
     begin, input_begin, count = call.unpack(columns)
     first, end = call.unpack(bits)
-    limit, cut = call.unpack(form)
+    shift, limit, cut = (builder.trunc(number, INT32) for number in call.unpack(form))
     moved = call.variable(constant(0, LANES))
-    most = call.everywhere(builder.trunc(limit, INT32), LANES)
+    most = call.everywhere(limit, LANES)
     least = builder.neg(most)
-    cut = builder.trunc(cut, INT32)
-    shifts = call.everywhere(cut, LANES)
-    half = builder.shl(ir.Constant(INT32, 1), builder.sub(cut, ir.Constant(INT32, 1)))
-    halves = call.everywhere(half, LANES)
+
+    def rounded_by(value: Any, bits: Any) -> Any:
+        # All of it vanishes where LLVM sees that there are no bits.
+        one = ir.Constant(INT32, 1)
+        half = builder.lshr(builder.shl(one, bits), one)
+        value = builder.add(value, call.everywhere(half, LANES))
+        return builder.ashr(value, call.everywhere(bits, LANES))
+
     with call.chunks(count, LANES) as (column, _):
         weights, rounded = (call.place(which, row, begin, column) for which in (0, 1))
         builder.store(call.load(weights, 32, LANES), moved)
@@ -91,20 +95,18 @@ def _build_move(call: Call, shift: int) -> None:
             move = builder.load(call.place(5, bit, kind))
             inputs = call.load(call.place(4, bit, input_begin, column), call.bits(4), LANES)
             change = builder.mul(call.everywhere(move, LANES), inputs)
-            if shift:
-                change = builder.add(change, constant(1 << shift - 1, LANES))
-                change = builder.ashr(change, constant(shift, LANES))
+            change = rounded_by(change, shift)
             builder.store(builder.add(builder.load(moved), change), moved)
         value = builder.load(moved)
         value = builder.select(builder.icmp_signed(">", value, most), most, value)
         value = builder.select(builder.icmp_signed("<", value, least), least, value)
         call.store(value, weights, 32)
-        value = builder.ashr(builder.add(value, halves), shifts)
-        call.store(builder.trunc(value, vector(16, LANES)), rounded, 16)
+        value = builder.trunc(rounded_by(value, cut), vector(16, LANES))
+        call.store(value, rounded, 16)
 
 
-def _move_in_python(
-    shift: int,
+@built(_build_move, types.void)
+def move(
     weights: Int32,
     rounded: Int16,
     row: int,
@@ -113,60 +115,30 @@ def _move_in_python(
     moves: Int32,
     kind: int,
     bits: tuple[int, int],
-    form: tuple[int, int],
+    form: tuple[int, int, int],
 ) -> None:
-    (begin, input_begin, count), (limit, cut) = columns, form
-    some = inputs[slice(*bits), input_begin : input_begin + count].astype(np.int64)
-    changes = some * moves[slice(*bits), kind, None] + (1 << shift >> 1) >> shift
-    own = slice(begin, begin + count)
-    moved = np.clip(weights[row, own] + changes.sum(axis=0), -limit, limit)
-    weights[row, own] = moved
-    rounded[row, own] = moved + (1 << cut >> 1) >> cut
-
-
-@built(lambda call: _build_move(call, 0), types.void)
-def move_by_signs(
-    weights: Int32,
-    rounded: Int16,
-    row: int,
-    columns: tuple[int, int, int],
-    inputs: Int8,
-    moves: Int32,
-    kind: int,
-    bits: tuple[int, int],
-    form: tuple[int, int],
-) -> None:
-    """Moves weights along the signs that some bits see, clamps and rounds them.
+    """Moves weights along the inputs that some bits see, clamps and rounds them.
 
     Args:
         weights: int32 (rows, columns).
         rounded: int16, likewise; the weights are written to it with fewer fractional bits.
         row: of both.
         columns: the first of the weights, the first of the inputs, how many, a multiple of LANES.
-        inputs: int8 (N, columns), -1, 0 or 1.
+        inputs: int8 (N, columns).
         moves: int32 (N, EIGHT): how far each bit moves weights of some kinds.
         kind: the column of `moves` that is meant.
         bits: the first bit, and the end of those that are meant.
-        form: the largest weight, either way; by how many fractional bits the rounded ones have
-            less, at least 1.
+        form: fractional bits of the inputs, by which every change is rounded before it is added;
+            the largest weight, either way; by how many fractional bits the rounded ones have less,
+            at least 1.
     """
-    _move_in_python(0, weights, rounded, row, columns, inputs, moves, kind, bits, form)
-
-
-@built(lambda call: _build_move(call, 4), types.void)
-def move_by_sixteenths(
-    weights: Int32,
-    rounded: Int16,
-    row: int,
-    columns: tuple[int, int, int],
-    inputs: Int8,
-    moves: Int32,
-    kind: int,
-    bits: tuple[int, int],
-    form: tuple[int, int],
-) -> None:
-    """As `move_by_signs`, along inputs in sixteenths: every change is rounded, then added."""
-    _move_in_python(4, weights, rounded, row, columns, inputs, moves, kind, bits, form)
+    (begin, input_begin, count), (shift, limit, cut) = columns, form
+    some = inputs[slice(*bits), input_begin : input_begin + count].astype(np.int64)
+    changes = some * moves[slice(*bits), kind, None] + (1 << shift >> 1) >> shift
+    own = slice(begin, begin + count)
+    moved = np.clip(weights[row, own] + changes.sum(axis=0), -limit, limit)
+    weights[row, own] = moved
+    rounded[row, own] = moved + (1 << cut >> 1) >> cut
 
 
 def _build_gather(call: Call) -> None:

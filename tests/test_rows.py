@@ -31,8 +31,7 @@ def compiled_call(function: Callable[..., Any]) -> Callable[..., Any]:
 
 dot = compiled_call(rows.dot)
 gather = compiled_call(rows.gather)
-move_by_signs = compiled_call(rows.move_by_signs)
-move_by_sixteenths = compiled_call(rows.move_by_sixteenths)
+move = compiled_call(rows.move)
 dot_of_sums = compiled_call(short_rows.dot_of_sums)
 move_together = compiled_call(short_rows.move_together)
 copy = compiled_call(rows.copy)
@@ -68,9 +67,9 @@ def test_weights_move_by_the_sum_of_the_changes(
     changes = rounded(changes, 4) if sixteenths else changes
     expected, own = weights.astype(int), slice(begin, begin + count)
     expected[row, own] = np.clip(expected[row, own] + changes.sum(axis=0), -limit, limit)
-    move = move_by_sixteenths if sixteenths else move_by_signs
     columns, span = (begin, input_begin, count), (first, first + bits)
-    move(weights, narrow, row, columns, inputs, moves, kind, span, (limit, cut))
+    form = (4 if sixteenths else 0, limit, cut)
+    move(weights, narrow, row, columns, inputs, moves, kind, span, form)
     np.testing.assert_array_equal(weights, expected)
     np.testing.assert_array_equal(narrow[row, own], rounded(expected[row, own], cut))
     narrow[row, own] = 0
