@@ -1,8 +1,8 @@
 """Code tensors <-> containers: the one traversal, in whichever direction its coders point.
 
-    encode   codes ── Encoder ──┐                       ┌── payloads ── container
-                                ├── traversal ── bits ──┤
-    decode   payload ─ Decoder ─┘  frequencies, step by step   └── codes
+    encode   codes ──── encoders ──┐                       ┌── payloads ── container
+                                   ├── traversal ── bits ──┤
+    decode   payloads ─ decoders ──┘                       └── codes
 
 The traversal asks the model for the frequencies of some bits, their coder for the bits, and shows
 them to the model. Encoding and decoding differ in the coders they pass, and in nothing else.

@@ -29,10 +29,8 @@ def padded(columns: int, width: int = WIDTH) -> int:
     return -(-columns // width) * width
 
 
-@inlined
-def padded_columns(columns: int) -> int:
-    """The same, where it is compiled: for vectors of WIDTH."""
-    return -(-columns // WIDTH) * WIDTH
+padded_columns = inlined(padded)
+"""The same in compiled functions."""
 
 
 def _build_dot(call: Call) -> Any:
