@@ -144,7 +144,7 @@ def measure(name: str, model: Model, files: list[CodeFile]) -> Step:
         for count in sorted({*(count for count in COUNTS if count < len(codes)), len(codes)}):
             size = len(first_layers(encoded, codes, count, model))
             rates.setdefault(count, []).append(size * 8 / codes[:count].size)
-    stage, _ = traverse_known(files[0].codes, model)
+    stage = traverse_known(files[0].codes, model)
     learned = list(stage.learned().values())
     network = list(model.network.arrays().values()) if model.network else []
     return Step(

@@ -44,7 +44,7 @@ START_WEIGHTS = np.array(
 def final_weights(path: str) -> npt.NDArray[np.float64]:
     """The weights at the end of a file: [rows of START_WEIGHTS, inputs], of weight 1.0."""
     codes = read_code_file(path).codes
-    weights = traverse_known(codes)[0].learned()["shared"].mean(axis=1)
+    weights = traverse_known(codes).learned()["shared"].mean(axis=1)
     rows = len(START_WEIGHTS)
     last = weights[rows - 1 :].mean(axis=0) if len(weights) >= rows else np.nan
     return np.concatenate([weights[: rows - 1], [last * np.ones(weights.shape[1])]])

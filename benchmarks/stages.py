@@ -17,14 +17,14 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from nncodec.adaptive import AdaptiveStage, Stage, ask, look_up, record_all, reveal
-from nncodec.codec import traverse_known
+from nncodec.codec import Part, traverse_known
 from nncodec.compiled import compiled
 from nncodec.contexts import see
 from nncodec.learners import learn_units, predict_units
 from nncodec.mixer import learn_mixing, mix
 from nncodec.models import Model
 from nncodec.range_coder import Coders, code, decoders, encoders, payload
-from nncodec.schedule import Schedule, active_layers, bits_of, list_runs
+from nncodec.schedule import Schedule, bits_of, list_runs
 from nncodec.segments import Segments
 
 Codes = npt.NDArray[np.uint8]
@@ -66,14 +66,19 @@ _now: Callable[[], int] = cast(Any, intrinsic(_typed_now))
 
 
 @compiled
-def _code_all(stage: Stage, coders: Coders, segments: Int64, steps: int, spent: Int64) -> bool:
-    """Codes all steps; adds the ticks of every phase to `spent`."""
+def _code_steps(
+    stage: Stage,
+    coders: Coders,
+    segment: int,
+    layers: tuple[int, int],
+    steps: tuple[int, int],
+    spent: Int64,
+) -> None:
+    """Codes a segment; adds the ticks of every phase to `spent`."""
     runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
     weights, mixers, speeds = stage.weights, stage.mixers, stage.speeds
-    possible = True
-    for step in range(steps):
-        first, last = active_layers(stage.plan, step)
-        for layer in range(first, last):
+    for step in range(steps[0], steps[1]):
+        for layer in range(layers[0], layers[1]):
             t0 = _now()
             count = list_runs(stage.plan, step, layer, runs)
             t1 = _now()
@@ -88,7 +93,7 @@ def _code_all(stage: Stage, coders: Coders, segments: Int64, steps: int, spent: 
             look_up(stage.squash, runs, seen, stage.frequencies, count)
             t5 = _now()
             bits = bits_of(runs, count)
-            possible &= code(coders, segments[layer], stage.frequencies, stage.bits, bits)
+            code(coders, segment, stage.frequencies, stage.bits, bits)
             t6 = _now()
             reveal(stage.bits, runs, seen, count)
             learn_units(weights, speeds, grid, layer, runs, contexts, seen, count)
@@ -106,13 +111,12 @@ def _code_all(stage: Stage, coders: Coders, segments: Int64, steps: int, spent: 
             spent[6] += t7 - t6
             spent[7] += t8 - t7
             spent[8] += t9 - t8
-    return possible
 
 
 @compiled
-def read(coders: Coders, frequencies: npt.NDArray[np.int32], bits: Codes) -> bool:
+def read(coders: Coders, frequencies: npt.NDArray[np.int32], bits: Codes) -> None:
     """Codes all bits of the first segment at once; see `nncodec.range_coder.code`."""
-    return code(coders, 0, frequencies, bits, len(bits))
+    code(coders, 0, frequencies, bits, len(bits))
 
 
 def shares(codes: Codes, model: Model | None) -> dict[str, dict[str, float]]:
@@ -126,7 +130,8 @@ def shares(codes: Codes, model: Model | None) -> dict[str, dict[str, float]]:
         By "encode" and "decode", then by phase; they sum to 1. Nothing where no clock is known.
     """
     schedule = Schedule(*codes.shape)
-    expected = traverse_known(codes, model)[1]
+    expected: list[Part] = []
+    traverse_known(codes, model, expected.append)
     segments = Segments(schedule, [len(part.codes) for part in expected])
     known = [part.bits for part in expected]
     parts = {}
@@ -149,7 +154,11 @@ def _timed(
     start, network = (model.start, model.network) if model else (None, None)
     stage = AdaptiveStage(schedule, start, network).parts
     spent = np.zeros(len(PHASES), dtype=np.int64)
-    assert _code_all(stage, coders, segments.of_layers, schedule.step_count, spent)
+    for number, layers in enumerate(segments.layers):
+        steps = schedule.steps_of_layers(layers)
+        held, some = (layers.start, layers.stop), (steps.start, steps.stop)
+        _code_steps(stage, coders, number, held, some, spent)
+    assert coders.possible.all()
     return {
         name: ticks / spent.sum()
         for name, ticks in zip(PHASES, spent.tolist(), strict=True)

@@ -11,11 +11,11 @@ Where there is a network (network_stage.py), learners and mixer take its logit a
                   └────────── errors: bit - probability ─────────┘
 
 All bits that a layer has at a step are predicted, then all are learned from, then all are recorded:
-among them nothing depends on an order. Nor does anything on the order of the layers within a step,
-which see bits of each other from earlier steps only, and learn nothing together.
+among them nothing depends on an order. Layers learn nothing together, so that each may be coded in
+a thread of its own, behind the layer before it (schedule.py).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,13 @@ from nncodec.integer_network import IntegerNetwork
 from nncodec.learner_state import Seen, Speeds, Weights, room_for_seen
 from nncodec.learners import learn_units, network_input, predict_units
 from nncodec.mixer import Mixers, learn_mixing, mix
-from nncodec.network_stage import NetworkStage, network_logit, network_stage, predict_groups
+from nncodec.network_stage import (
+    NetworkStage,
+    input_shape,
+    network_logit,
+    network_stage,
+    predict_groups,
+)
 from nncodec.rates import FAST, LEARNERS
 from nncodec.schedule import Plan, Runs, Schedule, bits_of, list_runs
 from nncodec.start import Start, untrained
@@ -53,22 +59,22 @@ class Stage(NamedTuple):
 
     Attributes:
         plan: of the schedule.
-        runs: of the layer and step under way.
         grid, weights, speeds, mixers, network: the parts of the model.
         squash: int32, the table of frequencies.
+        runs: of the layer and step under way.
         contexts, seen: of their bits.
         frequencies: int32 (N,), of a 1 for each of them.
         bits: uint8 (N,), the bits, once they are known.
     """
 
     plan: Plan
-    runs: Runs
     grid: Grid
     weights: Weights
     speeds: Speeds
     mixers: Mixers
     network: NetworkStage
     squash: Int32
+    runs: Runs
     contexts: Contexts
     seen: Seen
     frequencies: Int32
@@ -82,7 +88,7 @@ class AdaptiveStage:
     the same bits when encoding as when decoding; or `predict` and `learn_from` by a compiled loop.
 
     Attributes:
-        parts: what these take.
+        parts: what these take, in one thread.
     """
 
     def __init__(
@@ -97,24 +103,23 @@ class AdaptiveStage:
         """
         if start is None:
             start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
-        grid = empty_grid(schedule)
-        most = int(schedule.sizes_up_to_layer(1).max())
+        grid, stage = empty_grid(schedule), network_stage(network, schedule)
         self._schedule, self._mixer_inputs = schedule, start.mixers.shape[-1]
         self._layer = self._runs = 0
         self.parts = Stage(
             plan=schedule.plan,
-            runs=schedule.room(),
             grid=grid,
             weights=learner_state.weights(schedule, start),
             speeds=learner_state.speeds(schedule, start),
             mixers=mixer.mixers(schedule, start),
-            network=network_stage(network, schedule),
+            network=stage,
             squash=logistic_table(),
-            contexts=room_for_contexts(grid.block, most),
-            seen=room_for_seen(most),
-            frequencies=np.zeros(most, dtype=np.int32),
-            bits=np.zeros(most, dtype=np.uint8),
+            **_room(schedule, grid, stage),
         )
+
+    def parts_of_another_thread(self) -> Stage:
+        """The same model, with room for the bits of another layer."""
+        return self.parts._replace(**_room(self._schedule, self.parts.grid, self.parts.network))
 
     def frequencies(self, step: int, layer: int) -> Int32:
         """The frequency of a 1 for every bit that a layer has at a step: int32, in coding order.
@@ -141,6 +146,18 @@ class AdaptiveStage:
             "mixers": mixers,
             "sets": sets,
         }
+
+
+def _room(schedule: Schedule, grid: Grid, network: NetworkStage) -> dict[str, Any]:
+    """Room for the bits that a layer has at a step: the fields of a Stage that are not shared."""
+    most = int(schedule.sizes_up_to_layer(1).max())
+    return {
+        "runs": schedule.room(),
+        "contexts": room_for_contexts(grid.block, most, input_shape(network)),
+        "seen": room_for_seen(most),
+        "frequencies": np.zeros(most, dtype=np.int32),
+        "bits": np.zeros(most, dtype=np.uint8),
+    }
 
 
 @inlined
@@ -189,7 +206,7 @@ def ask(
     count: int,
 ) -> None:
     """Writes what the network says of the bits."""
-    predict_groups(plan, network, grid, layer, runs, contexts.rows, count)
+    predict_groups(plan, network, grid, layer, runs, contexts, count)
     bit = 0
     for run in range(count):
         place = plan.begins[runs.diagonals[run]]

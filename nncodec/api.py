@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from nncodec.codec import decode_container, encode_source
 from nncodec.container import Header, read_container, unpack_header
+from nncodec.cores import thread_count
 from nncodec.model_choice import (
     AUTO,
     ModelChoice,
@@ -19,7 +20,13 @@ from nncodec.source import MAX_BITS, Source
 from nncodec.tensors import Codes, validate_codes
 
 
-def encode(codes: npt.ArrayLike, model: ModelChoice = AUTO, *, embed_model: bool = False) -> bytes:
+def encode(
+    codes: npt.ArrayLike,
+    model: ModelChoice = AUTO,
+    *,
+    embed_model: bool = False,
+    threads: int | None = None,
+) -> bytes:
     """Compresses a code tensor.
 
     Args:
@@ -27,6 +34,8 @@ def encode(codes: npt.ArrayLike, model: ModelChoice = AUTO, *, embed_model: bool
         model: "auto", the cheapest that is found and fits; "adaptive", which learns from the codes
             alone; the name of a model, the path of a model file, or what `load_model` gave.
         embed_model: put the model into the container, so that it decodes alone.
+        threads: how many work side by side, by default as many as there are processors, and fewer
+            where there is little to do. The container is the same for any number.
 
     Returns:
         A container, which `decode` turns back into the same bits.
@@ -42,9 +51,10 @@ def encode(codes: npt.ArrayLike, model: ModelChoice = AUTO, *, embed_model: bool
         True
     """
     codes = validate_codes(codes)
-    chosen = model_to_encode(model, codes, embed=embed_model)
+    threads = thread_count(threads)
+    chosen = model_to_encode(model, codes, embed=embed_model, threads=threads)
     embedded = pack_embedded(chosen) if embed_model and chosen else b""
-    return encode_source(codes, Source(), model=chosen, embedded=embedded).data
+    return encode_source(codes, Source(), model=chosen, embedded=embedded, threads=threads).data
 
 
 def decode(
@@ -53,6 +63,7 @@ def decode(
     layers: int | None = None,
     model: ModelChoice | None = None,
     max_bits: int = MAX_BITS,
+    threads: int | None = None,
 ) -> Codes:
     """Gives back the code tensor of a container, or its first layers.
 
@@ -64,6 +75,7 @@ def decode(
             in the container, among the models that ship, and in the folders of NNCODEC_MODELS.
         max_bits: the most code bits to decode. A container of strangers can claim more than memory
             holds: more are refused before any is taken.
+        threads: as for `encode`.
 
     Returns:
         uint8 {0, 1}, [layers, batch, height, width, layer_depth].
@@ -73,8 +85,10 @@ def decode(
         CodesError: the container has fewer layers, or more code bits than `max_bits`.
         ModelError: the model is missing, or not the one that the container names.
     """
+    threads = thread_count(threads)
     container = read_container(io.BytesIO(data), layers=layers, max_bits=max_bits)
-    return decode_container(container, model=model_to_decode(container, model))[:layers]
+    found = model_to_decode(container, model)
+    return decode_container(container, model=found, threads=threads)[:layers]
 
 
 def read_header(data: bytes) -> Header:

@@ -15,6 +15,7 @@ import click
 import nncodec
 from nncodec.codec import decode_container
 from nncodec.container import read_container, read_header
+from nncodec.cores import thread_count
 from nncodec.errors import NncodecError
 from nncodec.evaluate import evaluate
 from nncodec.file_coding import Compression, Decompression, Watch
@@ -28,6 +29,7 @@ from nncodec.options import (
     layers_option,
     max_bits_option,
     reading_options,
+    threads_option,
 )
 from nncodec.output_files import STANDARD_STREAM, open_input
 from nncodec.reports import container_facts, container_text, model_facts, model_table
@@ -76,6 +78,7 @@ def compress(
     layer_depth: int | None,
     layers: int | None,
     max_bits: int,
+    threads: int | None,
     embed_model: bool,
     no_verify: bool,
     force: bool,
@@ -94,7 +97,15 @@ def compress(
       nncodec compress codes/*.npz --output-dir packed --jobs 4
     """
     coding = Compression(
-        model, layout, layer_depth, layers, max_bits, embed_model, not no_verify, force
+        model,
+        layout,
+        layer_depth,
+        layers,
+        max_bits,
+        embed_model,
+        not no_verify,
+        force,
+        thread_count(threads, jobs),
     )
     _code(coding, files, output_dir, jobs, as_json, quiet)
 
@@ -105,6 +116,7 @@ def compress(
 @_decoding_model
 @click.option("--partial", is_flag=True, help="Take the whole layers of a file that was cut off.")
 @max_bits_option
+@threads_option
 @force_option
 @json_option
 @quiet_option
@@ -116,6 +128,7 @@ def decompress(
     model: str | None,
     partial: bool,
     max_bits: int,
+    threads: int | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -130,7 +143,8 @@ def decompress(
       nncodec decompress --layers 4 codes.bin first4.npz
       nncodec decompress packed/*.bin --output-dir again --jobs 4
     """
-    coding = Decompression(layers, model, partial, max_bits, force)
+    count = thread_count(threads, jobs)
+    coding = Decompression(layers, model, partial, max_bits, force, count)
     _code(coding, files, output_dir, jobs, as_json, quiet)
 
 
@@ -195,7 +209,8 @@ def models(as_json: bool) -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @_decoding_model
 @max_bits_option
-def test(files: Sequence[str], model: str | None, max_bits: int) -> None:
+@threads_option
+def test(files: Sequence[str], model: str | None, max_bits: int, threads: int | None) -> None:
     """Decodes each compressed FILE and checks it.
 
     Prints one line a file; the exit code is 1 if any is bad.
@@ -204,18 +219,19 @@ def test(files: Sequence[str], model: str | None, max_bits: int) -> None:
     Example:
       nncodec test *.bin
     """
-    good = [_test_file(name, model, max_bits) for name in files]
+    count = thread_count(threads)
+    good = [_test_file(name, model, max_bits, count) for name in files]
     if not all(good):
         sys.exit(1)
 
 
-def _test_file(name: str, model: str | None, max_bits: int) -> bool:
+def _test_file(name: str, model: str | None, max_bits: int, threads: int) -> bool:
     try:
         with open_input(name) as (stream, label):
             container = read_container(stream, max_bits=max_bits)
             found = model_to_decode(container, model)
             with progress_bar(label, container.header.bits) as progress:
-                decode_container(container, model=found, progress=progress)
+                decode_container(container, model=found, threads=threads, progress=progress)
     except NncodecError as error:
         click.echo(f"nncodec: {error}", err=True)
         return False

@@ -23,18 +23,17 @@ from nncodec.container import Container, Header, Segment, pack
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.fixed_point import FREQUENCY_ONE
 from nncodec.models import Model
+from nncodec.pipeline import Progress, Worker, run
 from nncodec.range_coder import Coders, code, decoders, encoders, payload
 from nncodec.range_coder import code_lengths as code_lengths_of_bits
-from nncodec.schedule import Schedule, active_layers, bits_of
+from nncodec.schedule import Schedule, bits_of
 from nncodec.segments import Segments
-from nncodec.source import Source, check_limits
+from nncodec.source import Source, check_limits, most_threads
 from nncodec.tensors import Codes, pack_bits
 
-Progress = Callable[[int], object]
-"""Called again and again with the number of bits that were coded since."""
-
-REPORTED_BITS = 1 << 14
-"""About so many bits are coded from one report of the progress to the next."""
+CALL_BITS, LEAST_CALL_BITS = 1 << 14, 1 << 11
+"""About so many bits are coded by one call of the compiled loop, all threads together. With fewer
+they wait less for each other; each call costs as much as fifty bits."""
 
 SEGMENT_BITS = 2048
 """Layers smaller than this share a segment with the next ones, to save their 12 bytes each."""
@@ -74,6 +73,7 @@ def encode_source(
     *,
     model: Model | None = None,
     embedded: bytes = b"",
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> Encoded:
     """Compresses a code tensor that came from a code file.
@@ -83,6 +83,7 @@ def encode_source(
         source: what the code file was; the container keeps it.
         model: what to predict with; None for the adaptive stage alone.
         embedded: the model, as it shall lie in the container.
+        threads: the most that work side by side; what they make is the same.
         progress: is told of the bits as they are coded.
 
     Raises:
@@ -90,18 +91,20 @@ def encode_source(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
-    _, parts = traverse_known(codes, model, progress)
     segments: list[Segment] = []
     payloads: list[bytes] = []
     lengths: list[float] = []
-    for part in parts:
+
+    def write(part: Part) -> None:
         coded = payload(part.bits, part.frequencies)
         stored = math.ceil(part.bits.size / 8) <= len(coded)
         if stored:
             coded = pack_bits(part.codes)
         payloads.append(coded)
         segments.append(Segment(len(part.codes), stored, len(coded), _checksum(part.codes, coded)))
-        lengths += part.code_lengths()
+        lengths.extend(part.code_lengths())
+
+    traverse_known(codes, model, write, threads=threads, progress=progress)
     model_id = model.model_id if model else b""
     header = Header(codes.shape, source, model_id, tuple(segments), len(embedded))
     sizes = zip(header.layer_bytes(), lengths, header.layer_stored(), strict=True)
@@ -110,13 +113,18 @@ def encode_source(
 
 
 def decode_container(
-    container: Container, *, model: Model | None = None, progress: Progress | None = None
+    container: Container,
+    *,
+    model: Model | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Codes:
     """Decodes the segments of a container, as many as were read.
 
     Args:
         container: what was read.
         model: the one that its header names.
+        threads: the most that work side by side.
         progress: is told of the bits as they are decoded.
 
     Returns:
@@ -144,28 +152,35 @@ def decode_container(
             sources.append(one)
     sizes = [order.size for order in segments_of.orders]
     coders = decoders(sizes, sources)
-    traverse(schedule, segments_of, coders, model, progress)
-
     codes = np.empty((schedule.layers, *header.shape[1:]), dtype=np.uint8)
-    own = segments_of.deal(coders.bits)
-    parts = zip(segments_of.split(codes), segments_of.orders, own, segments, payloads, strict=True)
-    for index, (part, order, bits_of_part, segment, one) in enumerate(parts):
-        part.reshape(-1)[order] = bits_of_part
-        if _checksum(part, one) != segment.checksum:
-            held = header.segment_layers()[index]
+    parts, own = segments_of.split(codes), segments_of.deal(coders.bits)
+
+    def restore(index: int) -> None:
+        if not coders.possible[index]:
+            raise BitstreamError(f"a payload is damaged; {REMEDY}")
+        parts[index].reshape(-1)[segments_of.orders[index]] = own[index]
+        if _checksum(parts[index], payloads[index]) != segments[index].checksum:
+            held = segments_of.layers[index]
             which = f"layers {held[0]} to {held[-1]}" if len(held) > 1 else f"layer {held[0]}"
             raise BitstreamError(f"the checksum of {which} is wrong; {REMEDY}")
+
+    traverse(schedule, segments_of, coders, model, restore, threads=threads, progress=progress)
     return codes
 
 
 def code_lengths(
-    codes: Codes, *, model: Model | None = None, progress: Progress | None = None
+    codes: Codes,
+    *,
+    model: Model | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float64]:
     """The theoretical size of every layer, with no bitstream written.
 
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         model: what to predict with; None for the adaptive stage alone.
+        threads: the most that work side by side.
         progress: is told of the bits as they are measured.
 
     Returns:
@@ -176,8 +191,13 @@ def code_lengths(
         ModelError: the model does not fit the codes.
     """
     check_limits(codes.shape)
-    _, parts = traverse_known(codes, model, progress)
-    return np.array([length for part in parts for length in part.code_lengths()])
+    lengths: list[float] = []
+
+    def measure(part: Part) -> None:
+        lengths.extend(part.code_lengths())
+
+    traverse_known(codes, model, measure, threads=threads, progress=progress)
+    return np.array(lengths)
 
 
 @dataclass(frozen=True)
@@ -214,17 +234,23 @@ class Part:
 
 
 def traverse_known(
-    codes: Codes, model: Model | None = None, progress: Progress | None = None
-) -> tuple[AdaptiveStage, list[Part]]:
+    codes: Codes,
+    model: Model | None = None,
+    each: Callable[[Part], object] | None = None,
+    *,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> AdaptiveStage:
     """Visits every bit of a tensor once, in coding order, and writes nothing.
 
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         model: what to predict with; None for the adaptive stage alone.
-        progress: is told of the bits as they are coded.
+        each: is called with the segments that a container of the tensor has, as in `traverse`.
+        threads, progress: as in `traverse`.
 
     Returns:
-        The adaptive stage, as it has become, and the segments that a container of the tensor has.
+        The adaptive stage, as it has become.
 
     Raises:
         ModelError: the model does not fit the codes.
@@ -235,16 +261,23 @@ def traverse_known(
     coders = encoders(
         [part.reshape(-1)[order] for part, order in zip(split, segments.orders, strict=True)]
     )
-    stage = traverse(schedule, segments, coders, model, progress)
-    dealt = segments.deal(coders.bits), segments.deal(coders.frequencies)
-    return stage, [Part(*one) for one in zip(split, segments.orders, *dealt, strict=True)]
+    bits, frequencies = segments.deal(coders.bits), segments.deal(coders.frequencies)
+
+    def finish(index: int) -> None:
+        if each:
+            each(Part(split[index], segments.orders[index], bits[index], frequencies[index]))
+
+    return traverse(schedule, segments, coders, model, finish, threads=threads, progress=progress)
 
 
 def traverse(
     schedule: Schedule,
     segments: Segments,
     coders: Coders,
-    model: Model | None = None,
+    model: Model | None,
+    finish: Callable[[int], object],
+    *,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> AdaptiveStage:
     """Visits every bit once, in coding order.
@@ -252,15 +285,17 @@ def traverse(
     Args:
         schedule: of the code tensor.
         segments: of the code tensor.
-        coders: of the segments; afterwards they have all bits.
+        coders: of the segments.
         model: what to predict with; None for the adaptive stage alone.
+        finish: is called with the number of each segment when its coder has all its bits: of one
+            after the other, but by any thread.
+        threads: the most that work side by side.
         progress: is told of the bits as they are coded.
 
     Returns:
         The adaptive stage, as it has become.
 
     Raises:
-        BitstreamError: no encoder wrote a payload.
         ModelError: the model does not fit the codes.
     """
     if model and not model.fits(schedule.layers, schedule.channels):
@@ -270,31 +305,57 @@ def traverse(
         )
     start, network = (model.start, model.network) if model else (None, None)
     stage = AdaptiveStage(schedule, start, network)
-    step = 0
-    while step < schedule.step_count:
-        step, bits = _code_steps(step, schedule.step_count, stage.parts, coders, segments.of_layers)
-        if bits < 0:
-            raise BitstreamError(f"a payload is damaged; {REMEDY}")
-        if progress:
-            progress(bits)
+    steps = [schedule.steps_of_layers(layers) for layers in segments.layers]
+    threads = min(threads, len(steps), most_threads(schedule.shape))
+    most = max(LEAST_CALL_BITS, CALL_BITS // threads)
+
+    def worker(parts: Stage) -> Worker:
+        def work(segment: int, begin: int, end: int) -> tuple[int, int]:
+            layers = segments.layers[segment]
+            held = layers.start, layers.stop
+            step, bits = _code_steps(begin, end, held, most, parts, coders, segment)
+            if step == steps[segment].stop:
+                finish(segment)
+            return step, bits
+
+        return work
+
+    rooms = [stage.parts, *(stage.parts_of_another_thread() for _ in range(1, threads))]
+    run(steps, [worker(parts) for parts in rooms], progress)
     return stage
 
 
 @compiled
 def _code_steps(
-    step: int, steps: int, stage: Stage, coders: Coders, segments: npt.NDArray[np.int64]
+    step: int,
+    end: int,
+    layers: tuple[int, int],
+    most: int,
+    stage: Stage,
+    coders: Coders,
+    segment: int,
 ) -> tuple[int, int]:
-    """Codes some steps from one on; gives the next, and how many bits they had, or -1."""
-    bits = 0
-    while step < steps and bits < REPORTED_BITS:
-        first, last = active_layers(stage.plan, step)
+    """Codes steps of a segment, from one to before another.
+
+    Args:
+        step, end: these.
+        layers: the first of the segment, and the end of them.
+        most: after so many bits it stops earlier.
+        stage: the model, which learns.
+        coders: that of the segment moves on.
+        segment: its number.
+
+    Returns:
+        The step that is next, and how many bits there were.
+    """
+    bits, (first, last) = 0, layers
+    while step < end and bits < most:
         for layer in range(first, last):
             count = predict(step, layer, stage)
-            end = bits_of(stage.runs, count)
-            if not code(coders, segments[layer], stage.frequencies, stage.bits, end):
-                return step, -1
+            some = bits_of(stage.runs, count)
+            code(coders, segment, stage.frequencies, stage.bits, some)
             learn_from(layer, count, stage)
-            bits += end
+            bits += some
         step += 1
     return step, bits
 

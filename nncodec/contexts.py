@@ -121,12 +121,14 @@ class Contexts(NamedTuple):
         neighbours: int16 (N, `padded` LAYER_INPUTS), in sixteenths: the LAYER_TAPS of the channel,
             then the RESEMBLANCE_TAPS times how much the position resembles that neighbour, by the
             known bits of this layer, then by those of the layer before.
+        network: int8 (some, columns), what a network sees of positions that it predicts one by one.
     """
 
     rows: Int64
     around: Int8
     position: Int8
     neighbours: Int16
+    network: Int8
 
 
 def empty_grid(schedule: Schedule) -> Grid:
@@ -157,13 +159,14 @@ def empty_grid(schedule: Schedule) -> Grid:
     )
 
 
-def room_for_contexts(block: int, bits: int) -> Contexts:
-    """Room for contexts of so many bits."""
+def room_for_contexts(block: int, bits: int, network: tuple[int, int]) -> Contexts:
+    """Room for contexts of so many bits, and in this shape for those of a network."""
     return Contexts(
         rows=np.zeros(bits, dtype=np.int64),
         around=np.zeros((bits, padded(len(AROUND_TAPS) * block)), dtype=np.int8),
         position=np.zeros((bits, 3 * padded(block) + NEAR), dtype=np.int8),
         neighbours=np.zeros((bits, padded(LAYER_INPUTS)), dtype=np.int16),
+        network=np.zeros(network, dtype=np.int8),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.codec import code_lengths
+from nncodec.cores import thread_count
 from nncodec.errors import NncodecError
 from nncodec.model_choice import model_to_encode
 from nncodec.model_files import name_of_model
@@ -36,6 +37,7 @@ def evaluate(
     layer_depth: int | None,
     layers: int | None,
     max_bits: int,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Measures the theoretical size of the code files CODES.
@@ -47,7 +49,7 @@ def evaluate(
     Example:
       nncodec evaluate --layers 4 codes/*.npz
     """
-    results = []
+    results, threads = [], thread_count(threads)
     for name in files:
         with open_input(name) as (stream, label):
             codes, source = read_codes(stream, layout, layer_depth, layers, max_bits)
@@ -55,9 +57,9 @@ def evaluate(
                 if network:
                     used, lengths = network, _float_code_lengths(codes, network)
                 else:
-                    chosen = model_to_encode(model, codes)
+                    chosen = model_to_encode(model, codes, threads=threads)
                     used = name_of_model(chosen.model_id if chosen else b"")
-                    lengths = code_lengths(codes, model=chosen, progress=progress)
+                    lengths = code_lengths(codes, model=chosen, threads=threads, progress=progress)
         facts = {"file": label, "layout": source.layout, "shape": list(codes.shape), "model": used}
         results.append(facts | evaluation([codes[0].size] * len(codes), lengths.tolist()))
         if not as_json:

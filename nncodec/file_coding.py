@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from nncodec.codec import Encoded, Progress, decode_container, encode_source
+from nncodec.codec import Encoded, decode_container, encode_source
 from nncodec.codes import write_code_file
 from nncodec.container import pack_header, read_container, read_header
 from nncodec.errors import NncodecError
@@ -18,6 +18,7 @@ from nncodec.model_files import name_of_model
 from nncodec.models import Model
 from nncodec.options import read_codes
 from nncodec.output_files import check_output, label_of, open_input, open_output
+from nncodec.pipeline import Progress
 from nncodec.reports import container_facts, extent, size_table
 from nncodec.tensors import Codes
 
@@ -59,6 +60,7 @@ class Compression:
     Attributes:
         model, layout, layer_depth, layers, max_bits, embed_model, force: the options.
         verify: whether to decode the result and compare.
+        threads: how many work on a file.
     """
 
     model: str
@@ -69,6 +71,7 @@ class Compression:
     embed_model: bool
     verify: bool
     force: bool
+    threads: int
 
     counts = ("input_bits", "output_bytes")
     """The facts of files that add up."""
@@ -92,14 +95,19 @@ class Compression:
             codes, source = read_codes(
                 stream, self.layout, self.layer_depth, self.layers, self.max_bits
             )
-            model = model_to_encode(self.model, codes, embed=self.embed_model)
+            model = model_to_encode(self.model, codes, embed=self.embed_model, threads=self.threads)
             embedded = pack_embedded(model) if model and self.embed_model else b""
             with watch.coding(label, codes.size * (2 if self.verify else 1)) as progress:
                 encoded = encode_source(
-                    codes, source, model=model, embedded=embedded, progress=progress
+                    codes,
+                    source,
+                    model=model,
+                    embedded=embedded,
+                    threads=self.threads,
+                    progress=progress,
                 )
                 if self.verify:
-                    _verify(encoded, codes, model, progress)
+                    _verify(encoded, codes, model, self.threads, progress)
         with watch.writing(), open_output(output, force=self.force) as file:
             file.write(encoded.data)
         model_name = name_of_model(encoded.header.model_id)
@@ -117,6 +125,7 @@ class Decompression:
 
     Attributes:
         layers, model, partial, max_bits, force: the options.
+        threads: how many work on a file.
     """
 
     layers: int | None
@@ -124,6 +133,7 @@ class Decompression:
     partial: bool
     max_bits: int
     force: bool
+    threads: int
 
     counts = ("input_bytes", "output_bits")
     """The facts of files that add up."""
@@ -149,7 +159,10 @@ class Decompression:
             held = header.segment_layers()[len(container.payloads) - 1].stop
             model = model_to_decode(container, self.model)
             with watch.coding(label, held * header.bits_per_layer) as progress:
-                codes = decode_container(container, model=model, progress=progress)[: self.layers]
+                decoded = decode_container(
+                    container, model=model, threads=self.threads, progress=progress
+                )
+            codes = decoded[: self.layers]
             content = io.BytesIO()
             write_code_file(content, codes, header.source)
         with watch.writing(), open_output(output, force=self.force) as file:
@@ -170,12 +183,14 @@ class Decompression:
         return Done(facts, line, note=f"{label}: the file ends early; {whole}")
 
 
-def _verify(encoded: Encoded, codes: Codes, model: Model | None, progress: Progress | None) -> None:
+def _verify(
+    encoded: Encoded, codes: Codes, model: Model | None, threads: int, progress: Progress | None
+) -> None:
     try:
         container = read_container(io.BytesIO(encoded.data))
         if container.model:
             model = model_to_decode(container)
-        decoded = decode_container(container, model=model, progress=progress)
+        decoded = decode_container(container, model=model, threads=threads, progress=progress)
         same = container.header == encoded.header and bool((decoded == codes).all())
     except NncodecError:
         same = False

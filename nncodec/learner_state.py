@@ -10,7 +10,7 @@ from nncodec.rates import LEARNERS, counted_positions, shares
 from nncodec.rows import padded
 from nncodec.schedule import Schedule
 from nncodec.short_rows import EIGHT
-from nncodec.start import START_BITS, Start
+from nncodec.start import MIXER_SETS, START_BITS, Start
 
 Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
@@ -49,10 +49,6 @@ class Weights(NamedTuple):
             of the network's logit if there is one.
         shared, shared_rounded: int32 and int16 (layers * LEARNERS, padded LAYER_INPUTS).
         around, around_rounded: int32 and int16 (units, padded AROUND_TAPS * block).
-        nearby: int16 (LEARNERS, padded LAYER_INPUTS), what a unit and its layer make of the
-            neighbours, while its bits are predicted.
-        together: int64 (LEARNERS, padded LAYER_INPUTS), the change of the shared weights of a layer
-            while its units learn.
     """
 
     units: Int32
@@ -61,8 +57,6 @@ class Weights(NamedTuple):
     shared_rounded: Int16
     around: Int32
     around_rounded: Int16
-    nearby: Int16
-    together: Int64
 
 
 class Seen(NamedTuple):
@@ -76,6 +70,11 @@ class Seen(NamedTuple):
         moves: int32 (N, EIGHT), how far weights of some kinds move by the bits of a run.
         errors: int32 (N, LEARNERS + 1), bit less probability, with FREQUENCY_BITS, by the learners
             and by the mixer; until the bits are known, for zeros.
+        nearby: int16 (LEARNERS, padded LAYER_INPUTS), what a unit and its layer make of the
+            neighbours, while its bits are predicted.
+        together: int64 (LEARNERS, padded LAYER_INPUTS), the change of the shared weights of a layer
+            while its units learn.
+        sets_together: int64 (MIXER_SETS, EIGHT), likewise of the layer's sets of the mixer.
     """
 
     network: Int16
@@ -84,6 +83,9 @@ class Seen(NamedTuple):
     mixed: Int32
     moves: Int32
     errors: Int32
+    nearby: Int16
+    together: Int64
+    sets_together: Int64
 
 
 def speeds(schedule: Schedule, start: Start) -> Speeds:
@@ -119,8 +121,6 @@ def weights(schedule: Schedule, start: Start) -> Weights:
         shared_rounded=rounded[1],
         around=whole[2],
         around_rounded=rounded[2],
-        nearby=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int16),
-        together=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int64),
     )
 
 
@@ -156,4 +156,7 @@ def room_for_seen(bits: int) -> Seen:
         mixed=np.zeros(bits, dtype=np.int32),
         moves=np.zeros((bits, EIGHT), dtype=np.int32),
         errors=np.zeros((bits, LEARNERS + 1), dtype=np.int32),
+        nearby=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int16),
+        together=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int64),
+        sets_together=np.zeros((MIXER_SETS, EIGHT), dtype=np.int64),
     )

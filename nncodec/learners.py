@@ -83,15 +83,15 @@ def predict_units(
     for run in range(count):
         unit = runs.units[run]
         fast, slow = unit * LEARNERS + FAST, unit * LEARNERS + SLOW
-        _join_nearby(weights, layer, unit, 2 * width)
+        _join_nearby(weights, seen.nearby, layer, unit, 2 * width)
         while bit < runs.ends[run]:
             around = dot(weights.around_rounded, unit, 0, contexts.around, bit, 0, inputs)
             plain = around + int(own[fast, constant]) + dot(own, fast, 0, position, bit, 0, width)
             total = plain << UNIT_BITS
             total += dot(own, fast, width, position, bit, 2 * width, width)
-            total += dot(weights.nearby, FAST, 0, neighbours, bit, 0, neighbours.shape[1])
+            total += dot(seen.nearby, FAST, 0, neighbours, bit, 0, neighbours.shape[1])
             before = dot(own, slow, width, position, bit, width, width) << UNIT_BITS
-            nearby = dot(weights.nearby, SLOW, 0, neighbours, bit, 0, neighbours.shape[1])
+            nearby = dot(seen.nearby, SLOW, 0, neighbours, bit, 0, neighbours.shape[1])
             plain = around + int(own[slow, constant]) + dot(own, slow, 0, position, bit, 0, width)
             slow_total = (plain << UNIT_BITS) + before + nearby
             if own.shape[1] > network:
@@ -107,13 +107,13 @@ def predict_units(
 
 
 @inlined
-def _join_nearby(weights: Weights, layer: int, unit: int, near: int) -> None:
+def _join_nearby(weights: Weights, nearby: Int16, layer: int, unit: int, near: int) -> None:
     for learner in range(LEARNERS):
         of_layer, of_unit = layer * LEARNERS + learner, unit * LEARNERS + learner
-        for i in range(weights.nearby.shape[1]):
-            weights.nearby[learner, i] = weights.shared_rounded[of_layer, i]
+        for i in range(nearby.shape[1]):
+            nearby[learner, i] = weights.shared_rounded[of_layer, i]
         for i in range(len(CHANNEL_TAPS)):
-            weights.nearby[learner, i] += weights.units_rounded[of_unit, near + i]
+            nearby[learner, i] += weights.units_rounded[of_unit, near + i]
 
 
 @inlined
@@ -170,11 +170,11 @@ def learn_units(
                     own[row, network] += rounded(change, UNIT_BITS)
             _round(own, rounded_own, row, constant, own.shape[1])
             inputs, split = neighbours.shape[1], len(LAYER_TAPS)
-            gather(weights.together, learner, neighbours, inputs, split, moves, SHARED_TAPS, bits)
+            gather(seen.together, learner, neighbours, inputs, split, moves, SHARED_TAPS, bits)
         _learn_around(weights, speeds, grid, contexts, seen, layer, unit, diagonal, begin, end)
         begin = end
     if count:
-        _move_layer(weights.shared, weights.shared_rounded, weights.together, layer)
+        _move_layer(weights.shared, weights.shared_rounded, seen.together, layer)
 
 
 @inlined

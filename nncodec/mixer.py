@@ -50,13 +50,10 @@ class Mixers(NamedTuple):
     Attributes:
         units: int32 (units, EIGHT).
         sets: int32 (layers * MIXER_SETS, EIGHT).
-        together: int64 (MIXER_SETS, EIGHT), the change of a layer's sets while its units
-            learn.
     """
 
     units: Int32
     sets: Int32
-    together: Int64
 
 
 def mixers(schedule: Schedule, start: Start) -> Mixers:
@@ -65,7 +62,7 @@ def mixers(schedule: Schedule, start: Start) -> Mixers:
     more = ((0, 0), (0, 0), (0, EIGHT - start.mixers.shape[-1]))
     units = np.pad(start.mixers[some] << shift, more).reshape(-1, EIGHT)
     sets = np.pad(start.sets[some] << shift, more).reshape(-1, EIGHT)
-    return Mixers(units, sets, np.zeros((MIXER_SETS, EIGHT), dtype=np.int64))
+    return Mixers(units, sets)
 
 
 def learned(mixers: Mixers, inputs: int) -> tuple[Float64, Float64]:
@@ -118,7 +115,7 @@ def learn_mixing(
     mixers: Mixers, speeds: Speeds, layer: int, runs: Runs, seen: Seen, count: int
 ) -> None:
     """Moves the weights of the units of a layer at a step, and its own; see `learn_units`."""
-    units, together, rates = mixers.units, mixers.together, speeds.rates
+    units, together, rates = mixers.units, seen.sets_together, speeds.rates
     bit = 0
     for run in range(count):
         unit = runs.units[run]

@@ -14,9 +14,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nncodec.codec import Progress, code_lengths
+from nncodec.codec import code_lengths
 from nncodec.integer_network import IntegerNetwork
 from nncodec.models import Model
+from nncodec.pipeline import Progress
 from nncodec.start import Start
 from nncodec.start_fitting import (
     PASSES,

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -35,13 +36,16 @@ SAMPLE_BITS = 1 << 16
 """The most bits of a tensor that each model is tried on."""
 
 
-def model_to_encode(choice: ModelChoice, codes: Codes, *, embed: bool = False) -> Model | None:
+def model_to_encode(
+    choice: ModelChoice, codes: Codes, *, embed: bool = False, threads: int = 1
+) -> Model | None:
     """The model that codes a tensor, None for the adaptive stage alone.
 
     Args:
         choice: what was asked for.
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         embed: whether the container will hold the model, whose bytes then count too.
+        threads: the most that try models side by side.
 
     Raises:
         ModelError: there is no such model, or it cannot be read.
@@ -65,11 +69,13 @@ def model_to_encode(choice: ModelChoice, codes: Codes, *, embed: bool = False) -
         return None
     candidates: list[Model | None] = [None, *fitting]
     sample = _sample(codes, len(candidates))
-    costs = [
-        code_lengths(sample, model=model).sum() * (codes.size / sample.size)
-        + (8 * len(pack_embedded(model)) if model and embed else 0)
-        for model in candidates
-    ]
+
+    def cost(model: Model | None) -> float:
+        length = float(code_lengths(sample, model=model).sum()) * (codes.size / sample.size)
+        return length + (8 * len(pack_embedded(model)) if model and embed else 0)
+
+    with ThreadPoolExecutor(threads) as executor:
+        costs = list(executor.map(cost, candidates))
     return candidates[int(np.argmin(costs))]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.compiled import inlined
-from nncodec.contexts import Grid, row_offsets
+from nncodec.contexts import Contexts, Grid, row_offsets
 from nncodec.fixed_point import LOGIT_BITS, clamped, rounded, to_logit
 from nncodec.integer_network import SCALE_BITS, SUM_LIMIT, IntegerNetwork, tanh_table
 from nncodec.rows import copy, dot, padded, padded_columns
@@ -41,7 +41,6 @@ class NetworkStage(NamedTuple):
         taps: int64 (layers, taps), how many rows farther a neighbour is.
         place_sums: int32 (places of a picture, hidden), what the flags of a place add.
         places: int64 (positions,), the place of each, in the order of the schedule.
-        inputs: int8 (some, padded taps * channels), of positions that are predicted one by one.
         activations: int8 (layers * positions, padded hidden).
     """
 
@@ -57,7 +56,6 @@ class NetworkStage(NamedTuple):
     taps: Int64
     place_sums: Int32
     places: Int64
-    inputs: Int8
     activations: Int8
 
 
@@ -70,11 +68,10 @@ def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> Network
         sums, places = none.astype(np.int32), np.zeros(0, dtype=np.int64)
         return NetworkStage(
             *(0, 0, narrow, none, none, narrow, none, none, tanh_table(), none, sums, places),
-            *(tiny, tiny),
+            tiny,
         )
     inputs = len(network.taps.offsets) * network.channels
     weights = network.weights.astype(np.int32)
-    some = max(1, INPUT_BYTES // padded(inputs))
     more = ((0, 0), (0, padded(inputs) - inputs))
     head = network.head[:layers].swapaxes(1, 2).reshape(-1, network.hidden)
     inside = network.taps.inside(schedule.height, schedule.width)
@@ -94,9 +91,14 @@ def network_stage(network: IntegerNetwork | None, schedule: Schedule) -> Network
         taps=row_offsets(schedule, network.taps.offsets),
         place_sums=flags @ weights[inputs:],
         places=positions % len(flags),
-        inputs=np.zeros((some, padded(inputs)), dtype=np.int8),
         activations=np.zeros((layers * len(positions), padded(network.hidden)), dtype=np.int8),
     )
+
+
+def input_shape(network: NetworkStage) -> tuple[int, int]:
+    """Rows and columns of the room that `Contexts.network` needs."""
+    columns = network.weights.shape[1]
+    return (max(1, INPUT_BYTES // columns) if columns else 0, columns)
 
 
 @inlined
@@ -106,7 +108,7 @@ def predict_groups(
     grid: Grid,
     layer: int,
     runs: Runs,
-    rows: Int64,
+    contexts: Contexts,
     count: int,
 ) -> None:
     """Predicts the groups whose first channel is among the bits that a layer has at a step.
@@ -117,10 +119,11 @@ def predict_groups(
         grid: as far as it is known.
         layer: which.
         runs: of the layer.
-        rows: of the bits, in the grid.
+        contexts: has the rows of the bits; what the network sees is written.
         count: how many runs there are.
     """
-    room, begin = len(network.inputs), 0
+    rows, inputs = contexts.rows, contexts.network
+    room, begin = len(inputs), 0
     for run in range(count):
         channel, end = runs.channels[run], runs.ends[run]
         if channel % network.group_size == 0:
@@ -129,21 +132,22 @@ def predict_groups(
                 some = min(room, end - begin)
                 # All of them first: what was written this instant is slow to read.
                 for index in range(some):
-                    _collect(network, grid, layer, rows[begin + index] - number, index)
+                    _collect(network, grid, layer, rows[begin + index] - number, inputs, index)
                 for index in range(some):
-                    _predict_group(network, layer, channel, place + index, index)
+                    _predict_group(network, layer, channel, place + index, inputs, index)
                 begin += some
                 place += some
         begin = end
 
 
 @inlined
-def _predict_group(network: NetworkStage, layer: int, channel: int, place: int, index: int) -> None:
+def _predict_group(
+    network: NetworkStage, layer: int, channel: int, place: int, inputs: Int8, index: int
+) -> None:
     row, sums = layer * len(network.places) + place, network.places[place]
     first = channel // network.group_size * network.hidden_of_group
-    inputs = network.inputs.shape[1]
     for unit in range(first, first + network.hidden_of_group):
-        total = dot(network.weights, unit, 0, network.inputs, index, 0, inputs)
+        total = dot(network.weights, unit, 0, inputs, index, 0, inputs.shape[1])
         total += int(network.place_sums[sums, unit])
         total = total * network.scale[layer, unit] + network.shift[layer, unit]
         scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
@@ -151,11 +155,13 @@ def _predict_group(network: NetworkStage, layer: int, channel: int, place: int, 
 
 
 @inlined
-def _collect(network: NetworkStage, grid: Grid, layer: int, row: int, index: int) -> None:
+def _collect(
+    network: NetworkStage, grid: Grid, layer: int, row: int, inputs: Int8, index: int
+) -> None:
     channels = network.bias.shape[1]
     for tap in range(network.taps.shape[1]):
         at = (row + network.taps[layer, tap]) * grid.block
-        copy(grid.signs, at, network.inputs, index, tap * channels, channels)
+        copy(grid.signs, at, inputs, index, tap * channels, channels)
 
 
 @inlined

@@ -36,6 +36,13 @@ max_bits_option = click.option(
     metavar="N",
     help="Refuse files of more code bits before memory is taken for them.",
 )
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    show_default="one for each processor, divided by --jobs",
+    metavar="N",
+    help="How many threads work on a file; what comes of it is the same.",
+)
 reading_options = _options(
     click.option(
         "--model",
@@ -59,6 +66,7 @@ reading_options = _options(
     ),
     layers_option,
     max_bits_option,
+    threads_option,
 )
 
 coding_files = _options(

@@ -45,6 +45,7 @@ class Coders(NamedTuple):
         word_places, word_ends: int64 (segments,), the next word of each, and where they end.
         ranges: uint64 (segments,), what is left of the coder's range.
         offsets: uint64 (segments,), where in it the payload points to.
+        possible: bool (segments,), whether an encoder could have written what was read so far.
     """
 
     bits: Bits
@@ -56,6 +57,7 @@ class Coders(NamedTuple):
     word_ends: Int64
     ranges: UInt64
     offsets: UInt64
+    possible: npt.NDArray[np.bool_]
 
 
 def encoders(parts: Sequence[Bits]) -> Coders:
@@ -90,6 +92,7 @@ def decoders(sizes: Sequence[int], sources: Sequence[bytes | Bits]) -> Coders:
         word_ends=word_ends,
         ranges=np.full(len(sizes), np.iinfo(np.uint64).max),
         offsets=np.zeros(len(sizes), dtype=np.uint64),
+        possible=np.ones(len(sizes), dtype=np.bool_),
     )
     for part, source in zip(np.split(bits, ends[:-1]), sources, strict=True):
         if not isinstance(source, bytes):
@@ -134,7 +137,7 @@ def code(
     frequencies: npt.NDArray[np.int32],
     bits: Bits,
     count: int,
-) -> bool:
+) -> None:
     """Gives the next bits of a segment, at their frequencies.
 
     Args:
@@ -143,11 +146,7 @@ def code(
         frequencies: int32, 1 ... 65535, of a 1 for each bit, and more.
         bits: uint8, likewise; {0, 1} are written to it.
         count: how many.
-
-    Returns:
-        Whether they are possible: no encoder writes some payloads.
     """
-    possible = True
     place = coders.places[segment]
     coders.places[segment] = place + count
     if len(coders.frequencies):
@@ -156,9 +155,10 @@ def code(
     if coders.known[segment]:
         for bit in range(count):
             bits[bit] = coders.bits[place + bit]
-        return possible
+        return
     # The casts keep everything in unsigned integers of 64 bits.
     size, offset = coders.ranges[segment], coders.offsets[segment]
+    possible = coders.possible[segment]
     for bit in range(count):
         part = size >> np.uint64(PROBABILITY_BITS)
         possible &= offset < part << np.uint64(PROBABILITY_BITS)
@@ -175,7 +175,7 @@ def code(
             size <<= np.uint64(WORD_BITS)
             offset = _with_next_word(coders, segment, offset)
     coders.ranges[segment], coders.offsets[segment] = size, offset
-    return possible
+    coders.possible[segment] = possible
 
 
 @inlined

@@ -17,8 +17,9 @@ A bit sees the channels c of a neighbour for which
 
     c < channel + layer_lag * layers back - row_stride * rows down - column_stride * columns right
 
-Layers do not see each other's bits of a step at all, so that the bits of a step may be coded layer
-by layer: what they need then stays in the processor's caches.
+Layers do not see each other's bits of a step at all, nor later ones. A layer may thus be any number
+of steps behind the one before it, and is coded when that one is done (pipeline.py): what it needs
+then stays in the processor's caches.
 
 The strides are a compromise: at longer ones a bit sees more channels of its neighbours, at shorter
 ones there are fewer steps, of more bits. At the left it sees at least half of the channels, above
@@ -120,6 +121,11 @@ class Schedule:
     channels: int
 
     @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Of the code tensor."""
+        return self.layers, self.batch, self.height, self.width, self.channels
+
+    @property
     def column_stride(self) -> int:
         return -(-self.channels // 2)
 
@@ -138,7 +144,12 @@ class Schedule:
 
     @property
     def step_count(self) -> int:
-        return self.layer_lag * (self.layers - 1) + self.channels - 1 + self.diagonal_count
+        return self.steps_of_layers(range(self.layers)).stop
+
+    def steps_of_layers(self, layers: range) -> range:
+        """The steps from the first at which some adjacent layers have bits to the last."""
+        of_layer = self.channels - 1 + self.diagonal_count
+        return range(self.layer_lag * layers.start, self.layer_lag * (layers.stop - 1) + of_layer)
 
     @cached_property
     def diagonal_of_position(self) -> Int64:

@@ -20,25 +20,25 @@ class Segments:
     """The segments of a code tensor.
 
     Attributes:
-        counts: how many layers each of them has.
-        of_layers: int64 (layers,), the segment of each.
+        layers: of each of them.
     """
 
     def __init__(self, schedule: Schedule, counts: Sequence[int]) -> None:
         """Takes the schedule of the tensor, and numbers of layers that add up to all of it."""
-        self.counts = counts
-        self.of_layers = np.repeat(np.arange(len(counts)), counts)
+        ends = np.cumsum(counts).tolist()
+        self.layers = [range(end - count, end) for end, count in zip(ends, counts, strict=True)]
         self._shape = (schedule.batch, schedule.height, schedule.width, schedule.channels)
 
     @cached_property
     def orders(self) -> list[Int64]:
         """The coding order of every segment: indices into its flattened layers."""
-        by_count = {count: Schedule(count, *self._shape).order() for count in set(self.counts)}
-        return [by_count[count] for count in self.counts]
+        counts = [len(layers) for layers in self.layers]
+        by_count = {count: Schedule(count, *self._shape).order() for count in set(counts)}
+        return [by_count[count] for count in counts]
 
     def split(self, tensor: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The layers of every segment, views of [layers, batch, height, width, layer_depth]."""
-        return np.split(tensor, np.cumsum(self.counts)[:-1])
+        return [tensor[layers.start : layers.stop] for layers in self.layers]
 
     def deal(self, joined: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The numbers of every segment, views of those of one segment after the other."""

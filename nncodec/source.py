@@ -20,6 +20,9 @@ MAX_UNITS = 1 << 14
 MAX_POSITIONS = 1 << 22
 """Limit of batch x height x width, which can all be one step's."""
 
+THREAD_BITS = 1 << 16
+"""The least code bits for which another thread is worth starting."""
+
 MAX_HIDDEN = 64
 """Limit of a network's hidden units for each bit of a layer: every position keeps theirs."""
 
@@ -112,14 +115,26 @@ def check_bits(bits: int, what: str, max_bits: int) -> None:
         raise CodesError(f"{what} is above the limit of {max_bits} code bits; {remedy}")
 
 
+def most_threads(shape: Sequence[int]) -> int:
+    """How many threads can work at the same time, and are worth starting.
+
+    At most one a layer; and a layer follows the one before it when about two rows of that are done.
+
+    Args:
+        shape: layers, batch, height, width, layer_depth.
+    """
+    layers, _, height, width, _ = shape
+    return max(1, min(layers, (2 * height + width) // 3, math.prod(shape) // THREAD_BITS))
+
+
 def memory_bound(shape: Sequence[int]) -> int:
     """The most bytes of memory that encoding or decoding a code tensor takes.
 
     Measured over all kinds of shapes, and rounded up: for every code bit, its payload among it; for
     every position; for what is known of the tensor, with margins; for the steps, which pictures of
-    one long row or column have most of; for the bits that a layer has at a step, no more than three
-    in a row or column of a picture; for every unit, its weights; and for the program itself, its
-    compiler among it.
+    one long row or column have most of; for every thread, the bits that a layer has at a step, no
+    more than three in a row or column of a picture; for every unit, its weights; and for the
+    program itself, its compiler among it.
 
     Args:
         shape: layers, batch, height, width, layer_depth.
@@ -129,7 +144,7 @@ def memory_bound(shape: Sequence[int]) -> int:
     known = (layers + 1) * batch * (height + 3) * (width + 3) * (2 * channels + 8)
     of_steps = 160 * layers * (channels + 1) * (height + width)
     largest_step = batch * min(height * width, 3 * height, 3 * width)
-    of_steps += (640 + 64 * min(channels, 64)) * largest_step
+    of_steps += most_threads(shape) * (640 + 64 * min(channels, 64)) * largest_step
     return (384 << 20) + of_bits + known + of_steps + 24_000 * layers * channels
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.adaptive import AdaptiveStage
-from nncodec.codec import Progress, code_lengths, traverse_known
+from nncodec.codec import Part, code_lengths, traverse_known
 from nncodec.integer_network import IntegerNetwork
 from nncodec.models import Model
+from nncodec.pipeline import Progress
 from nncodec.rates import (
     AROUND,
     FAST,
@@ -178,8 +179,13 @@ def left_by_stage(
     Returns:
         float16, the same shape: ln(p / (1 - p)), where p is the probability of a 1.
     """
-    _, parts = traverse_known(codes, model, progress)
-    return np.concatenate([part.logits() for part in parts], dtype=np.float16)
+    logits: list[npt.NDArray[np.float64]] = []
+
+    def keep(part: Part) -> None:
+        logits.append(part.logits())
+
+    traverse_known(codes, model, keep, progress=progress)
+    return np.concatenate(logits, dtype=np.float16)
 
 
 def _pass(
@@ -191,7 +197,7 @@ def _pass(
     """What has been learned after all files, and after each."""
     ends = []
     for codes in files:
-        stage, _ = traverse_known(codes, Model(start, network), progress)
+        stage = traverse_known(codes, Model(start, network), progress=progress)
         start = _learned(start, stage)
         ends.append(start)
     return start, ends

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 import click
 
 from nncodec.array_files import npy_bytes, npz_bytes
-from nncodec.codec import Progress
 from nncodec.data import synthetic, tfrecord
 from nncodec.output_files import STANDARD_STREAM, label_of, open_output
+from nncodec.pipeline import Progress
 from nncodec.tensors import Codes
 from nncodec.terminal import force_option, progress_bar, quiet_option
 

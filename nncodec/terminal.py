@@ -10,9 +10,9 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from nncodec.codec import Progress
 from nncodec.errors import NncodecError
 from nncodec.output_files import os_error_line
+from nncodec.pipeline import Progress
 
 ShowCounts = Callable[[Sequence[int], Sequence[int]], None]
 """Called with how many bits each file has, 0 where it is unknown, and how many are coded."""

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from nncodec.codec import Progress
 from nncodec.errors import NncodecError
 from nncodec.file_coding import Done, Watch
 from nncodec.output_files import os_error_line
+from nncodec.pipeline import Progress
 from nncodec.terminal import ShowCounts
 
 Result = Done | NncodecError

@@ -25,7 +25,7 @@ from nncodec.start import (
     untrained,
 )
 from tests.reference_model import ReferenceStage
-from tests.samples import plain_network, plain_start, random_network, random_start
+from tests.samples import plain_network, plain_start, random_network, random_start, steps_of
 
 Codes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int, int, int]
@@ -250,6 +250,32 @@ def test_the_first_layers_are_coded_as_if_there_were_no_more(
     layers = data.draw(st.integers(1, shape[0]))
     _, of_these = code((layers, *shape[1:]), kind, codes[:layers])
     np.testing.assert_array_equal(frequencies[:layers], of_these)
+
+
+@given(shapes(1000), kinds, seeds)
+def test_how_far_a_layer_is_behind_the_one_before_it_decides_nothing(
+    shape: Shape, kind: str, seed: int
+) -> None:
+    schedule, made = Schedule(*shape), make(shape, seed)
+    stage = AdaptiveStage(schedule, *made)
+    codes, frequencies = code(shape, kind, make_codes(shape, kind, seed), stage)
+    order, step_of_bit = schedule.order(), steps_of(shape).reshape(-1)
+    stage, random = AdaptiveStage(schedule, *made), np.random.default_rng(seed)
+    steps = [schedule.steps_of_layers(range(layer, layer + 1)) for layer in range(shape[0])]
+    ends = [some.stop for some in steps]
+    following = [some.start for some in steps]
+    while following != ends:
+        layer = int(random.integers(shape[0]))
+        end = ends[layer]
+        if layer and following[layer - 1] < ends[layer - 1]:
+            end = min(end, following[layer - 1])
+        own = order[order // codes[0].size == layer]
+        while following[layer] < end and random.random() < 0.95:
+            step, asked = following[layer], stage.frequencies(following[layer], layer)
+            here = own[step_of_bit[own] == step]
+            np.testing.assert_array_equal(asked, frequencies.reshape(-1)[here])
+            stage.learn(codes.reshape(-1)[here])
+            following[layer] += 1
 
 
 @given(shapes(1000), kinds, seeds)

@@ -39,8 +39,8 @@ def messages(draw: st.DrawFn) -> Message:
 @compiled
 def code_of(
     coders: Coders, segment: int, frequencies: npt.NDArray[np.int32], bits: Bits, count: int
-) -> bool:
-    return code(coders, segment, frequencies, bits, count)
+) -> None:
+    code(coders, segment, frequencies, bits, count)
 
 
 def coded(
@@ -54,8 +54,9 @@ def coded(
     limits = sorted({0, *(cut % (len(frequencies) + 1) for cut in cuts), len(frequencies)})
     for begin, end in itertools.pairwise(limits):
         some = frequencies[begin:end], bits[begin:end]
-        if not code_of(coders, segment, *some, end - begin):
-            raise ImpossibleError
+        code_of(coders, segment, *some, end - begin)
+    if not coders.possible[segment]:
+        raise ImpossibleError
     return bits
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncodec.array_files import file_label
-from nncodec.codec import Progress
 from nncodec.codes import read_code_file
 from nncodec.data.batches import CodeSet, SyntheticSet
 from nncodec.data.tfrecord import read_codes
 from nncodec.errors import CodesError, ModelError
 from nncodec.layouts import to_canonical
 from nncodec.output_files import naming
+from nncodec.pipeline import Progress
 from nncodec.source import NPY_MAGIC, ZIP_MAGICS
 from nncodec.tensors import Codes
 from nncodec.training_configs import SYNTHETIC, InputConfig

@@ -1,0 +1,119 @@
+"""Segments that threads work on side by side, each behind the one before it.
+
+A bit sees of the layers before its own nothing that the schedule has at the same step or later
+(schedule.py), and of the layers behind it nothing at all. So a segment can be worked on up to any
+step that the segment before it has passed, and how far that one is ahead cannot be seen. Who works
+on what, and when, changes no bit:
+
+    segment 0   ━━━━━━━━━━━━━━━━━━━━━━━━━       first thread
+    segment 1      ━━━━━━━━━━━━━━━━━━━━━━━━━    second thread
+    segment 2                               ━━  first thread, which takes the first that may go on
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+Worker = Callable[[int, int, int], tuple[int, int]]
+"""Works on a segment, from one step to before another or less far; gives the step that is next, and
+how many bits that were."""
+
+Progress = Callable[[int], object]
+"""Called again and again with the number of bits that were coded since."""
+
+
+def run(
+    steps: Sequence[range], workers: Sequence[Worker], progress: Progress | None = None
+) -> None:
+    """Works on all segments.
+
+    Args:
+        steps: of every segment; none begins or ends before one that is before it.
+        workers: each is called in a thread of its own, the first in this one, for one segment at
+            a time; what it leaves of that another may continue.
+        progress: is told of the bits, in this thread.
+
+    Raises:
+        Exception: what a worker or `progress` raised; then the others have stopped.
+    """
+    pipeline = _Pipeline(steps)
+    with ThreadPoolExecutor(len(workers)) as executor:
+        others: list[Future[None]] = []
+        with contextlib.suppress(RuntimeError):  # no more can be started: fewer do it all
+            others.extend(executor.submit(pipeline.work, one, None) for one in workers[1:])
+        pipeline.work(workers[0], progress)
+    for other in others:
+        other.result()
+
+
+class _Pipeline:
+    """How far segments are, and which of them can go on."""
+
+    def __init__(self, steps: Sequence[range]) -> None:
+        self._steps = steps
+        self._next = [one.start for one in steps]  # steps that are not done
+        self._resting = [True] * len(steps)  # no thread works on it
+        self._finished = 0  # how many are at their end: the first ones
+        self._bits = 0  # that were not reported
+        self._broken = False  # a thread has failed
+        self._changed = threading.Condition()
+
+    def work(self, worker: Worker, progress: Progress | None) -> None:
+        """Works for as long as there is something to do, and waits where there is not yet."""
+        try:
+            goes_on = True
+            while goes_on:
+                goes_on, task, bits = self._take(reports=progress is not None)
+                if progress and bits:
+                    progress(bits)
+                if task:
+                    self._put(task[0], *worker(*task))
+        except BaseException:
+            with self._changed:
+                self._broken = True
+                self._changed.notify_all()
+            raise
+
+    def _take(self, *, reports: bool) -> tuple[bool, tuple[int, int, int] | None, int]:
+        """Waits until there is something to do, or to report.
+
+        Returns:
+            Whether the work goes on; a segment and its steps, from one to before another, if there
+            is one; how many bits there are to report.
+        """
+        with self._changed:
+            while True:
+                goes_on = self._finished < len(self._steps) and not self._broken
+                task = self._find() if goes_on else None
+                if task or not goes_on or (reports and self._bits):
+                    break
+                self._changed.wait()
+            if task:
+                self._resting[task[0]] = False
+            bits = self._bits
+            if reports:
+                self._bits = 0
+            return goes_on, task, bits
+
+    def _find(self) -> tuple[int, int, int] | None:
+        # The first: those behind it wait for it, and a thread mostly goes on where it was.
+        for segment in range(self._finished, len(self._steps)):
+            begin, end = self._next[segment], self._steps[segment].stop
+            if segment > self._finished:
+                end = min(end, self._next[segment - 1])
+            if begin < end and self._resting[segment]:
+                return segment, begin, end
+            if begin == self._steps[segment].start:  # so are all behind it
+                break
+        return None
+
+    def _put(self, segment: int, step: int, bits: int) -> None:
+        """Keeps how far a segment has come."""
+        with self._changed:
+            self._next[segment] = step
+            self._resting[segment] = True
+            self._bits += bits
+            if step == self._steps[segment].stop:  # no other can be at its end before
+                self._finished += 1
+            self._changed.notify_all()

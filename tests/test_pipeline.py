@@ -1,0 +1,217 @@
+"""Threads work on every step of every segment once, and on none before its turn."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nncodec
+from nncodec import codec, source
+from nncodec.codec import traverse_known
+from nncodec.cores import thread_count
+from nncodec.errors import BitstreamError
+from nncodec.pipeline import Worker, run
+from nncodec.source import most_threads
+from tests.samples import averaged_codes, random_network, random_start
+
+MANY = (2, 3, 8)
+"""Numbers of threads."""
+
+
+@pytest.fixture
+def small_tasks() -> Iterator[None]:
+    """However little there is to do, threads share it, step by step."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "THREAD_BITS", 1)
+        patch.setattr(codec, "CALL_BITS", 1)
+        patch.setattr(codec, "LEAST_CALL_BITS", 1)
+        yield
+
+
+class Log:
+    """Workers that note what they do, and find out whether it was their turn."""
+
+    def __init__(self, steps: list[range], seed: int) -> None:
+        self.steps = steps
+        self.passed = [one.start for one in steps]
+        self.busy = [False] * len(steps)
+        self.finished: list[int] = []
+        self.bits = 0
+        self._random = np.random.default_rng(seed)
+        self._lock = threading.Lock()
+
+    def worker(self) -> Worker:
+        return self._work
+
+    def _work(self, segment: int, begin: int, end: int) -> tuple[int, int]:
+        with self._lock:
+            assert not self.busy[segment]
+            self.busy[segment] = True
+            assert begin == self.passed[segment] < end <= self.steps[segment].stop
+            if segment and self.passed[segment - 1] < self.steps[segment - 1].stop:
+                assert end <= self.passed[segment - 1]
+            step = int(self._random.integers(begin + 1, end, endpoint=True))
+            bits = int(self._random.integers(10))
+        for _ in range(bits):
+            threading.Event().wait(0)  # lets others go first
+        with self._lock:
+            self.passed[segment] = step
+            self.busy[segment] = False
+            self.bits += bits
+            if step == self.steps[segment].stop:
+                self.finished.append(segment)
+        return step, bits
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> list[range]:
+    """Steps of segments, none of which begins or ends before one that is before it."""
+    pairs = draw(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
+    begins, ends = (np.cumsum(numbers).tolist() for numbers in zip(*pairs, strict=True))
+    return [range(begin, max(begin, end) + 10) for begin, end in zip(begins, ends, strict=True)]
+
+
+@given(segments(), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_every_step_is_worked_on_once_and_in_its_turn(
+    steps: list[range], threads: int, seed: int
+) -> None:
+    log = Log(steps, seed)
+    reports: list[int] = []
+    run(steps, [log.worker() for _ in range(threads)], reports.append)
+    assert log.passed == [one.stop for one in steps]
+    assert log.finished == list(range(len(steps)))
+    assert not any(log.busy)
+    assert sum(reports) == log.bits
+    assert 0 not in reports
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_what_a_worker_raises_ends_all(failing: int) -> None:
+    def work(segment: int, begin: int, end: int) -> tuple[int, int]:
+        if segment == failing:
+            raise BitstreamError("broken")
+        return begin + 1, 1
+
+    with pytest.raises(BitstreamError, match="broken"):
+        run([range(100), range(10, 110)], [work, work, work])
+    assert threading.active_count() == 1
+
+
+def test_what_the_report_raises_ends_all() -> None:
+    def report(bits: int) -> None:
+        raise KeyboardInterrupt
+
+    def work(segment: int, begin: int, end: int) -> tuple[int, int]:
+        return begin + 1, 1
+
+    with pytest.raises(KeyboardInterrupt):
+        run([range(1000), range(10, 1010)], [work, work], report)
+    assert threading.active_count() == 1
+
+
+def test_where_no_thread_can_be_started_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    steps = [range(9), range(3, 12), range(3, 12)]
+    log = Log(steps, 0)
+    run(steps, [log.worker() for _ in range(3)])
+    assert log.finished == [0, 1, 2]
+
+
+def test_threads_are_as_many_as_processors_and_never_none() -> None:
+    every = thread_count(None)
+    assert every >= 1
+    assert thread_count(None, every) == 1
+    assert thread_count(None, 10 * every) == 1
+    assert thread_count(7, 3) == 7
+    with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
+        nncodec.encode(np.zeros((1, 1, 1, 1, 1)), threads=0)
+    with pytest.raises(ValueError, match="threads must be at least 1, not -1"):
+        nncodec.decode(b"", threads=-1)
+
+
+def test_threads_are_as_many_as_there_is_work_for() -> None:
+    assert most_threads((16, 1, 32, 48, 32)) == 12  # by its bits
+    assert most_threads((16, 1, 135, 240, 32)) == 16  # a layer each
+    assert most_threads((16, 1 << 20, 1, 1, 1)) == 1  # layers follow each other
+    assert most_threads((1, 1, 1, 1, 1)) == 1
+
+
+# --- the codec ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_tasks")
+@pytest.mark.parametrize(
+    "shape", [(9, 1, 9, 12, 4), (3, 2, 30, 30, 8), (5, 3, 7, 8, 70), (12, 1, 1, 90, 16)]
+)
+def test_any_number_of_threads_makes_and_reads_the_same(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codec, "SEGMENT_BITS", 1000)
+    codes = averaged_codes(shape, seed=0)
+    start = random_start(shape[0], shape[4], seed=0, with_network=True)
+    model = nncodec.Model(start, random_network(shape[0], shape[4], seed=0))
+    for choice in ("adaptive", model):
+        data = nncodec.encode(codes, model=choice, threads=1)
+        assert len(nncodec.read_header(data).segments) > 1
+        for threads in MANY:
+            assert nncodec.encode(codes, model=choice, threads=threads) == data
+            decoded = nncodec.decode(data, model=choice, threads=threads)
+            np.testing.assert_array_equal(decoded, codes)
+
+
+@pytest.mark.usefixtures("small_tasks")
+@pytest.mark.parametrize("threads", [1, *MANY])
+def test_segments_are_finished_in_their_order(threads: int) -> None:
+    codes = averaged_codes((12, 1, 16, 16, 16), seed=0)
+    numbers: list[int] = []
+    lengths: list[int] = []
+
+    def note(part: codec.Part) -> None:
+        numbers.append(next(i for i in range(12) if (codes[i] == part.codes[0]).all()))
+        np.testing.assert_array_equal(part.codes.reshape(-1)[part.order], part.bits)
+        assert part.frequencies.min() >= 1
+        lengths.append(len(part.codes))
+
+    traverse_known(codes, None, note, threads=threads)
+    assert numbers == list(range(12))
+    assert lengths == [1] * 12
+
+
+@pytest.mark.usefixtures("small_tasks")
+@pytest.mark.parametrize("threads", [1, *MANY])
+def test_the_first_damaged_layer_is_named(threads: int) -> None:
+    codes = averaged_codes((8, 1, 16, 16, 16), seed=0)
+    data = nncodec.encode(codes, model="adaptive")
+    header = nncodec.read_header(data)
+    begin = len(data) - sum(segment.byte_length for segment in header.segments[3:])
+    for at in (begin, begin + 100, len(data) - 20):
+        damaged = bytearray(data)
+        damaged[at] ^= 0x55
+        layer = 7 if at > begin + 100 else 3
+        message = f"the checksum of layer {layer} is wrong|a payload is damaged"
+        with pytest.raises(BitstreamError, match=message):
+            nncodec.decode(bytes(damaged), threads=threads)
+    both = bytearray(data)
+    both[begin + 8] ^= 1
+    both[-20] ^= 1
+    with pytest.raises(BitstreamError, match="the checksum of layer 3 is wrong"):
+        nncodec.decode(bytes(both), threads=threads)
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_threads_report_all_bits_from_the_first_one() -> None:
+    codes = averaged_codes((8, 1, 16, 16, 16), seed=0)
+    counts: list[int] = []
+
+    def report(bits: int) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        counts.append(bits)
+
+    codec.encode_source(codes, source.Source(), threads=4, progress=report)
+    assert sum(counts) == codes.size
