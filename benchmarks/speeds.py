@@ -1,11 +1,11 @@
 """Times nncodec and everything beside it on one file (bench_speed.py prints them)."""
 
 import dataclasses
-import functools
 import io
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import click
 import numpy as np
@@ -76,26 +76,30 @@ def timed(function: Callable[[], object], bits: int, repeat: int) -> Speed:
     return Speed(bits / statistics.median(seconds), seconds)
 
 
-def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
-    """Times nncodec and its peers on one file."""
+def measure(name: str, file: CodeFile, model: str, repeat: int, threads: int) -> Measured:
+    """Times nncodec, on one thread and on more, and its peers on one file."""
     codes = file.codes
     data = encode(codes, model=model)
     needed = None if model in (AUTO, ADAPTIVE) else model
 
-    def check() -> None:
-        if not np.array_equal(decode(data, model=needed), codes):
+    def write(threads: int) -> None:
+        if encode(codes, model=model, threads=threads) != data:
+            raise click.ClickException(f"{name}: {threads} threads make another container")
+
+    def check(threads: int) -> None:
+        if not np.array_equal(decode(data, model=needed, threads=threads), codes):
             raise click.ClickException(f"{name}: the decoded codes are not the codes")
 
-    check()
-    speeds = {
-        "nncodec": {
-            "encode": timed(lambda: encode(codes, model=model), codes.size, repeat),
-            "decode": timed(check, codes.size, repeat),
-        }
-    }
+    speeds = {}
+    for count in sorted({1, threads}):
+        ways = {"encode": partial(write, count), "decode": partial(check, count)}
+        for way in ways.values():
+            way()
+        codec = "nncodec" if count == 1 else f"nncodec, {count} threads"
+        speeds[codec] = {way: timed(call, codes.size, repeat) for way, call in ways.items()}
     runs = {
-        "encode": watched(lambda: encode(codes, model=model), repeat),
-        "decode": watched(lambda: decode(data, model=needed), repeat),
+        "encode": watched(lambda: encode(codes, model=model, threads=1), repeat),
+        "decode": watched(lambda: decode(data, model=needed, threads=1), repeat),
     }
     used = model_to_decode(read_container(io.BytesIO(data)), needed)
     timed_shares = [shares(codes, used) for _ in range(repeat)]
@@ -107,8 +111,8 @@ def measure(name: str, file: CodeFile, model: str, repeat: int) -> Measured:
         if peer.decompress(compressed) != packed:
             raise click.ClickException(f"{name}: {peer.name} does not give the bits back")
         speeds[peer.name] = {
-            "encode": timed(functools.partial(peer.compress, packed), codes.size, repeat),
-            "decode": timed(functools.partial(peer.decompress, compressed), codes.size, repeat),
+            "encode": timed(partial(peer.compress, packed), codes.size, repeat),
+            "decode": timed(partial(peer.decompress, compressed), codes.size, repeat),
         }
     return Measured(
         file=name,

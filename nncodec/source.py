@@ -118,13 +118,15 @@ def check_bits(bits: int, what: str, max_bits: int) -> None:
 def most_threads(shape: Sequence[int]) -> int:
     """How many threads can work at the same time, and are worth starting.
 
-    At most one a layer; and a layer follows the one before it when about two rows of that are done.
+    At most one a layer; a layer follows the one before it when about two rows of that are done;
+    and the memory that each takes for itself stays small beside the tensor's.
 
     Args:
         shape: layers, batch, height, width, layer_depth.
     """
-    layers, _, height, width, _ = shape
-    return max(1, min(layers, (2 * height + width) // 3, math.prod(shape) // THREAD_BITS))
+    (layers, _, height, width, _), bits = shape, math.prod(shape)
+    rooms = 1 + 16 * bits // _room_of_step(shape)
+    return max(1, min(layers, (2 * height + width) // 3, bits // THREAD_BITS, rooms))
 
 
 def memory_bound(shape: Sequence[int]) -> int:
@@ -143,9 +145,15 @@ def memory_bound(shape: Sequence[int]) -> int:
     of_bits = 40 * math.prod(shape) + 96 * batch * height * width
     known = (layers + 1) * batch * (height + 3) * (width + 3) * (2 * channels + 8)
     of_steps = 160 * layers * (channels + 1) * (height + width)
-    largest_step = batch * min(height * width, 3 * height, 3 * width)
-    of_steps += most_threads(shape) * (640 + 64 * min(channels, 64)) * largest_step
+    of_steps += most_threads(shape) * _room_of_step(shape)
     return (384 << 20) + of_bits + known + of_steps + 24_000 * layers * channels
+
+
+def _room_of_step(shape: Sequence[int]) -> int:
+    """The most bytes that a thread needs for the bits that a layer has at a step."""
+    _, batch, height, width, channels = shape
+    largest_step = batch * min(height * width, 3 * height, 3 * width)
+    return (640 + 64 * min(channels, 64)) * largest_step
 
 
 def limit_remedy(max_bits: int) -> str:

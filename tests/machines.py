@@ -47,6 +47,9 @@ FEW = ("example", "long-batch", "network", "synthetic")
 
 ALL = (*CASES, *LARGE)
 
+THREADS: int | None = None
+"""How many work on a larger container."""
+
 _CONV = "torch.nn.functional.conv2d(torch.ones(4, 16, 64, 64), torch.ones(16, 16, 3, 3))"
 _LIBRARIES = ("numpy", "numba", "llvmlite", "constriction", "safetensors", "torch")
 _FEATURES = llvmlite.binding.get_host_cpu_features()
@@ -75,7 +78,8 @@ def settings() -> Iterator[Setting]:
     yield Setting("as it is")
     for count in ("1", "2", "8"):
         variables = {f"{library}_NUM_THREADS": count for library in _THREADS}
-        yield Setting(f"threads: {count}", variables)
+        own = f"from tests import machines\nmachines.THREADS = {count}"
+        yield Setting(f"threads: {count}", variables, own)
     yield Setting("memory is never zero", {"MALLOC_PERTURB_": "165"})
     yield Setting("not compiled", {"NUMBA_DISABLE_JIT": "1"}, containers=tuple(CASES))
     for level in ("0", "1"):
@@ -153,8 +157,8 @@ def _golden(name: str) -> bytes:
 def _large(name: str) -> bytes:
     shape, model = LARGE[name]
     codes = smooth(*shape)
-    data = nncodec.encode(codes, model=model)
-    np.testing.assert_array_equal(nncodec.decode(data), codes)
+    data = nncodec.encode(codes, model=model, threads=THREADS)
+    np.testing.assert_array_equal(nncodec.decode(data, threads=THREADS), codes)
     return data
 
 

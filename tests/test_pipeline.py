@@ -1,7 +1,8 @@
 """Threads work on every step of every segment once, and on none before its turn."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from nncodec import codec, source
 from nncodec.codec import traverse_known
 from nncodec.cores import thread_count
 from nncodec.errors import BitstreamError
-from nncodec.pipeline import Worker, run
+from nncodec.pipeline import Progress, Worker, run
 from nncodec.source import most_threads
+from tests.command_line import invoke
 from tests.samples import averaged_codes, random_network, random_start
 
 MANY = (2, 3, 8)
@@ -95,9 +97,10 @@ def test_what_a_worker_raises_ends_all(failing: int) -> None:
             raise BitstreamError("broken")
         return begin + 1, 1
 
+    before = threading.enumerate()
     with pytest.raises(BitstreamError, match="broken"):
         run([range(100), range(10, 110)], [work, work, work])
-    assert threading.active_count() == 1
+    assert threading.enumerate() == before
 
 
 def test_what_the_report_raises_ends_all() -> None:
@@ -107,9 +110,10 @@ def test_what_the_report_raises_ends_all() -> None:
     def work(segment: int, begin: int, end: int) -> tuple[int, int]:
         return begin + 1, 1
 
+    before = threading.enumerate()
     with pytest.raises(KeyboardInterrupt):
         run([range(1000), range(10, 1010)], [work, work], report)
-    assert threading.active_count() == 1
+    assert threading.enumerate() == before
 
 
 def test_where_no_thread_can_be_started_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +142,8 @@ def test_threads_are_as_many_as_processors_and_never_none() -> None:
 def test_threads_are_as_many_as_there_is_work_for() -> None:
     assert most_threads((16, 1, 32, 48, 32)) == 12  # by its bits
     assert most_threads((16, 1, 135, 240, 32)) == 16  # a layer each
-    assert most_threads((16, 1 << 20, 1, 1, 1)) == 1  # layers follow each other
+    assert most_threads((16, 1 << 16, 1, 1, 1)) == 1  # layers follow each other
+    assert most_threads((9, 1 << 14, 9, 9, 1)) == 1  # for their memory
     assert most_threads((1, 1, 1, 1, 1)) == 1
 
 
@@ -215,3 +220,34 @@ def test_threads_report_all_bits_from_the_first_one() -> None:
 
     codec.encode_source(codes, source.Source(), threads=4, progress=report)
     assert sum(counts) == codes.size
+
+
+def test_commands_take_a_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("codes.npy", averaged_codes((4, 1, 24, 24, 32), seed=0))
+    counts: set[int] = set()
+
+    def watched(steps: Sequence[range], workers: Sequence[Worker], progress: Progress) -> None:
+        counts.add(len(workers))
+        run(steps, workers, progress)
+
+    monkeypatch.setattr(source, "THREAD_BITS", 1)
+    monkeypatch.setattr(codec, "run", watched)
+    for threads in ("1", "3"):
+        name, more = f"{threads}.bin", ("--threads", threads)
+        for args in (
+            ("compress", "--model", "adaptive", "codes.npy", name),
+            ("decompress", "--force", name, "again.npy"),
+            ("test", name),
+            ("evaluate", "codes.npy"),
+        ):
+            counts.clear()
+            assert invoke(*args, *more).exit_code == 0
+            assert max(counts) == int(threads)  # a choice of a model or a layout takes one
+        assert Path("again.npy").read_bytes() == Path("codes.npy").read_bytes()
+    assert Path("3.bin").read_bytes() == Path("1.bin").read_bytes()
+    for args in (("compress", "codes.npy"), ("decompress", "1.bin")):
+        counts.clear()
+        many = ("--output-dir", "many", "--jobs", "100", "--force")
+        assert invoke(*args, *many).exit_code == 0
+        assert counts == {1}
