@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from nncodec import api, codec
+from nncodec import api, codec, traversal
 from nncodec.adaptive import AdaptiveStage
 from nncodec.codec import Part
 from nncodec.schedule import Schedule
@@ -17,7 +17,7 @@ CHOICE = "choose and read the model"
 REST = "Python, rest"
 
 STAGES: tuple[tuple[str, Any, str], ...] = (
-    (TRAVERSAL, codec, "_code_steps"),
+    (TRAVERSAL, traversal, "_code_steps"),
     (CHOICE, api, "model_to_encode"),
     (CHOICE, api, "model_to_decode"),
     ("order and set-up", Schedule, "order"),

@@ -4,8 +4,8 @@
                                    ├── traversal ── bits ──┤
     decode   payloads ─ decoders ──┘                       └── codes
 
-The traversal asks the model for the frequencies of some bits, their coder for the bits, and shows
-them to the model. Encoding and decoding differ in the coders they pass, and in nothing else.
+Encoding and decoding differ in the coders that they pass to the traversal (traversal.py), and in
+nothing else.
 """
 
 import math
@@ -16,24 +16,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.adaptive import AdaptiveStage, Stage, learn_from, predict
+from nncodec.adaptive import AdaptiveStage
 from nncodec.byte_fields import REMEDY
-from nncodec.compiled import compiled
 from nncodec.container import Container, Header, Segment, pack
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.fixed_point import FREQUENCY_ONE
 from nncodec.models import Model
-from nncodec.pipeline import Progress, Worker, run
-from nncodec.range_coder import Coders, code, decoders, encoders, payload
+from nncodec.pipeline import Progress
 from nncodec.range_coder import code_lengths as code_lengths_of_bits
-from nncodec.schedule import Schedule, bits_of
+from nncodec.range_coder import decoders, encoders, payload
+from nncodec.schedule import Schedule
 from nncodec.segments import Segments
-from nncodec.source import Source, check_limits, most_threads
+from nncodec.source import Source, check_limits
 from nncodec.tensors import Codes, pack_bits
-
-CALL_BITS, LEAST_CALL_BITS = 1 << 14, 1 << 11
-"""About so many bits are coded by one call of the compiled loop, all threads together. With fewer
-they wait less for each other; each call costs as much as fifty bits."""
+from nncodec.traversal import traverse
 
 SEGMENT_BITS = 2048
 """Layers smaller than this share a segment with the next ones, to save their 12 bytes each."""
@@ -268,96 +264,6 @@ def traverse_known(
             each(Part(split[index], segments.orders[index], bits[index], frequencies[index]))
 
     return traverse(schedule, segments, coders, model, finish, threads=threads, progress=progress)
-
-
-def traverse(
-    schedule: Schedule,
-    segments: Segments,
-    coders: Coders,
-    model: Model | None,
-    finish: Callable[[int], object],
-    *,
-    threads: int = 1,
-    progress: Progress | None = None,
-) -> AdaptiveStage:
-    """Visits every bit once, in coding order.
-
-    Args:
-        schedule: of the code tensor.
-        segments: of the code tensor.
-        coders: of the segments.
-        model: what to predict with; None for the adaptive stage alone.
-        finish: is called with the number of each segment when its coder has all its bits: of one
-            after the other, but by any thread.
-        threads: the most that work side by side.
-        progress: is told of the bits as they are coded.
-
-    Returns:
-        The adaptive stage, as it has become.
-
-    Raises:
-        ModelError: the model does not fit the codes.
-    """
-    if model and not model.fits(schedule.layers, schedule.channels):
-        raise ModelError(
-            f"the model is for up to {model.layers} layers of {model.channels} bits, the codes "
-            f"have {schedule.layers} of {schedule.channels}; use another, or adaptive"
-        )
-    start, network = (model.start, model.network) if model else (None, None)
-    stage = AdaptiveStage(schedule, start, network)
-    steps = [schedule.steps_of_layers(layers) for layers in segments.layers]
-    threads = min(threads, len(steps), most_threads(schedule.shape))
-    most = max(LEAST_CALL_BITS, CALL_BITS // threads)
-
-    def worker(parts: Stage) -> Worker:
-        def work(segment: int, begin: int, end: int) -> tuple[int, int]:
-            layers = segments.layers[segment]
-            held = layers.start, layers.stop
-            step, bits = _code_steps(begin, end, held, most, parts, coders, segment)
-            if step == steps[segment].stop:
-                finish(segment)
-            return step, bits
-
-        return work
-
-    rooms = [stage.parts, *(stage.parts_of_another_thread() for _ in range(1, threads))]
-    run(steps, [worker(parts) for parts in rooms], progress)
-    return stage
-
-
-@compiled
-def _code_steps(
-    step: int,
-    end: int,
-    layers: tuple[int, int],
-    most: int,
-    stage: Stage,
-    coders: Coders,
-    segment: int,
-) -> tuple[int, int]:
-    """Codes steps of a segment, from one to before another.
-
-    Args:
-        step, end: these.
-        layers: the first of the segment, and the end of them.
-        most: after so many bits it stops earlier.
-        stage: the model, which learns.
-        coders: that of the segment moves on.
-        segment: its number.
-
-    Returns:
-        The step that is next, and how many bits there were.
-    """
-    bits, (first, last) = 0, layers
-    while step < end and bits < most:
-        for layer in range(first, last):
-            count = predict(step, layer, stage)
-            some = bits_of(stage.runs, count)
-            code(coders, segment, stage.frequencies, stage.bits, some)
-            learn_from(layer, count, stage)
-            bits += some
-        step += 1
-    return step, bits
 
 
 def _layers_per_segment(codes: Codes) -> list[int]:

@@ -40,6 +40,7 @@ ROOMS: list[tuple[str, set[str]]] = [
     ("models", {"numpy"}),
     ("segments", {"numpy"}),
     ("pipeline", set()),
+    ("traversal", set()),
     ("codec", {"numpy"}),
     ("layouts", {"numpy"}),
     ("codes", {"numpy"}),

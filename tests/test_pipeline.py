@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nncodec
-from nncodec import codec, source
+from nncodec import codec, source, traversal
 from nncodec.codec import traverse_known
 from nncodec.cores import thread_count
 from nncodec.errors import BitstreamError
@@ -28,8 +28,8 @@ def small_tasks() -> Iterator[None]:
     """However little there is to do, threads share it, step by step."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "THREAD_BITS", 1)
-        patch.setattr(codec, "CALL_BITS", 1)
-        patch.setattr(codec, "LEAST_CALL_BITS", 1)
+        patch.setattr(traversal, "CALL_BITS", 1)
+        patch.setattr(traversal, "LEAST_CALL_BITS", 1)
         yield
 
 
@@ -232,7 +232,7 @@ def test_commands_take_a_number_of_threads(tmp_path: Path, monkeypatch: pytest.M
         run(steps, workers, progress)
 
     monkeypatch.setattr(source, "THREAD_BITS", 1)
-    monkeypatch.setattr(codec, "run", watched)
+    monkeypatch.setattr(traversal, "run", watched)
     for threads in ("1", "3"):
         name, more = f"{threads}.bin", ("--threads", threads)
         for args in (
