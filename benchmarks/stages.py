@@ -75,7 +75,7 @@ def _code_steps(
     spent: Int64,
 ) -> None:
     """Codes a segment; adds the ticks of every phase to `spent`."""
-    runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
+    grid, (runs, contexts, seen, frequencies, bits) = stage.grid, stage.room
     weights, mixers, speeds = stage.weights, stage.mixers, stage.speeds
     for step in range(steps[0], steps[1]):
         for layer in range(layers[0], layers[1]):
@@ -90,17 +90,16 @@ def _code_steps(
             predict_units(weights, grid, layer, runs, contexts, seen, count)
             t4 = _now()
             mix(mixers, grid, layer, runs, contexts, seen, count)
-            look_up(stage.squash, runs, seen, stage.frequencies, count)
+            look_up(stage.squash, runs, seen, frequencies, count)
             t5 = _now()
-            bits = bits_of(runs, count)
-            code(coders, segment, stage.frequencies, stage.bits, bits)
+            code(coders, segment, frequencies, bits, bits_of(runs, count))
             t6 = _now()
-            reveal(stage.bits, runs, seen, count)
+            reveal(bits, runs, seen, count)
             learn_units(weights, speeds, grid, layer, runs, contexts, seen, count)
             t7 = _now()
             learn_mixing(mixers, speeds, layer, runs, seen, count)
             t8 = _now()
-            record_all(stage.bits, grid, layer, runs, contexts, seen, count)
+            record_all(bits, grid, layer, runs, contexts, seen, count)
             t9 = _now()
             spent[0] += t1 - t0
             spent[1] += t2 - t1

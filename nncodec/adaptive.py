@@ -15,7 +15,7 @@ among them nothing depends on an order. Layers learn nothing together, so that e
 a thread of its own, behind the layer before it (schedule.py).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,23 @@ Float64 = npt.NDArray[np.float64]
 assert RESEMBLANCE_TAPS[0] == (0, 0, -1)  # the left neighbour, which chooses sets of the mixer
 
 
+class Room(NamedTuple):
+    """What the bits need that a layer has at a step: N, and every thread for itself.
+
+    Attributes:
+        runs: of the layer and step under way.
+        contexts, seen: of their bits.
+        frequencies: int32 (N,), of a 1 for each of them.
+        bits: uint8 (N,), the bits, once they are known.
+    """
+
+    runs: Runs
+    contexts: Contexts
+    seen: Seen
+    frequencies: Int32
+    bits: npt.NDArray[np.uint8]
+
+
 class Stage(NamedTuple):
     """The whole model as compiled functions take it.
 
@@ -61,10 +78,7 @@ class Stage(NamedTuple):
         plan: of the schedule.
         grid, weights, speeds, mixers, network: the parts of the model.
         squash: int32, the table of frequencies.
-        runs: of the layer and step under way.
-        contexts, seen: of their bits.
-        frequencies: int32 (N,), of a 1 for each of them.
-        bits: uint8 (N,), the bits, once they are known.
+        room: for the bits under way.
     """
 
     plan: Plan
@@ -74,11 +88,7 @@ class Stage(NamedTuple):
     mixers: Mixers
     network: NetworkStage
     squash: Int32
-    runs: Runs
-    contexts: Contexts
-    seen: Seen
-    frequencies: Int32
-    bits: npt.NDArray[np.uint8]
+    room: Room
 
 
 class AdaptiveStage:
@@ -114,12 +124,12 @@ class AdaptiveStage:
             mixers=mixer.mixers(schedule, start),
             network=stage,
             squash=logistic_table(),
-            **_room(schedule, grid, stage),
+            room=_room(schedule, grid, stage),
         )
 
     def parts_of_another_thread(self) -> Stage:
         """The same model, with room for the bits of another layer."""
-        return self.parts._replace(**_room(self._schedule, self.parts.grid, self.parts.network))
+        return self.parts._replace(room=_room(self._schedule, self.parts.grid, self.parts.network))
 
     def frequencies(self, step: int, layer: int) -> Int32:
         """The frequency of a 1 for every bit that a layer has at a step: int32, in coding order.
@@ -127,12 +137,13 @@ class AdaptiveStage:
         The array is the stage's own: the next call overwrites it.
         """
         self._layer, self._runs = layer, _predict(step, layer, self.parts)
-        bits = int(self.parts.runs.ends[self._runs - 1]) if self._runs else 0
-        return self.parts.frequencies[:bits]
+        room = self.parts.room
+        bits = int(room.runs.ends[self._runs - 1]) if self._runs else 0
+        return room.frequencies[:bits]
 
     def learn(self, bits: npt.NDArray[np.integer]) -> None:
         """Learns from the bits whose frequencies were asked for last: {0, 1}, one for each."""
-        self.parts.bits[: len(bits)] = bits
+        self.parts.room.bits[: len(bits)] = bits
         _learn_from(self._layer, self._runs, self.parts)
 
     def learned(self) -> dict[str, Float64]:
@@ -148,40 +159,39 @@ class AdaptiveStage:
         }
 
 
-def _room(schedule: Schedule, grid: Grid, network: NetworkStage) -> dict[str, Any]:
-    """Room for the bits that a layer has at a step: the fields of a Stage that are not shared."""
+def _room(schedule: Schedule, grid: Grid, network: NetworkStage) -> Room:
     most = int(schedule.sizes_up_to_layer(1).max())
-    return {
-        "runs": schedule.room(),
-        "contexts": room_for_contexts(grid.block, most, input_shape(network)),
-        "seen": room_for_seen(most),
-        "frequencies": np.zeros(most, dtype=np.int32),
-        "bits": np.zeros(most, dtype=np.uint8),
-    }
+    return Room(
+        runs=schedule.room(),
+        contexts=room_for_contexts(grid.block, most, input_shape(network)),
+        seen=room_for_seen(most),
+        frequencies=np.zeros(most, dtype=np.int32),
+        bits=np.zeros(most, dtype=np.uint8),
+    )
 
 
 @inlined
 def predict(step: int, layer: int, stage: Stage) -> int:
     """Predicts the bits that a layer has at a step, and gives its number of runs."""
-    runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
+    grid, (runs, contexts, seen, frequencies, _) = stage.grid, stage.room
     count = list_runs(stage.plan, step, layer, runs)
     see(stage.plan, grid, layer, runs, contexts, count)
     if stage.network.group_size:
         ask(stage.plan, stage.network, grid, layer, runs, contexts, seen, count)
     predict_units(stage.weights, grid, layer, runs, contexts, seen, count)
     mix(stage.mixers, grid, layer, runs, contexts, seen, count)
-    look_up(stage.squash, runs, seen, stage.frequencies, count)
+    look_up(stage.squash, runs, seen, frequencies, count)
     return count
 
 
 @inlined
 def learn_from(layer: int, count: int, stage: Stage) -> None:
     """Learns from the bits that were predicted last, which had so many runs."""
-    runs, grid, contexts, seen = stage.runs, stage.grid, stage.contexts, stage.seen
-    reveal(stage.bits, runs, seen, count)
+    grid, (runs, contexts, seen, _, bits) = stage.grid, stage.room
+    reveal(bits, runs, seen, count)
     learn_units(stage.weights, stage.speeds, grid, layer, runs, contexts, seen, count)
     learn_mixing(stage.mixers, stage.speeds, layer, runs, seen, count)
-    record_all(stage.bits, grid, layer, runs, contexts, seen, count)
+    record_all(bits, grid, layer, runs, contexts, seen, count)
 
 
 @compiled

@@ -3,7 +3,7 @@
 A payload is the coder's 32-bit words, little-endian. `constriction` writes it in one call, once all
 frequencies of a segment are known. Decoding needs every bit before the next frequency; a call of
 `constriction` costs as much as a hundred bits, so that its decoder stands here once more, in
-integers, as a part of the compiled traversal (traversal.py): FORMAT.md defines it, the tests hold it
+integers, as a part of the compiled loop (traversal.py): FORMAT.md defines it, the tests hold it
 against `constriction`.
 
 The coder itself hardly ever notices damage: lengths and checksums are the container's job.

@@ -100,12 +100,12 @@ def _code_steps(
     Returns:
         The step that is next, and how many bits there were.
     """
-    bits, (first, last) = 0, layers
+    bits, (first, last), room = 0, layers, stage.room
     while step < end and bits < most:
         for layer in range(first, last):
             count = predict(step, layer, stage)
-            some = bits_of(stage.runs, count)
-            code(coders, segment, stage.frequencies, stage.bits, some)
+            some = bits_of(room.runs, count)
+            code(coders, segment, room.frequencies, room.bits, some)
             learn_from(layer, count, stage)
             bits += some
         step += 1
