@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from nncodec.model_files import (
     unpack_model,
 )
 from nncodec.models import Model
+from nncodec.pipeline import map_side_by_side
 from nncodec.tensors import Codes
 
 AUTO = "auto"
@@ -74,9 +74,7 @@ def model_to_encode(
         length = float(code_lengths(sample, model=model).sum()) * (codes.size / sample.size)
         return length + (8 * len(pack_embedded(model)) if model and embed else 0)
 
-    with ThreadPoolExecutor(threads) as executor:
-        costs = list(executor.map(cost, candidates))
-    return candidates[int(np.argmin(costs))]
+    return candidates[int(np.argmin(map_side_by_side(cost, candidates, threads)))]
 
 
 def model_to_decode(container: Container, choice: ModelChoice | None = None) -> Model | None:

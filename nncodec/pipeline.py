@@ -14,10 +14,15 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 Worker = Callable[[int, int, int], tuple[int, int]]
 """Works on a segment, from one step to before another or less far; gives the step that is next, and
 how many bits that were."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 Progress = Callable[[int], object]
 """Called again and again with the number of bits that were coded since."""
@@ -38,13 +43,45 @@ def run(
         Exception: what a worker or `progress` raised; then the others have stopped.
     """
     pipeline = _Pipeline(steps)
-    with ThreadPoolExecutor(len(workers)) as executor:
-        others: list[Future[None]] = []
+    first, *others = workers
+    _side_by_side(
+        [partial(pipeline.work, first, progress)]
+        + [partial(pipeline.work, other, None) for other in others]
+    )
+
+
+def map_side_by_side(
+    function: Callable[[Item], Result], items: Sequence[Item], threads: int
+) -> list[Result]:
+    """What a function makes of each of some items, which so many threads share.
+
+    Raises:
+        Exception: what the function raised.
+    """
+    results: dict[int, Result] = {}
+    numbers = iter(range(len(items)))  # of those that nobody has begun
+
+    def work() -> None:
+        for number in numbers:
+            results[number] = function(items[number])
+
+    _side_by_side([work] * min(threads, len(items)))
+    return [results[number] for number in range(len(items))]
+
+
+def _side_by_side(calls: Sequence[Callable[[], None]]) -> None:
+    """Makes the first call in this thread, and the others in as many more as can be started.
+
+    What any of them raises is raised when all have ended.
+    """
+    first, *others = calls
+    with ThreadPoolExecutor(len(calls)) as executor:
+        futures: list[Future[None]] = []
         with contextlib.suppress(RuntimeError):  # no more can be started: fewer do it all
-            others.extend(executor.submit(pipeline.work, one, None) for one in workers[1:])
-        pipeline.work(workers[0], progress)
-    for other in others:
-        other.result()
+            futures.extend(executor.submit(other) for other in others)
+        first()
+    for future in futures:
+        future.result()
 
 
 class _Pipeline:

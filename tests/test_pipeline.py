@@ -14,7 +14,7 @@ from nncodec import codec, source, traversal
 from nncodec.codec import traverse_known
 from nncodec.cores import thread_count
 from nncodec.errors import BitstreamError
-from nncodec.pipeline import Progress, Worker, run
+from nncodec.pipeline import Progress, Worker, map_side_by_side, run
 from nncodec.source import most_threads
 from tests.command_line import invoke
 from tests.samples import averaged_codes, random_network, random_start
@@ -116,6 +116,23 @@ def test_what_the_report_raises_ends_all() -> None:
     assert threading.enumerate() == before
 
 
+@pytest.mark.parametrize("threads", [1, *MANY])
+def test_items_are_shared(threads: int) -> None:
+    seen: list[int] = []
+
+    def double(item: int) -> int:
+        seen.append(item)
+        if item < 0:
+            raise BitstreamError("negative")
+        return 2 * item
+
+    assert map_side_by_side(double, range(50), threads) == list(range(0, 100, 2))
+    assert sorted(seen) == list(range(50))
+    assert map_side_by_side(double, [7], threads) == [14]
+    with pytest.raises(BitstreamError, match="negative"):
+        map_side_by_side(double, [1, 2, -1, 3], threads)
+
+
 def test_where_no_thread_can_be_started_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -125,6 +142,7 @@ def test_where_no_thread_can_be_started_one_does_it_all(monkeypatch: pytest.Monk
     log = Log(steps, 0)
     run(steps, [log.worker() for _ in range(3)])
     assert log.finished == [0, 1, 2]
+    assert map_side_by_side(str, [1, 2, 3], 3) == ["1", "2", "3"]
 
 
 def test_threads_are_as_many_as_processors_and_never_none() -> None:
