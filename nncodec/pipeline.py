@@ -43,11 +43,8 @@ def run(
         Exception: what a worker or `progress` raised; then the others have stopped.
     """
     pipeline = _Pipeline(steps)
-    first, *others = workers
-    _side_by_side(
-        [partial(pipeline.work, first, progress)]
-        + [partial(pipeline.work, other, None) for other in others]
-    )
+    reports = [progress] + [None] * (len(workers) - 1)
+    _side_by_side([partial(pipeline.work, *one) for one in zip(workers, reports, strict=True)])
 
 
 def map_side_by_side(
