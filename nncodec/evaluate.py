@@ -1,7 +1,8 @@
 """The command that measures codes, the original's inference: theory, and no bitstream."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 
 import click
@@ -13,7 +14,7 @@ from nncodec.cores import thread_count
 from nncodec.errors import NncodecError
 from nncodec.model_choice import model_to_encode
 from nncodec.model_files import name_of_model
-from nncodec.options import json_option, read_codes, reading_options
+from nncodec.options import device_option, json_option, read_codes, reading_options
 from nncodec.output_files import open_input
 from nncodec.reports import evaluation, evaluation_text, evaluations
 from nncodec.tensors import Codes
@@ -27,11 +28,13 @@ from nncodec.terminal import print_text, progress_bar
     metavar="FILE",
     help="A float network, which nncodec train leaves in network.safetensors, in place of a model.",
 )
+@device_option
 @reading_options
 @json_option
 def evaluate(
     files: Sequence[str],
     network: str | None,
+    device: str,
     model: str,
     layout: str,
     layer_depth: int | None,
@@ -49,13 +52,16 @@ def evaluate(
     Example:
       nncodec evaluate --layers 4 codes/*.npz
     """
+    if device == "cuda" and not network:
+        raise click.UsageError("--device cuda is for --network; models compute on processors")
     results, threads = [], thread_count(threads)
+    of_network = _float_code_lengths(network, device) if network else None
     for name in files:
         with open_input(name) as (stream, label):
             codes, source = read_codes(stream, layout, layer_depth, layers, max_bits)
             with progress_bar(label, codes.size, as_json) as progress:
-                if network:
-                    used, lengths = network, _float_code_lengths(codes, network)
+                if of_network:
+                    used, lengths = network, of_network(codes)
                 else:
                     chosen = model_to_encode(model, codes, threads=threads)
                     used = name_of_model(chosen.model_id if chosen else b"")
@@ -72,12 +78,14 @@ def evaluate(
         print_text(json.dumps(whole if len(files) > 1 else results[0]))
 
 
-def _float_code_lengths(codes: Codes, network: str) -> npt.NDArray[np.float64]:
+def _float_code_lengths(network: str, device: str) -> Callable[[Codes], npt.NDArray[np.float64]]:
+    """Reads a float network; gives what measures codes under it."""
     if find_spec("torch") is None:
         raise NncodecError(
             "--network needs PyTorch, which is not installed; run: pip install torch"
         )
     from nncodec.float_rates import code_lengths_of_network
     from nncodec.networks.files import load_network
+    from nncodec.processes import find_device
 
-    return code_lengths_of_network(load_network(network), codes)
+    return partial(code_lengths_of_network, load_network(network).to(find_device(device)))

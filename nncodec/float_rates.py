@@ -56,7 +56,7 @@ def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.fl
     """The theoretical size of every layer under a float network.
 
     Args:
-        network: on the CPU.
+        network: on any device; the last digits may differ from one to another.
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
 
     Returns:
@@ -70,7 +70,8 @@ def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.fl
             f"the network is for layers of {network.config.layer_depth} bits, the codes have "
             f"{codes.shape[-1]}; use another"
         )
-    rates = measure(network, CodeSet([codes]), batch_size=1)
+    here = Processes(device=next(network.parameters()).device)
+    rates = measure(network, CodeSet([codes]), 1, here)
     assert rates
     return np.array([rate * codes[0].size for rate in rates.layers], dtype=np.float64)
 

@@ -39,9 +39,16 @@ max_bits_option = click.option(
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    show_default="one for each processor, divided by --jobs",
+    show_default="one for each processor",
     metavar="N",
     help="How many threads work on a file; what comes of it is the same.",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where a float network computes; auto is CUDA where there is any.",
 )
 reading_options = _options(
     click.option(
@@ -83,7 +90,8 @@ coding_files = _options(
         default=1,
         show_default=True,
         metavar="N",
-        help="With --output-dir: how many files to work on at a time.",
+        help="With --output-dir: how many files to work on at a time, each with its share of the "
+        "processors.",
     ),
 )
 

@@ -74,7 +74,7 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     Raises:
         NncodecError: there is no such device, or not enough of them.
     """
-    chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    chosen = find_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(device=chosen)
@@ -86,7 +86,13 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def _device(name: str, local_rank: int) -> torch.device:
+def find_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device of a process, by the name of its kind; arguments and errors of `join_processes`.
+
+    Args:
+        name: "auto", "cpu" or "cuda".
+        local_rank: the number of the process on this machine.
+    """
     if name not in DEVICES:
         raise NncodecError(f"there is no device {name!r}; choose {', '.join(DEVICES)}")
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):

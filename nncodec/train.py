@@ -22,6 +22,7 @@ from nncodec.data.code_sets import Layers, read_code_sets
 from nncodec.errors import NncodecError
 from nncodec.model_files import ADAPTIVE
 from nncodec.networks.registry import NETWORKS, make_network
+from nncodec.options import device_option
 from nncodec.output_files import naming, open_output
 from nncodec.terminal import print_text, progress_bar, quiet_option
 from nncodec.training_configs import (
@@ -79,13 +80,7 @@ class _Configs:
 @click.option("--input-config", required=True, metavar="FILE", help="JSON: data and so on.")
 @click.option("--train-dir", required=True, metavar="FOLDER", help="Where everything is kept.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder, if any.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the network is trained.",
-)
+@device_option
 @quiet_option
 def train(
     model: str,

@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -141,6 +141,58 @@ def test_what_the_model_is_made_of(run: Run) -> None:
     assert (facts["model"], facts["data"], facts["start_fitting"]) == ("grouped", "codes", "first")
     assert facts["model_config"].items() >= CONFIGS["model"].items()
     assert (facts["training_samples"], facts["last_step"]) == (3, 6)
+
+
+@pytest.fixture
+def evaluate(run: Run) -> Callable[..., Result]:
+    """`evaluate` under a network that was trained, of codes that it has not seen."""
+    run()
+    codes = averaged_codes((3, 2, 6, 7, LAYER_DEPTH), seed=9)
+    np.save("codes.npy", codes)
+    options = ("--layout", "nhwc", "--json")
+    return lambda *more: invoke("evaluate", "codes.npy", *options, *more)
+
+
+NETWORK = ("--network", "trained/network.safetensors")
+
+
+def test_evaluate_a_network(evaluate: Callable[..., Result]) -> None:
+    facts = json.loads(evaluate(*NETWORK, "--device", "cpu").stdout)
+    network = load_network("trained/network.safetensors")
+    codes = np.load("codes.npy")
+    with torch.no_grad():
+        expected = sum(
+            network.code_length(torch.from_numpy(signs)).double()
+            for signs in np.moveaxis(codes, 0, 3).reshape(2, 1, 6, 7, -1).astype(np.float32) * 2 - 1
+        )
+    lengths = [layer["code_length"] for layer in facts["layers"]]
+    np.testing.assert_allclose(lengths, expected, rtol=1e-5)
+    assert facts["model"] == "trained/network.safetensors"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_evaluate_a_network_on_a_gpu(evaluate: Callable[..., Result]) -> None:
+    lengths = {
+        device: [
+            layer["code_length"]
+            for layer in json.loads(evaluate(*NETWORK, "--device", device).stdout)["layers"]
+        ]
+        for device in ("cpu", "cuda")
+    }
+    np.testing.assert_allclose(lengths["cuda"], lengths["cpu"], rtol=1e-3)
+
+
+def test_evaluate_where_there_is_no_gpu(
+    evaluate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert_refused(
+        evaluate(*NETWORK, "--device", "cuda"),
+        "PyTorch finds no CUDA device here; choose --device cpu, or install PyTorch for CUDA",
+    )
+    result = evaluate("--device", "cuda")
+    assert result.exit_code == 2
+    assert "--device cuda is for --network; models compute on processors" in result.stderr
 
 
 def test_a_network_that_is_trained_by_itself(run: Run) -> None:
