@@ -1,6 +1,9 @@
-"""How much this process can do at the same time."""
+"""What this process computes on, and how much at the same time."""
 
 import os
+
+DEVICES = ("auto", "cpu", "cuda")
+"""Where float networks compute; auto is CUDA where there is any."""
 
 
 def thread_count(threads: int | None, processes: int = 1) -> int:

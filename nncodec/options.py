@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from nncodec.codes import read_code_file
+from nncodec.cores import DEVICES
 from nncodec.errors import CodesError
 from nncodec.model_choice import AUTO
 from nncodec.output_files import STANDARD_STREAM
@@ -45,7 +46,7 @@ threads_option = click.option(
 )
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
     help="Where a float network computes; auto is CUDA where there is any.",
