@@ -17,7 +17,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from nncodec.adaptive import AdaptiveStage, Stage, ask, look_up, record_all, reveal
-from nncodec.codec import Part, traverse_known
+from nncodec.codec import Part, segment_layers, traverse_known
 from nncodec.compiled import compiled
 from nncodec.contexts import see
 from nncodec.learners import learn_units, predict_units
@@ -131,7 +131,7 @@ def shares(codes: Codes, model: Model | None) -> dict[str, dict[str, float]]:
     schedule = Schedule(*codes.shape)
     expected: list[Part] = []
     traverse_known(codes, model, expected.append)
-    segments = Segments(schedule, [len(part.codes) for part in expected])
+    segments = Segments(schedule, segment_layers(codes))
     known = [part.bits for part in expected]
     parts = {}
     writing = encoders(known)

@@ -136,9 +136,9 @@ def decode_container(
         named, given = (one.hex() or "adaptive" for one in (header.model_id, model_id))
         raise ModelError(f"the file needs model {named}, not {given}; give that one")
     segments = header.segments[: len(payloads)]
-    counts = [segment.layers for segment in segments]
-    schedule = Schedule(sum(counts), *header.shape[1:])
-    segments_of = Segments(schedule, counts)
+    held = header.segment_layers()[: len(payloads)]
+    schedule = Schedule(held[-1].stop, *header.shape[1:])
+    segments_of = Segments(schedule, held)
     sources: list[bytes | npt.NDArray[np.uint8]] = []
     for segment, order, one in zip(segments, segments_of.orders, payloads, strict=True):
         if segment.stored:
@@ -156,8 +156,8 @@ def decode_container(
             raise BitstreamError(f"a payload is damaged; {REMEDY}")
         parts[index].reshape(-1)[segments_of.orders[index]] = own[index]
         if _checksum(parts[index], payloads[index]) != segments[index].checksum:
-            held = segments_of.layers[index]
-            which = f"layers {held[0]} to {held[-1]}" if len(held) > 1 else f"layer {held[0]}"
+            first, *others = held[index]
+            which = f"layers {first} to {others[-1]}" if others else f"layer {first}"
             raise BitstreamError(f"the checksum of {which} is wrong; {REMEDY}")
 
     traverse(schedule, segments_of, coders, model, restore, threads=threads, progress=progress)
@@ -252,7 +252,7 @@ def traverse_known(
         ModelError: the model does not fit the codes.
     """
     schedule = Schedule(*codes.shape)
-    segments = Segments(schedule, _layers_per_segment(codes))
+    segments = Segments(schedule, segment_layers(codes))
     split = segments.split(codes)
     coders = encoders(
         [part.reshape(-1)[order] for part, order in zip(split, segments.orders, strict=True)]
@@ -266,10 +266,10 @@ def traverse_known(
     return traverse(schedule, segments, coders, model, finish, threads=threads, progress=progress)
 
 
-def _layers_per_segment(codes: Codes) -> list[int]:
-    together = min(math.ceil(SEGMENT_BITS / codes[0].size), len(codes))
-    whole, rest = divmod(len(codes), together)
-    return [together] * whole + [rest] * bool(rest)
+def segment_layers(codes: Codes) -> list[range]:
+    """The layers that each segment of a container of a tensor holds."""
+    together, layers = math.ceil(SEGMENT_BITS / codes[0].size), range(len(codes))
+    return [layers[first : first + together] for first in layers[::together]]
 
 
 def _checksum(codes: Codes, payload: bytes) -> int:

@@ -18,8 +18,8 @@ A bit sees the channels c of a neighbour for which
     c < channel + layer_lag * layers back - row_stride * rows down - column_stride * columns right
 
 Layers do not see each other's bits of a step at all, nor later ones. A layer may thus be any number
-of steps behind the one before it, and is coded when that one is done (pipeline.py): what it needs
-then stays in the processor's caches.
+of steps behind the one before it, and is coded as many at a time as may be (pipeline.py): what it
+needs then stays in the processor's caches.
 
 The strides are a compromise: at longer ones a bit sees more channels of its neighbours, at shorter
 ones there are fewer steps, of more bits. At the left it sees at least half of the channels, above

@@ -1,7 +1,6 @@
 """Which bits of a code tensor each segment has, and in which order: whole adjacent layers.
 
-A segment's bits are coded in the order of a schedule of just its layers. The traversal, which has
-all layers under way, meets them run by run.
+A segment's bits are coded in the order of a schedule of just its layers.
 """
 
 from collections.abc import Sequence
@@ -23,10 +22,9 @@ class Segments:
         layers: of each of them.
     """
 
-    def __init__(self, schedule: Schedule, counts: Sequence[int]) -> None:
-        """Takes the schedule of the tensor, and numbers of layers that add up to all of it."""
-        ends = np.cumsum(counts).tolist()
-        self.layers = [range(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    def __init__(self, schedule: Schedule, layers: Sequence[range]) -> None:
+        """Takes the schedule of the tensor, and all of its layers, segment by segment."""
+        self.layers = layers
         self._shape = (schedule.batch, schedule.height, schedule.width, schedule.channels)
 
     @cached_property

@@ -6,12 +6,13 @@ visited side by side by several threads (pipeline.py).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from nncodec.adaptive import AdaptiveStage, Stage, learn_from, predict
 from nncodec.compiled import compiled
 from nncodec.errors import ModelError
 from nncodec.models import Model
-from nncodec.pipeline import Progress, Worker, run
+from nncodec.pipeline import Progress, run
 from nncodec.range_coder import Coders, code
 from nncodec.schedule import Schedule, bits_of
 from nncodec.segments import Segments
@@ -61,19 +62,16 @@ def traverse(
     threads = min(threads, len(steps), most_threads(schedule.shape))
     most = max(LEAST_CALL_BITS, CALL_BITS // threads)
 
-    def worker(parts: Stage) -> Worker:
-        def work(segment: int, begin: int, end: int) -> tuple[int, int]:
-            layers = segments.layers[segment]
-            held = layers.start, layers.stop
-            step, bits = _code_steps(begin, end, held, most, parts, coders, segment)
-            if step == steps[segment].stop:
-                finish(segment)
-            return step, bits
-
-        return work
+    def work(parts: Stage, segment: int, begin: int, end: int) -> tuple[int, int]:
+        layers = segments.layers[segment]
+        held = layers.start, layers.stop
+        step, bits = _code_steps(begin, end, held, most, parts, coders, segment)
+        if step == steps[segment].stop:
+            finish(segment)
+        return step, bits
 
     rooms = [stage.parts, *(stage.parts_of_another_thread() for _ in range(1, threads))]
-    run(steps, [worker(parts) for parts in rooms], progress)
+    run(steps, [partial(work, parts) for parts in rooms], progress)
     return stage
 
 

@@ -45,10 +45,7 @@ class Log:
         self._random = np.random.default_rng(seed)
         self._lock = threading.Lock()
 
-    def worker(self) -> Worker:
-        return self._work
-
-    def _work(self, segment: int, begin: int, end: int) -> tuple[int, int]:
+    def work(self, segment: int, begin: int, end: int) -> tuple[int, int]:
         with self._lock:
             assert not self.busy[segment]
             self.busy[segment] = True
@@ -82,7 +79,7 @@ def test_every_step_is_worked_on_once_and_in_its_turn(
 ) -> None:
     log = Log(steps, seed)
     reports: list[int] = []
-    run(steps, [log.worker() for _ in range(threads)], reports.append)
+    run(steps, [log.work] * threads, reports.append)
     assert log.passed == [one.stop for one in steps]
     assert log.finished == list(range(len(steps)))
     assert not any(log.busy)
@@ -140,7 +137,7 @@ def test_where_no_thread_can_be_started_one_does_it_all(monkeypatch: pytest.Monk
     monkeypatch.setattr(threading.Thread, "start", start)
     steps = [range(9), range(3, 12), range(3, 12)]
     log = Log(steps, 0)
-    run(steps, [log.worker() for _ in range(3)])
+    run(steps, [log.work] * 3)
     assert log.finished == [0, 1, 2]
     assert map_side_by_side(str, [1, 2, 3], 3) == ["1", "2", "3"]
 

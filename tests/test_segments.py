@@ -1,5 +1,7 @@
 """Segments: their bits in the order of their own schedule, as the traversal meets them."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,8 @@ def segments(draw: st.DrawFn) -> tuple[Schedule, Segments]:
     counts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
     sizes = [draw(st.integers(1, most)) for most in (2, 4, 5, 6)]
     schedule = Schedule(sum(counts), *sizes)
-    return schedule, Segments(schedule, counts)
+    bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
+    return schedule, Segments(schedule, [range(*one) for one in bounds])
 
 
 @given(segments())
