@@ -39,11 +39,11 @@ from benchmarks.common import (
 )
 from benchmarks.peers import available_peers, smallest
 from nncodec import Header, decode
-from nncodec.codec import Encoded, LayerSize, encode_source
-from nncodec.codes import CodeFile
-from nncodec.container import Container, pack, pack_header, read_container
-from nncodec.model_choice import model_to_encode
-from nncodec.models import Model
+from nncodec.coding.codec import Encoded, LayerSize, encode_source
+from nncodec.files.code_files import CodeFile
+from nncodec.files.model_choice import model_to_encode
+from nncodec.format.container import Container, pack, pack_header, read_container
+from nncodec.model.model import Model
 
 Codes = npt.NDArray[np.uint8]
 

@@ -34,11 +34,9 @@ from benchmarks.common import (
     table,
 )
 from nncodec import decode, load_model
-from nncodec.codec import encode_source, traverse_known
-from nncodec.codes import CodeFile
-from nncodec.contexts import LAYER_TAPS
-from nncodec.models import Model
-from nncodec.rates import (
+from nncodec.coding.codec import encode_source, traverse_known
+from nncodec.files.code_files import CodeFile
+from nncodec.model.adaptive.learning_rates import (
     AROUND,
     FAST,
     KINDS,
@@ -49,7 +47,9 @@ from nncodec.rates import (
     SHARED_GATES,
     SLOW,
 )
-from nncodec.start import MIXER_BITS, Start, untrained
+from nncodec.model.adaptive.start import MIXER_BITS, Start, untrained
+from nncodec.model.contexts import LAYER_TAPS
+from nncodec.model.model import Model
 
 
 @dataclasses.dataclass(frozen=True)

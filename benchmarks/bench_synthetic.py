@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from benchmarks.common import describe, environment, print_json, table
 from nncodec import NncodecError, decode, encode
-from nncodec.codec import code_lengths
-from nncodec.data import synthetic
-from nncodec.model_choice import model_to_encode
+from nncodec.coding.codec import code_lengths
+from nncodec.files.model_choice import model_to_encode
+from nncodec.training.data import synthetic
 
 LAYER_DEPTH = synthetic.SAMPLE_LAYER_DEPTH
 NETWORK_SAMPLES = 16  # at once
@@ -52,7 +52,7 @@ def measure_network(path: str, codes: npt.NDArray[np.uint8]) -> dict[str, Any]:
     """The code length of the samples under a float network."""
     import torch
 
-    from nncodec.networks.files import load_network
+    from nncodec.training.networks.files import load_network
 
     network = load_network(path)
     samples = np.moveaxis(codes, 0, 3).reshape(*codes.shape[1:4], -1)

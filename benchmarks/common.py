@@ -15,8 +15,8 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from nncodec.codes import CodeFile, read_code_file
 from nncodec.errors import NncodecError
+from nncodec.files.code_files import CodeFile, read_code_file
 
 PACKAGES = ("nncodec", "numpy", "numba", "constriction", "zstandard", "brotli")
 

@@ -1,4 +1,4 @@
-"""Fits the weights from which the adaptive stage starts, and writes nncodec/adaptive_start.py.
+"""Fits the weights from which the adaptive stage starts, and writes untrained_weights.py.
 
     python benchmarks/fit_start.py --encoder 'codes/rnn/*.npz' --encoder 'codes/conv/*.npz'
 
@@ -15,10 +15,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-import nncodec
-from nncodec.adaptive_start import START_BITS, START_WEIGHTS
-from nncodec.codec import traverse_known
-from nncodec.codes import read_code_file
+from nncodec.coding.codec import traverse_known
+from nncodec.files.code_files import read_code_file
+from nncodec.model.adaptive import untrained_weights
+from nncodec.model.adaptive.untrained_weights import START_BITS, START_WEIGHTS
 
 _PAGE = '''"""The layers' weights from which the adaptive stage starts, by benchmarks/fit_start.py.
 
@@ -61,7 +61,7 @@ def main(encoder: tuple[str, ...]) -> None:
     table = np.round(np.mean(encoders, axis=0) * (1 << START_BITS)).astype(int)
     rows = [textwrap.fill(f"[{', '.join(map(str, row))}],", 92) for row in table]
     page = _PAGE.format(bits=START_BITS, rows=textwrap.indent("\n".join(rows), " " * 8))
-    path = Path(nncodec.__file__).with_name("adaptive_start.py")
+    path = Path(untrained_weights.__file__)
     path.write_text(page)
     click.echo(f"wrote {path}")
 

@@ -5,12 +5,12 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.compiled import compiled
-from nncodec.contexts import LAYER_INPUTS, around_taps_of_layer, block_size
-from nncodec.models import Model
-from nncodec.rates import LEARNERS
-from nncodec.rows import dot
-from nncodec.start import untrained
+from nncodec.model.adaptive.learning_rates import LEARNERS
+from nncodec.model.adaptive.start import untrained
+from nncodec.model.contexts import LAYER_INPUTS, around_taps_of_layer, block_size
+from nncodec.model.kernels.compilation import compiled
+from nncodec.model.kernels.long_rows import dot
+from nncodec.model.model import Model
 
 MATRIX = 512
 ROW, ROWS, ROUNDS = 480, 16, 200

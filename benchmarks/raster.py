@@ -14,8 +14,20 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from nncodec import rates
-from nncodec.contexts import (
+from nncodec.coding.range_coder import payload
+from nncodec.model.adaptive import learning_rates as rates
+from nncodec.model.adaptive.learners import MIXER_CONSTANT
+from nncodec.model.adaptive.learning_rates import FAST, LEARNERS, RATE_BITS, SHARE_BITS, SLOW
+from nncodec.model.adaptive.mixer import AGREES, MIXING_BITS, RESEMBLES, SURE, VERY_SURE
+from nncodec.model.adaptive.start import (
+    LARGEST_MIXER_WEIGHT,
+    LARGEST_WEIGHT,
+    MIXER_BITS,
+    START_BITS,
+    untrained,
+)
+from nncodec.model.adaptive.weights import PREDICTION_BITS, WEIGHT_BITS
+from nncodec.model.contexts import (
     CHANNEL_TAPS,
     LAYER_INPUTS,
     LAYER_TAPS,
@@ -24,7 +36,7 @@ from nncodec.contexts import (
     block_size,
     empty_grid,
 )
-from nncodec.fixed_point import (
+from nncodec.model.fixed_point import (
     FREQUENCY_BITS,
     FREQUENCY_ONE,
     LOGIT_BITS,
@@ -32,13 +44,7 @@ from nncodec.fixed_point import (
     falling_share,
     logistic_table,
 )
-from nncodec.learner_state import PREDICTION_BITS, WEIGHT_BITS
-from nncodec.learners import MIXER_CONSTANT
-from nncodec.mixer import AGREES, MIXING_BITS, RESEMBLES, SURE, VERY_SURE
-from nncodec.range_coder import payload
-from nncodec.rates import FAST, LEARNERS, RATE_BITS, SHARE_BITS, SLOW
-from nncodec.schedule import Schedule
-from nncodec.start import LARGEST_MIXER_WEIGHT, LARGEST_WEIGHT, MIXER_BITS, START_BITS, untrained
+from nncodec.model.schedule import Schedule
 
 Codes = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]

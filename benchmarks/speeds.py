@@ -16,12 +16,12 @@ from benchmarks.raster import crop, decode_raster, encode_raster
 from benchmarks.stages import read, shares
 from benchmarks.stopwatch import TRAVERSAL, stopwatch
 from nncodec import decode, encode
-from nncodec.codes import CodeFile
-from nncodec.container import read_container
-from nncodec.model_choice import AUTO, model_to_decode
-from nncodec.model_files import ADAPTIVE
-from nncodec.range_coder import decoders, payload
-from nncodec.tensors import Codes
+from nncodec.coding.range_coder import decoders, payload
+from nncodec.files.code_files import CodeFile
+from nncodec.files.model_choice import AUTO, model_to_decode
+from nncodec.files.model_files import ADAPTIVE
+from nncodec.format.code_tensor import Codes
+from nncodec.format.container import read_container
 
 WAYS = ("encode", "decode")
 RASTER = "raster order, numpy"

@@ -16,16 +16,16 @@ from numba.core import cgutils as untyped_cgutils
 from numba.core import types
 from numba.extending import intrinsic
 
-from nncodec.adaptive import AdaptiveStage, Stage, ask, look_up, record_all, reveal
-from nncodec.codec import Part, segment_layers, traverse_known
-from nncodec.compiled import compiled
-from nncodec.contexts import see
-from nncodec.learners import learn_units, predict_units
-from nncodec.mixer import learn_mixing, mix
-from nncodec.models import Model
-from nncodec.range_coder import Coders, code, decoders, encoders, payload
-from nncodec.schedule import Schedule, bits_of, list_runs
-from nncodec.segments import Segments
+from nncodec.coding.codec import Part, segment_layers, traverse_known
+from nncodec.coding.range_coder import Coders, code, decoders, encoders, payload
+from nncodec.coding.segments import Segments
+from nncodec.model.adaptive.learners import learn_units, predict_units
+from nncodec.model.adaptive.mixer import learn_mixing, mix
+from nncodec.model.adaptive.stage import AdaptiveStage, Stage, ask, look_up, record_all, reveal
+from nncodec.model.contexts import see
+from nncodec.model.kernels.compilation import compiled
+from nncodec.model.model import Model
+from nncodec.model.schedule import Schedule, bits_of, list_runs
 
 Codes = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ def _code_steps(
 
 @compiled
 def read(coders: Coders, frequencies: npt.NDArray[np.int32], bits: Codes) -> None:
-    """Codes all bits of the first segment at once; see `nncodec.range_coder.code`."""
+    """Codes all bits of the first segment at once; see `nncodec.coding.range_coder.code`."""
     code(coders, 0, frequencies, bits, len(bits))
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-from nncodec import api, codec, traversal
-from nncodec.adaptive import AdaptiveStage
-from nncodec.codec import Part
-from nncodec.schedule import Schedule
+from nncodec import api
+from nncodec.coding import codec, traversal
+from nncodec.coding.codec import Part
+from nncodec.model.adaptive.stage import AdaptiveStage
+from nncodec.model.schedule import Schedule
 
 TRAVERSAL = "traversal"
 CHOICE = "choose and read the model"

@@ -6,7 +6,7 @@ python examples/01_first_steps.py examples/codes.npz
 import sys
 
 import nncodec
-from nncodec.codes import read_code_file
+from nncodec.files.code_files import read_code_file
 
 codes = read_code_file(sys.argv[1]).codes  # uint8, [layers, batch, height, width, layer_depth]
 

@@ -6,7 +6,7 @@ python examples/02_progressive.py examples/codes.npz
 import sys
 
 import nncodec
-from nncodec.codes import read_code_file
+from nncodec.files.code_files import read_code_file
 
 codes = read_code_file(sys.argv[1]).codes
 data = nncodec.encode(codes)

@@ -9,7 +9,6 @@ model = nncodec.load_model(path)    # encode(codes, model=model)
 from importlib.metadata import version
 
 from nncodec.api import decode, encode, read_header
-from nncodec.container import Header
 from nncodec.errors import (
     BitstreamError,
     CodesError,
@@ -18,8 +17,9 @@ from nncodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
-from nncodec.model_files import load_model
-from nncodec.models import Model
+from nncodec.files.model_files import load_model
+from nncodec.format.container import Header
+from nncodec.model.model import Model
 
 __version__ = version("nncodec")
 

@@ -7,9 +7,13 @@ from typing import Protocol
 import click
 from click.testing import CliRunner, Result
 
-from nncodec.cli import main
+from nncodec.commands.main import main
 
-COMMAND = [sys.executable, "-c", "from nncodec.cli import main; main(prog_name='nncodec')"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from nncodec.commands.main import main; main(prog_name='nncodec')",
+]
 """The same in a process of its own."""
 
 

@@ -3,9 +3,9 @@
 import zlib
 from typing import Literal
 
-from nncodec.byte_fields import varint
-from nncodec.container import MAGIC, VERSION, Container, Header, Segment, pack
-from nncodec.source import Source
+from nncodec.format.container import MAGIC, VERSION, Container, Header, Segment, pack
+from nncodec.format.fields import varint
+from nncodec.format.source import Source
 
 Shape = tuple[int, int, int, int, int]
 Payload = Literal["largest", "smallest", "stored"]

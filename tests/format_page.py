@@ -1,11 +1,11 @@
-"""What nncodec/FORMAT.md prints, taken apart: its tables and its blocks."""
+"""What nncodec/format/FORMAT.md prints, taken apart: its tables and its blocks."""
 
 import re
 from pathlib import Path
 
 import nncodec
 
-TEXT = (Path(nncodec.__file__).parent / "FORMAT.md").read_text()
+TEXT = (Path(nncodec.__file__).parent / "format" / "FORMAT.md").read_text()
 
 
 def block(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A decoder of version 1, written from nncodec/FORMAT.md alone, with the standard library alone.
+"""A decoder of version 1, written from FORMAT.md alone, with the standard library alone.
 
 Sections 3, 4, 6 and 7, slow and obvious, with the names of that page; the model is in
 reference_model.py, model files in reference_model_file.py. It shares nothing with the package: what

@@ -1,4 +1,4 @@
-"""The model of version 1, written from nncodec/FORMAT.md alone: sections 6, 8, 9 and 10.
+"""The model of version 1, written from FORMAT.md alone: sections 6, 8, 9 and 10.
 
 Plain Python integers, slow and obvious, with the names of that page. A start and a network are what
 a model file holds: nested lists by the names of its arrays, without `start.` and `network.`, a

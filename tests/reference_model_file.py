@@ -1,4 +1,4 @@
-"""Model files of version 1, written from nncodec/FORMAT.md alone: section 5, and what is valid.
+"""Model files of version 1, written from FORMAT.md alone: section 5, and what is valid.
 
 With the standard library alone: safetensors files are taken apart here.
 """

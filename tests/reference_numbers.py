@@ -1,4 +1,4 @@
-"""The numbers of version 1, written from nncodec/FORMAT.md alone: parameters, tables, rounding.
+"""The numbers of version 1, written from FORMAT.md alone: parameters, tables, rounding.
 
 Plain Python integers, slow and obvious, with the names of that page.
 """

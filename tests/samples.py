@@ -6,13 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.adaptive import AdaptiveStage
-from nncodec.fixed_point import LOGIT_BITS
-from nncodec.integer_network import SCALE_BITS, SUM_BITS, WEIGHT_ONE, IntegerNetwork
-from nncodec.models import Model
-from nncodec.rates import FORGETTING, KINDS, LARGEST_RATES, LEARNERS
-from nncodec.schedule import Schedule
-from nncodec.start import (
+from nncodec.model.adaptive.learning_rates import FORGETTING, KINDS, LARGEST_RATES, LEARNERS
+from nncodec.model.adaptive.stage import AdaptiveStage
+from nncodec.model.adaptive.start import (
     LARGEST_MIXER_WEIGHT,
     LARGEST_WEIGHT,
     MIXER_BITS,
@@ -20,7 +16,11 @@ from nncodec.start import (
     Start,
     untrained,
 )
-from nncodec.taps import Taps
+from nncodec.model.fixed_point import LOGIT_BITS
+from nncodec.model.model import Model
+from nncodec.model.network.integer_network import SCALE_BITS, SUM_BITS, WEIGHT_ONE, IntegerNetwork
+from nncodec.model.network.taps import Taps
+from nncodec.model.schedule import Schedule
 
 
 def averaged_codes(

@@ -8,15 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nncodec import adaptive_start
-from nncodec.adaptive import AdaptiveStage
-from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
-from nncodec.integer_network import IntegerNetwork
-from nncodec.learner_state import WEIGHT_BITS
-from nncodec.mixer import MIXING_BITS
-from nncodec.rates import FORGETTING, FULL_STEP, KINDS, LEARNERS, RATES
-from nncodec.schedule import Schedule
-from nncodec.start import (
+from nncodec.model.adaptive import untrained_weights
+from nncodec.model.adaptive.learning_rates import FORGETTING, FULL_STEP, KINDS, LEARNERS, RATES
+from nncodec.model.adaptive.mixer import MIXING_BITS
+from nncodec.model.adaptive.stage import AdaptiveStage
+from nncodec.model.adaptive.start import (
     LARGEST_MIXER_WEIGHT,
     LARGEST_WEIGHT,
     MIXER_BITS,
@@ -24,6 +20,10 @@ from nncodec.start import (
     Start,
     untrained,
 )
+from nncodec.model.adaptive.weights import WEIGHT_BITS
+from nncodec.model.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
+from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.model.schedule import Schedule
 from tests.reference_model import ReferenceStage
 from tests.samples import plain_network, plain_start, random_network, random_start, steps_of
 
@@ -306,7 +306,9 @@ def test_bits_may_come_in_any_integer_type_and_layout(dtype: npt.DTypeLike) -> N
 
 def test_layers_start_from_the_fixed_weights_and_move_away_from_them() -> None:
     stage = AdaptiveStage(Schedule(6, 1, 4, 6, 3))
-    fixed = adaptive_start.START_WEIGHTS[[0, 1, 2, 3, 3, 3]] / (1 << adaptive_start.START_BITS)
+    fixed = untrained_weights.START_WEIGHTS[[0, 1, 2, 3, 3, 3]] / (
+        1 << untrained_weights.START_BITS
+    )
     expected = np.stack([fixed] * LEARNERS, axis=1)
     np.testing.assert_array_equal(stage.learned()["shared"], expected)
     code((6, 1, 4, 6, 3), "random", make_codes((6, 1, 4, 6, 3), "random", seed=0), stage)

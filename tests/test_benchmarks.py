@@ -13,13 +13,13 @@ import pytest
 
 from benchmarks.floor import multiply_accumulates
 from benchmarks.raster import RasterModel, crop, decode_raster, encode_raster
-from nncodec.adaptive import AdaptiveStage
-from nncodec.codec import encode_source
-from nncodec.codes import read_code_file
-from nncodec.model_files import save_model
-from nncodec.models import Model
-from nncodec.schedule import Schedule
-from nncodec.start import untrained
+from nncodec.coding.codec import encode_source
+from nncodec.files.code_files import read_code_file
+from nncodec.files.model_files import save_model
+from nncodec.model.adaptive.stage import AdaptiveStage
+from nncodec.model.adaptive.start import untrained
+from nncodec.model.model import Model
+from nncodec.model.schedule import Schedule
 from tests.samples import random_network
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

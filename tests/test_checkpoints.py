@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save, save_file
 
-from nncodec.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
 from nncodec.errors import ModelError, NncodecError
+from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
 
 STATE = {"step": 3, "rate": 0.1 + 0.2, "words": {"é": [1, None, True]}}
 REMEDY = "; start again in another folder, or bring back a copy"

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pytest
 
 import nncodec
-from nncodec import output_files
-from nncodec.byte_fields import varint
-from nncodec.cli import main
-from nncodec.codec import decode_container
-from nncodec.container import MAGIC
-from nncodec.data import synthetic, tfrecord
+from nncodec.coding.codec import decode_container
+from nncodec.commands.main import main
 from nncodec.errors import NncodecError
+from nncodec.files import streams
+from nncodec.format.container import MAGIC
+from nncodec.format.fields import varint
+from nncodec.training.data import synthetic, tfrecord
 from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
 
@@ -519,7 +519,7 @@ def test_not_enough_memory(run: Run, container: bytes, monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("nncodec.file_coding.decode_container", fail)
+    monkeypatch.setattr("nncodec.commands.one_file.decode_container", fail)
     line = "codes.bin: not enough memory for it; use a larger machine"
     assert_refused(run, ["decompress", "codes.bin", "new.npz"], line)
 
@@ -568,7 +568,8 @@ def test_output_is_the_input(run: Run, container: bytes, command: list[str], nam
 
 
 def test_the_output_is_checked_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nncodec.file_coding.open_input", None)  # would be the first step of it
+    # Opening the input would be the first step of the work.
+    monkeypatch.setattr("nncodec.commands.one_file.open_input", None)
     write("old", b"")
     for command in ("compress", "decompress"):
         line = "old: exists already; add --force to replace it, or name another"
@@ -614,7 +615,7 @@ def test_a_wrong_container_is_never_written(
     run: Run, container: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "nncodec.file_coding.decode_container",
+        "nncodec.commands.one_file.decode_container",
         lambda *args, **options: 1 - decode_container(*args, **options),
     )
     line = (
@@ -636,14 +637,14 @@ def test_an_output_that_appears_meanwhile_is_kept(
     with pytest.raises(NncodecError, match=r"^new: exists already; "):
         write_while_another_does("new")
     assert listing() == {"new": b"theirs"}
-    with output_files.open_output("other", force=False) as file:
+    with streams.open_output("other", force=False) as file:
         file.write(b"ours")
         assert not os.path.exists("other")
     assert listing() == {"new": b"theirs", "other": b"ours"}
 
 
 def write_while_another_does(name: str) -> None:
-    with output_files.open_output(name, force=False) as file:
+    with streams.open_output(name, force=False) as file:
         file.write(b"ours")
         write(name, b"theirs")
 
@@ -660,13 +661,13 @@ def test_outputs_are_new_files_like_any_other(
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     old = os.umask(0o027)
     try:
-        with output_files.open_output("new", force=False) as file:
+        with streams.open_output("new", force=False) as file:
             file.write(b"1")
     finally:
         os.umask(old)
     assert os.stat("new").st_mode & 0o777 == 0o640
     os.symlink("new", "link")
-    with output_files.open_output("link", force=True) as file:
+    with streams.open_output("link", force=True) as file:
         file.write(b"2")
     assert os.path.islink("link")
     assert read("new") == b"2"

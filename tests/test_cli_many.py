@@ -18,12 +18,12 @@ import pytest
 from click.testing import Result
 from tqdm import tqdm
 
-from nncodec.array_files import npy_bytes, npz_bytes
-from nncodec.cli import main
+from nncodec.commands.main import main
+from nncodec.commands.one_file import Done, Watch
+from nncodec.commands.terminal import files_bar
+from nncodec.commands.worker_pool import Job, run_jobs
 from nncodec.errors import NncodecError
-from nncodec.file_coding import Done, Watch
-from nncodec.terminal import files_bar
-from nncodec.worker_pool import Job, run_jobs
+from nncodec.files.array_files import npy_bytes, npz_bytes
 from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
 
@@ -346,7 +346,7 @@ def test_one_bar_for_all_files(
     run: Run, jobs: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bars: list[Any] = []
-    monkeypatch.setattr("nncodec.many_files.files_bar", record(bars))
+    monkeypatch.setattr("nncodec.commands.many_files.files_bar", record(bars))
     main(["compress", *INPUTS, "--output-dir", "packed", *jobs], standalone_mode=False)
     assert bars == [[3, False], 2 * (2880 + 960 + 2880)]
     assert len(capsys.readouterr().out.splitlines()) == 4

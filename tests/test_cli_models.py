@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nncodec import model_files
-from nncodec.model_files import FOLDERS_VARIABLE, pack_model, save_model
-from nncodec.models import Model
-from nncodec.start_fitting import fit_start
+from nncodec.files import model_files
+from nncodec.files.model_files import FOLDERS_VARIABLE, pack_model, save_model
+from nncodec.model.model import Model
+from nncodec.training.start_fitting import fit_start
 from tests.command_line import Run, assert_refused, invoke, read
 from tests.samples import averaged_codes, random_model
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nncodec
-from nncodec.codec import code_lengths, encode_source
-from nncodec.data import synthetic
-from nncodec.source import Source
+from nncodec.coding.codec import code_lengths, encode_source
+from nncodec.format.source import Source
+from nncodec.training.data import synthetic
 
 Codes = npt.NDArray[np.uint8]
 

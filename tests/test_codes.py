@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nncodec.codes import read_code_file, write_code_file
 from nncodec.errors import CodesError
-from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
-from nncodec.tensors import pack_bits, unpack_bits, validate_codes
+from nncodec.files.code_files import read_code_file, write_code_file
+from nncodec.format.code_tensor import pack_bits, unpack_bits, validate_codes
+from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
 from tests.samples import averaged_codes
 
 Array = npt.NDArray[Any]
@@ -288,7 +288,7 @@ def test_auto_finds_the_layout(
 def test_auto_looks_at_the_first_layers_only(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = np.random.default_rng(0).integers(0, 2, (3, 2, 16, 16, 16), dtype=np.uint8)
     codes[0, :1] = averaged_codes((1, 1, 16, 16, 16), seed=0)
-    monkeypatch.setattr("nncodec.layouts._SAMPLE_BITS", 5000)
+    monkeypatch.setattr("nncodec.files.layouts._SAMPLE_BITS", 5000)
     assert read_code_file(npy(np.moveaxis(codes, -1, -3))).source.layout == "nchw"
 
 

@@ -11,7 +11,7 @@ import pytest
 from numba.core import caching
 
 import nncodec
-from nncodec.compiled import compiled
+from nncodec.model.kernels.compilation import compiled
 
 _SECONDS_AND_BYTES = """
 import time
@@ -49,7 +49,8 @@ def test_machine_code_is_kept_until_a_module_changes(tmp_path: Path) -> None:
     assert again < first / 2
     assert same == data
 
-    module = package / "mixer.py"  # which holds none of the functions that are called
+    # A module of another folder, which holds none of the functions that are called.
+    module = package / "model" / "adaptive" / "mixer.py"
     stat, text = module.stat(), module.read_text()
     module.write_text(text.replace("SURE, VERY_SURE = 205, 512", "SURE, VERY_SURE = 20, 30"))
     assert module.read_text() != text

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nncodec.byte_fields import varint
-from nncodec.container import (
+from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
+from nncodec.format.container import (
     MAGIC,
     MAX_EMBEDDED_BYTES,
     Container,
@@ -21,8 +21,8 @@ from nncodec.container import (
     read_header,
     unpack_header,
 )
-from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
-from nncodec.source import DTYPES, FORMATS, LAYOUTS, MAX_UNITS, Source
+from nncodec.format.fields import varint
+from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, MAX_UNITS, Source
 from tests.forged import framed
 
 SOURCE = Source("npz", "nchw", 5, "<f4", signed=True, name="bits")

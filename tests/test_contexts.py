@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.contexts import (
+from nncodec.model.adaptive.learning_rates import FAST
+from nncodec.model.adaptive.start import MIXER_BITS, START_BITS, Start
+from nncodec.model.contexts import (
     AROUND_TAPS,
     CHANNEL_TAPS,
     LAYER_TAPS,
@@ -17,9 +19,7 @@ from nncodec.contexts import (
     around_taps_of_layer,
     block_size,
 )
-from nncodec.rates import FAST
-from nncodec.start import MIXER_BITS, START_BITS, Start
-from nncodec.taps import LARGEST_REACH
+from nncodec.model.network.taps import LARGEST_REACH
 from tests.samples import frequencies_of, random_network, random_start, steps_of
 
 Codes = npt.NDArray[np.uint8]

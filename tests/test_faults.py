@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import nncodec
-from nncodec.array_files import npy_bytes
-from nncodec.model_files import FOLDERS_VARIABLE
+from nncodec.files.array_files import npy_bytes
+from nncodec.files.model_files import FOLDERS_VARIABLE
 from tests.command_line import COMMAND, invoke, listing, read
 from tests.samples import averaged_codes
 
@@ -26,7 +26,8 @@ CODE_FILE = npy_bytes(CODES)  # as decompress writes it
 # As where files must have names while they are written.
 NAMED = [
     *(sys.executable, "-c"),
-    "import os; del os.O_TMPFILE; from nncodec.cli import main; main(prog_name='nncodec')",
+    "import os; del os.O_TMPFILE; "
+    "from nncodec.commands.main import main; main(prog_name='nncodec')",
 ]
 
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no /proc")

@@ -10,8 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.compiled import compiled
-from nncodec.fixed_point import (
+from nncodec.model.fixed_point import (
     LOGIT_BITS,
     LOGIT_LIMIT,
     clamped,
@@ -20,6 +19,7 @@ from nncodec.fixed_point import (
     rounded,
     to_logit,
 )
+from nncodec.model.kernels.compilation import compiled
 
 
 # Python cannot call them as they are.

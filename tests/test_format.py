@@ -10,14 +10,16 @@ import numpy.typing as npt
 import pytest
 
 import nncodec
-from nncodec import container, fixed_point, model_files, source
-from nncodec.adaptive import AdaptiveStage
-from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
-from nncodec.integer_network import tanh_table
-from nncodec.rates import FULL_STEP, LARGEST_RATES
-from nncodec.schedule import Schedule
-from nncodec.start import untrained
-from nncodec.taps import Taps
+from nncodec.files import model_files
+from nncodec.format import container, source
+from nncodec.model import fixed_point
+from nncodec.model.adaptive.learning_rates import FULL_STEP, LARGEST_RATES
+from nncodec.model.adaptive.stage import AdaptiveStage
+from nncodec.model.adaptive.start import untrained
+from nncodec.model.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
+from nncodec.model.network.integer_network import tanh_table
+from nncodec.model.network.taps import Taps
+from nncodec.model.schedule import Schedule
 from tests import (
     format_page,
     reference_decoder,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import nncodec
-from nncodec.contexts import BLOCK, LAYER_TAPS, block_size
-from nncodec.model_files import list_models, read_model
-from nncodec.rates import FULL_STEP
-from nncodec.source import DTYPES, FORMATS, LAYOUTS
+from nncodec.files.model_files import list_models, read_model
+from nncodec.format.source import DTYPES, FORMATS, LAYOUTS
+from nncodec.model.adaptive.learning_rates import FULL_STEP
+from nncodec.model.contexts import BLOCK, LAYER_TAPS, block_size
 from tests.golden import ROOT
 from tests.golden.generate import CASES, encoded, header_facts
 

@@ -1,8 +1,10 @@
-"""Which module may import which: arrows point one way, and containers know no numpy."""
+"""Which package may import which: arrows point one way, and containers know no numpy."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,134 +13,117 @@ import nncodec
 
 PACKAGE = Path(nncodec.__file__).parent
 
-# Every module and what it may import beside the standard library and modules further up.
-ROOMS: list[tuple[str, set[str]]] = [
-    ("errors", set()),
-    ("byte_fields", set()),
-    ("source", set()),
-    ("container", set()),
-    ("tensors", {"numpy"}),
-    ("array_files", {"numpy"}),
-    ("compiled", {"numba"}),
-    ("vectors", {"numba", "llvmlite"}),
-    ("rows", {"numpy", "numba", "llvmlite"}),
-    ("short_rows", {"numpy", "numba", "llvmlite"}),
-    ("fixed_point", {"numpy"}),
-    ("schedule", {"numpy"}),
-    ("contexts", {"numpy"}),
-    ("rates", {"numpy"}),
-    ("adaptive_start", {"numpy"}),
-    ("start", {"numpy"}),
-    ("taps", {"numpy"}),
-    ("integer_network", {"numpy"}),
-    ("network_stage", {"numpy"}),
-    ("learner_state", {"numpy"}),
-    ("learners", {"numpy"}),
-    ("mixer", {"numpy"}),
-    ("adaptive", {"numpy"}),
-    ("range_coder", {"numpy", "constriction"}),
-    ("models", {"numpy"}),
-    ("segments", {"numpy"}),
-    ("pipeline", set()),
-    ("traversal", set()),
-    ("codec", {"numpy"}),
-    ("layouts", {"numpy"}),
-    ("codes", {"numpy"}),
-    ("output_files", set()),
-    ("model_files", {"numpy", "safetensors"}),
-    ("model_choice", {"numpy"}),
-    ("cores", set()),
-    ("api", {"numpy"}),
-    ("start_fitting", {"numpy"}),
-    ("data.synthetic", {"numpy"}),
-    ("data.tfrecord", {"numpy", "google", "google_crc32c"}),
-    ("data.batches", {"numpy"}),
-    ("training_configs", {"numpy"}),
-    ("data.code_sets", {"numpy"}),
-    ("networks.network", {"torch"}),
-    ("networks.progressive", {"numpy", "torch"}),
-    ("networks.grouped", {"numpy", "torch"}),
-    ("networks.registry", set()),
-    ("model_building", {"numpy"}),
-    ("versions", set()),
-    ("checkpoints", {"torch", "safetensors"}),
-    ("networks.files", set()),
-    ("processes", {"numpy", "torch"}),
-    ("optimiser", {"torch"}),
-    ("float_rates", {"numpy", "torch"}),
-    ("training", {"numpy", "torch"}),
-    ("reports", set()),
-    ("terminal", {"click", "tqdm"}),
-    ("options", {"click"}),
-    ("file_coding", set()),
-    ("worker_pool", set()),
-    ("many_files", {"click"}),
-    ("evaluate", {"click", "numpy"}),
-    ("synthesize", {"click"}),
-    ("training_reports", {"torch", "tqdm"}),
-    ("train", {"click", "torch"}),
-    ("cli", {"click"}),
+# A row a package, or a module that stands alone: its floor, and what it may import beside the
+# standard library and packages of lower floors. Within a package, imports only have no circle.
+HOUSE: dict[str, tuple[int, set[str]]] = {
+    "errors": (0, set()),
+    "format": (1, {"numpy"}),
+    "model.kernels": (2, {"numpy", "numba", "llvmlite"}),
+    "model.schedule": (3, {"numpy"}),
+    "model.fixed_point": (3, {"numpy"}),
+    "model.contexts": (4, {"numpy"}),
+    "model.network": (5, {"numpy"}),
+    "model.adaptive": (6, {"numpy"}),
+    "model.model": (7, {"numpy"}),
+    "coding": (9, {"numpy", "constriction"}),
+    "files": (10, {"numpy", "safetensors"}),
+    "cores": (0, set()),
+    "api": (11, {"numpy"}),
+    "training": (11, {"numpy", "torch", "safetensors", "google", "google_crc32c"}),
+    "commands": (12, {"numpy", "click", "tqdm", "torch"}),
+}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path != PACKAGE / "__init__.py"
+}
+PARENTS = {"model"}
+"""Packages of packages: their own `__init__` imports nothing."""
+
+NO_NUMPY = [name for name in MODULES if name.startswith("format.") and name != "format.code_tensor"]
+NO_FILES = [
+    name
+    for name in MODULES
+    if name.split(".")[0] in ("format", "model", "coding") and name != "model.kernels.compilation"
 ]
-_CODING = [room for room, _ in ROOMS[: 1 + [room for room, _ in ROOMS].index("codec")]]
-NO_FILES = [room for room in _CODING if room not in ("array_files", "compiled")]
-NO_FILES += [f"networks.{name}" for name in ("network", "progressive", "grouped", "registry")]
+NO_FILES += [
+    f"training.networks.{name}" for name in ("network", "progressive", "grouped", "registry")
+]
 
 
-def source(module: str) -> str:
-    return (PACKAGE / f"{module.replace('.', '/')}.py").read_text()
+def room_of(module: str) -> str | None:
+    """The row of a module, or of the package that it is in."""
+    return next((row for row in HOUSE if f"{module}.".startswith(f"{row}.")), None)
 
 
-def imports(module: str) -> set[str]:
-    tree = ast.parse(source(module))
-    names: set[str] = set()
-    for node in ast.walk(tree):
+def imports(module: str) -> Iterator[str]:
+    """The modules that a module imports, in full, with those that it imports where it uses them."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             assert node.module
-            if node.module in ("nncodec", "nncodec.data", "nncodec.networks"):
-                names |= {f"{node.module}.{alias.name}" for alias in node.names}
-            else:
-                names.add(node.module)
-    return names
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner.removeprefix("nncodec.") in MODULES else node.module
+
+
+def inner_imports(module: str) -> set[str]:
+    return {
+        name.removeprefix("nncodec.") for name in imports(module) if name.startswith("nncodec.")
+    }
 
 
 def test_every_module_has_a_room() -> None:
-    found = {
-        ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        for path in PACKAGE.rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    assert found == {module for module, _ in ROOMS}
+    assert {room_of(module) for module in MODULES if module not in PARENTS} == set(HOUSE)
+    assert not any(inner_imports(module) for module in PARENTS)
 
 
-@pytest.mark.parametrize("module", [module for module, _ in ROOMS])
-def test_imports_point_one_way(module: str) -> None:
-    order = [room for room, _ in ROOMS]
-    outside = dict(ROOMS)[module]
-    for name in imports(module):
-        top = name.split(".")[0]
-        if top == "nncodec":
-            inner = name.removeprefix("nncodec").lstrip(".")
-            if inner and inner in order:
-                assert order.index(inner) < order.index(module), f"{module} imports {inner}"
+@pytest.mark.parametrize("room", HOUSE)
+def test_imports_point_one_way(room: str) -> None:
+    floor, outside = HOUSE[room]
+    for module in MODULES:
+        if room_of(module) != room:
+            continue
+        for name in imports(module):
+            if name.split(".")[0] != "nncodec":
+                allowed = outside | sys.stdlib_module_names
+                assert name.split(".")[0] in allowed, f"{module} imports {name}"
+            elif name == "nncodec":
+                assert module == "commands.main", f"{module} imports {name}"
             else:
-                assert module == "cli", f"{module} imports {name}"
-        else:
-            assert top in outside | sys.stdlib_module_names, f"{module} imports {name}"
+                other = room_of(name.removeprefix("nncodec."))
+                assert other, f"{module} imports {name}"
+                assert other == room or HOUSE[other][0] < floor, f"{module} imports {name}"
+
+
+def test_no_import_comes_back() -> None:
+    TopologicalSorter({module: inner_imports(module) for module in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("package", [name for name in MODULES if (PACKAGE / name).is_dir()])
+def test_every_package_says_what_it_is(package: str) -> None:
+    said = ast.get_docstring(ast.parse(MODULES[package].read_text()))
+    assert said
+    assert "May import" in said
+
+
+@pytest.mark.parametrize("module", NO_NUMPY)
+def test_containers_know_no_numpy(module: str) -> None:
+    assert "numpy" not in {name.split(".")[0] for name in imports(module)}
 
 
 @pytest.mark.parametrize("module", NO_FILES)
 def test_models_and_coding_open_no_files(module: str) -> None:
-    assert "open(" not in source(module).replace("_open(", "")
-    assert not imports(module) & {"os", "pathlib", "tempfile", "nncodec.array_files"}
+    assert "open(" not in MODULES[module].read_text()
+    assert not set(imports(module)) & {"os", "pathlib", "tempfile"}
 
 
 _IMPORT = """
 import sys
-import nncodec, nncodec.cli
-heavy = {"torch", "matplotlib", "google"} & set(sys.modules)
+import nncodec, nncodec.commands.main
+heavy = {"torch", "matplotlib", "google", "pydantic"} & set(sys.modules)
 sys.exit(f"imported {heavy}" if heavy else 0)
 """
 

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nncodec.errors import ModelError
-from nncodec.integer_network import (
+from nncodec.model.adaptive.start import MIXER_BITS, untrained
+from nncodec.model.network.integer_network import (
     ACTIVATION_ONE,
     SUM_BITS,
     SUM_LIMIT,
     IntegerNetwork,
     tanh_table,
 )
-from nncodec.networks.grouped import Grouped, GroupedConfig
-from nncodec.start import MIXER_BITS, untrained
-from nncodec.taps import Taps
+from nncodec.model.network.taps import Taps
+from nncodec.training.networks.grouped import Grouped, GroupedConfig
 from tests.reference_model import ReferenceNetwork
 from tests.reference_numbers import frequency_of
 from tests.samples import (
@@ -375,7 +375,7 @@ def test_scales_may_be_as_large_as_they_can(name: str, value: int) -> None:
 
 def test_sums_that_could_outgrow_32_bits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     # Within the limit, that takes more than 2,000 channels.
-    monkeypatch.setattr("nncodec.integer_network.MAX_HIDDEN", 1 << 20)
+    monkeypatch.setattr("nncodec.model.network.integer_network.MAX_HIDDEN", 1 << 20)
     hidden = -(-(1 << 31) // ACTIVATION_ONE**2)
     network = random_network(1, 1, 0, hidden_of_group=hidden)
     nothing = {name: np.zeros_like(getattr(network, name)) for name in ("head_scale", "bias")}

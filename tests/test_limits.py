@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import nncodec
-from nncodec.container import Header, Segment, pack_header, read_container
 from nncodec.errors import BitstreamError, CodesError
-from nncodec.source import MAX_BITS, Source, memory_bound
+from nncodec.format.container import Header, Segment, pack_header, read_container
+from nncodec.format.source import MAX_BITS, Source, memory_bound
 from tests.command_line import invoke
 from tests.forged import Shape, framed_shape
 from tests.samples import averaged_codes
@@ -196,7 +196,7 @@ import resource
 from dataclasses import replace
 import numpy as np
 import nncodec
-from nncodec.source import MAX_HIDDEN
+from nncodec.format.source import MAX_HIDDEN
 from tests.samples import random_model
 
 def used():

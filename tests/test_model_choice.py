@@ -13,21 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nncodec
-from nncodec import model_choice, model_files
-from nncodec.codec import code_lengths, encode_source
-from nncodec.container import Container, pack, read_container
+from nncodec.coding.codec import code_lengths, encode_source
 from nncodec.errors import BitstreamError, ModelError
-from nncodec.model_choice import (
+from nncodec.files import model_choice, model_files
+from nncodec.files.model_choice import (
     SAMPLE_BITS,
     model_to_decode,
     model_to_encode,
     pack_embedded,
     unpack_embedded,
 )
-from nncodec.model_files import FOLDERS_VARIABLE, pack_model, save_model
-from nncodec.models import Model
-from nncodec.source import Source
-from nncodec.start_fitting import fit_start
+from nncodec.files.model_files import FOLDERS_VARIABLE, pack_model, save_model
+from nncodec.format.container import Container, pack, read_container
+from nncodec.format.source import Source
+from nncodec.model.model import Model
+from nncodec.training.start_fitting import fit_start
 from tests.samples import averaged_codes, random_model, random_start
 
 Codes = npt.NDArray[np.uint8]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 import nncodec
-from nncodec import model_files
 from nncodec.errors import ModelError
-from nncodec.model_files import (
+from nncodec.files import model_files
+from nncodec.files.model_files import (
     FOLDERS_VARIABLE,
     FoundModel,
     find_model,
@@ -30,7 +30,7 @@ from nncodec.model_files import (
     save_model,
     unpack_model,
 )
-from nncodec.models import Model
+from nncodec.model.model import Model
 from tests.samples import random_model
 
 SMALL = random_model(1, 2)
@@ -119,7 +119,7 @@ def test_a_written_file_is_read(tmp_path: Path) -> None:
 
 _PACK = """
 import zlib
-from nncodec.model_files import pack_model
+from nncodec.files.model_files import pack_model
 from tests.samples import random_model
 print(zlib.crc32(pack_model(random_model(1, 2))))
 """

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import nncodec
-from nncodec.codec import code_lengths, decode_container, encode_source
-from nncodec.container import read_container
+from nncodec.coding.codec import code_lengths, decode_container, encode_source
 from nncodec.errors import ModelError
-from nncodec.integer_network import IntegerNetwork
-from nncodec.models import Model
-from nncodec.source import Source
-from nncodec.start import untrained
-from nncodec.start_fitting import fit_start
+from nncodec.format.container import read_container
+from nncodec.format.source import Source
+from nncodec.model.adaptive.start import untrained
+from nncodec.model.model import Model
+from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.training.start_fitting import fit_start
 from tests.samples import averaged_codes, random_model, random_network
 
 MODEL = random_model(3, 6, seed=4)

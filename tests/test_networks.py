@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from nncodec.errors import ModelError
-from nncodec.networks.grouped import Grouped
-from nncodec.networks.network import Network
-from nncodec.networks.registry import make_network
-from nncodec.taps import Taps
+from nncodec.model.network.taps import Taps
+from nncodec.training.networks.grouped import Grouped
+from nncodec.training.networks.network import Network
+from nncodec.training.networks.registry import make_network
 
 # Every network, and how many rows below a position it sees of earlier layers.
 LOOK_AHEAD = {"progressive": 3, "grouped": 1}

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nncodec
-from nncodec import codec, source, traversal
-from nncodec.codec import traverse_known
+from nncodec.coding import codec, traversal
+from nncodec.coding.codec import traverse_known
+from nncodec.coding.threads import Progress, Worker, map_side_by_side, run
 from nncodec.cores import thread_count
 from nncodec.errors import BitstreamError
-from nncodec.pipeline import Progress, Worker, map_side_by_side, run
-from nncodec.source import most_threads
+from nncodec.format import source
+from nncodec.format.source import most_threads
 from tests.command_line import invoke
 from tests.samples import averaged_codes, random_network, random_start
 

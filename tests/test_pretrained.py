@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import nncodec
-from nncodec.data import synthetic
-from nncodec.model_files import list_models, model_folders
+from nncodec.files.model_files import list_models, model_folders
+from nncodec.training.data import synthetic
 
 SHIPPED = {"kodak-rnn": "ad5f83191caa27d2", "synthetic": "fafa730774c60d27"}
 """The ids that containers out there name: a model trained anew takes another name, beside these."""

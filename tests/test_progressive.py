@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nncodec.errors import ModelError
-from nncodec.networks.progressive import (
+from nncodec.training.networks.progressive import (
     LOGIT_LIMIT,
     Progressive,
     ProgressiveConfig,

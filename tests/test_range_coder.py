@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.compiled import compiled
-from nncodec.range_coder import Bits, Coders, code, code_lengths, decoders, encoders, payload
+from nncodec.coding.range_coder import Bits, Coders, code, code_lengths, decoders, encoders, payload
+from nncodec.model.kernels.compilation import compiled
 
 Message = tuple[Bits, npt.NDArray[np.int32]]
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import nncodec.api
-from nncodec.cli import main
+from nncodec.commands.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -19,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from nncodec.byte_fields import varint
-from nncodec.codec import decode_container, encode_source
-from nncodec.container import (
+from nncodec.coding.codec import decode_container, encode_source
+from nncodec.errors import NncodecError
+from nncodec.files.model_choice import pack_embedded
+from nncodec.files.model_files import list_models, pack_model, unpack_model
+from nncodec.format.container import (
     MAGIC,
     Container,
     Header,
@@ -30,11 +32,9 @@ from nncodec.container import (
     read_container,
     read_header,
 )
-from nncodec.errors import NncodecError
-from nncodec.model_choice import pack_embedded
-from nncodec.model_files import list_models, pack_model, unpack_model
-from nncodec.models import Model
-from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
+from nncodec.format.fields import varint
+from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
+from nncodec.model.model import Model
 from tests import reference_decoder, reference_model_file
 from tests.golden import ROOT
 from tests.golden.generate import CASES
@@ -427,7 +427,7 @@ def test_networks_that_the_package_refuses_and_others(data: bytes) -> None:
 
 @pytest.mark.parametrize("hidden", [132104, 132105])  # 127 * 128 * hidden is about 2^31
 def test_networks_of_the_largest_sums(hidden: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("nncodec.integer_network", "tests.reference_model_file"):
+    for module in ("nncodec.model.network.integer_network", "tests.reference_model_file"):
         monkeypatch.setattr(f"{module}.MAX_HIDDEN", hidden)
     network = random_network(1, 1, 0, hidden_of_group=hidden, earlier_layers=0, gain=0.001)
     arrays = replace(random_model(1, 1), network=network).arrays()

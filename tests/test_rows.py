@@ -8,10 +8,10 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec import rows, short_rows
-from nncodec.compiled import compiled
-from nncodec.rows import LANES, WIDTH
-from nncodec.short_rows import EIGHT
+from nncodec.model.kernels import long_rows, short_rows
+from nncodec.model.kernels.compilation import compiled
+from nncodec.model.kernels.long_rows import LANES, WIDTH
+from nncodec.model.kernels.short_rows import EIGHT
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -29,12 +29,12 @@ def compiled_call(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled(call)
 
 
-dot = compiled_call(rows.dot)
-gather = compiled_call(rows.gather)
-move = compiled_call(rows.move)
+dot = compiled_call(long_rows.dot)
+gather = compiled_call(long_rows.gather)
+move = compiled_call(long_rows.move)
 dot_of_sums = compiled_call(short_rows.dot_of_sums)
 move_together = compiled_call(short_rows.move_together)
-copy = compiled_call(rows.copy)
+copy = compiled_call(long_rows.copy)
 list_moves = compiled_call(short_rows.list_moves)
 
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.contexts import AROUND_TAPS, LAYER_TAPS
-from nncodec.schedule import Schedule, active_layers, list_runs
+from nncodec.model.contexts import AROUND_TAPS, LAYER_TAPS
+from nncodec.model.schedule import Schedule, active_layers, list_runs
 
 Bit = tuple[int, int, int, int, int]
 """Layer, image, row, column, channel: an index into the code tensor."""

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.schedule import Schedule
-from nncodec.segments import Segments
+from nncodec.coding.segments import Segments
+from nncodec.model.schedule import Schedule
 
 
 @st.composite

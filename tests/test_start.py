@@ -7,12 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from nncodec.adaptive_start import START_BITS as FIXED_BITS
-from nncodec.adaptive_start import START_WEIGHTS
-from nncodec.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_INPUTS
 from nncodec.errors import ModelError
-from nncodec.rates import LARGEST_RATES, RATES
-from nncodec.start import (
+from nncodec.model.adaptive.learning_rates import LARGEST_RATES, RATES
+from nncodec.model.adaptive.start import (
     LARGEST_MIXER_WEIGHT,
     LARGEST_WEIGHT,
     MIXER_BITS,
@@ -20,6 +17,9 @@ from nncodec.start import (
     Start,
     untrained,
 )
+from nncodec.model.adaptive.untrained_weights import START_BITS as FIXED_BITS
+from nncodec.model.adaptive.untrained_weights import START_WEIGHTS
+from nncodec.model.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_INPUTS
 
 START = untrained(3, 5)
 NAMES = list(START.arrays())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nncodec.data import synthetic
+from nncodec.training.data import synthetic
 
 REFERENCE = Path(__file__).parent / "data" / "synthetic_reference.npz"
 

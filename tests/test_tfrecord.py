@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from nncodec.data import tfrecord
 from nncodec.errors import CodesError, NncodecError
+from nncodec.training.data import tfrecord
 
 DATA = Path(__file__).parent / "data"
 WRITTEN_BY_TENSORFLOW = DATA / "synthetic_reference.tfrecord"

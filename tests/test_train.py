@@ -17,18 +17,18 @@ import torch
 from click.testing import Result
 from tqdm import tqdm
 
-from nncodec import train as train_module
-from nncodec import training_reports
-from nncodec.array_files import npz_bytes
-from nncodec.checkpoints import read_checkpoint
-from nncodec.codec import code_lengths
-from nncodec.data import tfrecord
-from nncodec.model_files import read_model
-from nncodec.models import Model
-from nncodec.networks.files import load_network
-from nncodec.networks.progressive import Progressive
-from nncodec.terminal import Commands
-from nncodec.train import train
+from nncodec.coding.codec import code_lengths
+from nncodec.commands import train as train_module
+from nncodec.commands import training_progress
+from nncodec.commands.terminal import Commands
+from nncodec.commands.train import train
+from nncodec.files.array_files import npz_bytes
+from nncodec.files.model_files import read_model
+from nncodec.model.model import Model
+from nncodec.training.checkpoints import read_checkpoint
+from nncodec.training.data import tfrecord
+from nncodec.training.networks.files import load_network
+from nncodec.training.networks.progressive import Progressive
 from tests.command_line import invoke
 from tests.samples import averaged_codes
 from tests.tiny_network import LAYER_DEPTH
@@ -338,7 +338,7 @@ def test_tensorboard(run: Run) -> None:
 def test_without_tensorboard(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = find_spec
     monkeypatch.setattr(
-        training_reports,
+        training_progress,
         "find_spec",
         lambda name: None if name == "tensorboard" else installed(name),
     )

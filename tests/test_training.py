@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from nncodec.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from nncodec.data.batches import CodeSet
 from nncodec.errors import NncodecError
-from nncodec.float_rates import measure, signs
-from nncodec.optimiser import Optimiser
-from nncodec.processes import Processes, join_processes
-from nncodec.training import Trained, Trainer, Update
+from nncodec.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from nncodec.training.code_length import measure, signs
+from nncodec.training.data.batches import CodeSet
+from nncodec.training.distributed import Processes, join_processes
+from nncodec.training.optimiser import Optimiser
+from nncodec.training.trainer import Trained, Trainer, Update
 from tests.tiny_network import code_sets, config, tiny, trainer
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nncodec.errors import NncodecError
-from nncodec.training_configs import (
+from nncodec.training.configs import (
     InputConfig,
     TrainingConfig,
     make_config,

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nncodec.data.batches import CodeSet
-from nncodec.networks.network import Network, NetworkConfig
-from nncodec.processes import Processes, join_processes
-from nncodec.training import Trainer
-from nncodec.training_configs import TrainingConfig
+from nncodec.training.configs import TrainingConfig
+from nncodec.training.data.batches import CodeSet
+from nncodec.training.distributed import Processes, join_processes
+from nncodec.training.networks.network import Network, NetworkConfig
+from nncodec.training.trainer import Trainer
 from tests.samples import averaged_codes
 
 LAYER_DEPTH = 4

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from nncodec.array_files import npy_bytes
-from nncodec.byte_fields import varint
-from nncodec.container import MAGIC, Container, Header, Segment, pack
 from nncodec.errors import CodesError
-from nncodec.model_choice import pack_embedded
-from nncodec.model_files import checksum_of, pack_model
-from nncodec.models import id_of_numbers
-from nncodec.source import DTYPES, FORMATS, LAYOUTS, Source
+from nncodec.files.array_files import npy_bytes
+from nncodec.files.model_choice import pack_embedded
+from nncodec.files.model_files import checksum_of, pack_model
+from nncodec.format.container import MAGIC, Container, Header, Segment, pack
+from nncodec.format.fields import varint
+from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
+from nncodec.model.model import id_of_numbers
 from tests.forged import framed
 from tests.fuzz import CORPUS
 from tests.fuzz.targets import MAX_BITS, models

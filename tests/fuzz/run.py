@@ -99,9 +99,13 @@ def run_guided(target: str, seconds: float) -> int:
 
     # Numba cannot compile functions that are instrumented.
     package = Path(__file__).parents[2] / "nncodec"
-    sources = {path.stem: path.read_text() for path in package.glob("*.py")}
-    compiled = [name for name, text in sources.items() if "nncodec.compiled" in text]
-    exclude = [f"nncodec.{name}" for name in ("compiled", *compiled)]
+    compilation = "nncodec.model.kernels.compilation"
+    modules = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts): path.read_text()
+        for path in package.rglob("*.py")
+    }
+    compiled = [name for name, text in modules.items() if compilation in text]
+    exclude = [compilation, *compiled]
     with atheris.instrument_imports(include=["nncodec"], exclude=exclude):
         from tests.fuzz.mutations import good_files, one_change
         from tests.fuzz.targets import TARGETS

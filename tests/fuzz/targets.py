@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 import nncodec
-from nncodec.codec import decode_container, encode_source
-from nncodec.codes import read_code_file, write_code_file
-from nncodec.container import Container, read_container
+from nncodec.coding.codec import decode_container, encode_source
 from nncodec.errors import BitstreamError, CodesError, ModelError, NncodecError
-from nncodec.model_choice import model_to_decode
-from nncodec.model_files import read_model, unpack_model
-from nncodec.models import Model
-from nncodec.source import Source
+from nncodec.files.code_files import read_code_file, write_code_file
+from nncodec.files.model_choice import model_to_decode
+from nncodec.files.model_files import read_model, unpack_model
+from nncodec.format.container import Container, read_container
+from nncodec.format.source import Source
+from nncodec.model.model import Model
 from tests.golden import ROOT
 
 Codes = npt.NDArray[np.uint8]

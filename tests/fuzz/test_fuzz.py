@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import nncodec
 from nncodec.errors import BitstreamError, ModelError, TruncatedError
-from nncodec.model_files import pack_model, read_model, unpack_model
-from nncodec.models import Model
+from nncodec.files.model_files import pack_model, read_model, unpack_model
+from nncodec.model.model import Model
 from tests.fuzz.mutations import good_files, mutation
 from tests.fuzz.targets import TARGETS, models
 from tests.golden import ROOT

@@ -1,0 +1,91 @@
+"""The command that measures codes, the original's inference: theory, and no bitstream."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from nncodec.coding.codec import code_lengths
+from nncodec.commands.options import device_option, json_option, read_codes, reading_options
+from nncodec.commands.reports import evaluation, evaluation_text, evaluations
+from nncodec.commands.terminal import print_text, progress_bar
+from nncodec.cores import thread_count
+from nncodec.errors import NncodecError
+from nncodec.files.model_choice import model_to_encode
+from nncodec.files.model_files import name_of_model
+from nncodec.files.streams import open_input
+from nncodec.format.code_tensor import Codes
+
+
+@click.command()
+@click.argument("files", metavar="CODES...", nargs=-1, required=True)
+@click.option(
+    "--network",
+    metavar="FILE",
+    help="A float network, which nncodec train leaves in network.safetensors, in place of a model.",
+)
+@device_option
+@reading_options
+@json_option
+def evaluate(
+    files: Sequence[str],
+    network: str | None,
+    device: str,
+    model: str,
+    layout: str,
+    layer_depth: int | None,
+    layers: int | None,
+    max_bits: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Measures the theoretical size of the code files CODES.
+
+    Writes no file. Prints the code length of every layer in bits, its rate, and the rate of all
+    layers up to it; for several files their means too.
+
+    \b
+    Example:
+      nncodec evaluate --layers 4 codes/*.npz
+    """
+    if device == "cuda" and not network:
+        raise click.UsageError("--device cuda is for --network; models compute on processors")
+    results, threads = [], thread_count(threads)
+    of_network = _float_code_lengths(network, device) if network else None
+    for name in files:
+        with open_input(name) as (stream, label):
+            codes, source = read_codes(stream, layout, layer_depth, layers, max_bits)
+            with progress_bar(label, codes.size, as_json) as progress:
+                if of_network:
+                    used, lengths = network, of_network(codes)
+                else:
+                    chosen = model_to_encode(model, codes, threads=threads)
+                    used = name_of_model(chosen.model_id if chosen else b"")
+                    lengths = code_lengths(codes, model=chosen, threads=threads, progress=progress)
+        facts = {"file": label, "layout": source.layout, "shape": list(codes.shape), "model": used}
+        results.append(facts | evaluation([codes[0].size] * len(codes), lengths.tolist()))
+        if not as_json:
+            print_text(evaluation_text(label, results[-1]))
+    if len(files) > 1:
+        whole = evaluations(results)
+        if not as_json:
+            print_text(evaluation_text(f"mean of {len(files)} files", whole["mean"]))
+    if as_json:
+        print_text(json.dumps(whole if len(files) > 1 else results[0]))
+
+
+def _float_code_lengths(network: str, device: str) -> Callable[[Codes], npt.NDArray[np.float64]]:
+    """Reads a float network; gives what measures codes under it."""
+    if find_spec("torch") is None:
+        raise NncodecError(
+            "--network needs PyTorch, which is not installed; run: pip install torch"
+        )
+    from nncodec.training.code_length import code_lengths_of_network
+    from nncodec.training.distributed import find_device
+    from nncodec.training.networks.files import load_network
+
+    return partial(code_lengths_of_network, load_network(network).to(find_device(device)))

@@ -1,0 +1,125 @@
+"""Options that several commands have, and reading the code files that they are about."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from nncodec.cores import DEVICES
+from nncodec.errors import CodesError
+from nncodec.files.code_files import read_code_file
+from nncodec.files.model_choice import AUTO
+from nncodec.files.streams import STANDARD_STREAM
+from nncodec.format.code_tensor import Codes
+from nncodec.format.source import LAYOUTS, MAX_BITS, Source
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _options(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+layers_option = click.option(
+    "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
+)
+max_bits_option = click.option(
+    "--max-bits",
+    type=click.IntRange(1, MAX_BITS),
+    default=MAX_BITS,
+    show_default=True,
+    metavar="N",
+    help="Refuse files of more code bits before memory is taken for them.",
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    show_default="one for each processor",
+    metavar="N",
+    help="How many threads work on a file; what comes of it is the same.",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where a float network computes; auto is CUDA where there is any.",
+)
+reading_options = _options(
+    click.option(
+        "--model",
+        default=AUTO,
+        metavar="MODEL",
+        help="auto, the cheapest that fits; adaptive, which learns from the codes alone; the name "
+        "of a model (nncodec models lists them); or a model file.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["auto", *LAYOUTS]),
+        default="auto",
+        help="Axis order of the codes: height, width, depth (nhwc, TensorFlow) or depth, height, "
+        "width (nchw, PyTorch); auto takes the cheaper one.",
+    ),
+    click.option(
+        "--layer-depth",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Cut the depth of 3 or 4 axes into layers of N bits; otherwise it is one layer.",
+    ),
+    layers_option,
+    max_bits_option,
+    threads_option,
+)
+
+coding_files = _options(
+    click.argument("files", metavar="INPUT OUTPUT | INPUT...", nargs=-1),
+    click.option(
+        "--output-dir",
+        metavar="DIR",
+        help="Take every argument as an INPUT; the outputs go into DIR under the same names, "
+        "with the suffix of what they are.",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="With --output-dir: how many files to work on at a time, each with its share of the "
+        "processors.",
+    ),
+)
+
+
+def check_files(files: Sequence[str], output_dir: str | None) -> None:
+    """Refuses arguments that are not those of `coding_files`.
+
+    Raises:
+        click.UsageError: other than INPUT and OUTPUT, or with a folder no files at all, or `-`.
+    """
+    if output_dir is None and len(files) != 2:
+        raise click.UsageError(
+            f"{len(files)} arguments, not INPUT and OUTPUT; give these two, or any number of "
+            "inputs and --output-dir DIR"
+        )
+    if output_dir is not None and not files:
+        raise click.UsageError("no inputs for --output-dir; name some")
+    if output_dir is not None and STANDARD_STREAM in files:
+        raise click.UsageError("- is no input for --output-dir; name files, or give - and OUTPUT")
+
+
+def read_codes(
+    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None, max_bits: int
+) -> tuple[Codes, Source]:
+    """The first layers of a code file, all of them if `layers` is None, and what the file was."""
+    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth, max_bits=max_bits)
+    held = len(code_file.codes)
+    if layers is not None and layers > held:
+        raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")
+    return code_file.codes[:layers], code_file.source

@@ -1,0 +1,191 @@
+"""What the commands print: facts for --json, tables for people."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import accumulate, zip_longest
+from typing import Any
+
+from nncodec.coding.codec import Encoded, LayerSize
+from nncodec.files.model_files import FoundModel
+from nncodec.format.container import VERSION, Header, pack_header
+
+
+def container_facts(
+    header: Header, model: str, layers: Iterable[LayerSize] | None = None
+) -> dict[str, Any]:
+    """What --json prints of a container; its code lengths are known only to who encoded it."""
+    if layers is None:
+        sizes = zip(header.layer_bytes(), header.layer_stored(), strict=True)
+        layers = (
+            LayerSize(layer, header.bits_per_layer, size, None, stored)
+            for layer, (size, stored) in enumerate(sizes)
+        )
+    size = len(pack_header(header)) + header.embedded_bytes
+    size += sum(segment.byte_length for segment in header.segments)
+    return {
+        "input_bits": header.bits,
+        "output_bytes": size,
+        "rate": size * 8 / header.bits,
+        "model": model,
+        "model_id": header.model_id.hex() or None,
+        "model_bytes": header.embedded_bytes,
+        "memory_bound": header.memory_bound,
+        "layout": header.source.layout,
+        "shape": list(header.shape),
+        "layers": [asdict(layer) for layer in layers],
+    }
+
+
+def container_text(label: str, header: Header, model: str) -> str:
+    """What a container says of itself, and what its model is called here."""
+    facts, source = container_facts(header, model), header.source
+    if header.model_id and model != header.model_id.hex():
+        model += f", {header.model_id.hex()}"
+    if header.embedded_bytes:
+        model += f", in the file ({header.embedded_bytes} bytes)"
+    form = {"packed": ".npz, packed, with a shape", "tensor": "an array", "npz": ".npz, one array"}
+    name = f" named {source.name!a}" if source.format == "npz" else ""
+    values = " over -1, +1" if source.signed else ""
+    rows: list[dict[str, Any]] = []
+    for segment, held in zip(header.segments, header.segment_layers(), strict=True):
+        bits, size = len(held) * header.bits_per_layer, segment.byte_length
+        span = f"{held[0]}-{held[-1]}" if len(held) > 1 else str(held[0])
+        row = {"layers": span, "bits": bits, "bytes": size, "rate": size * 8 / bits}
+        rows.append({**row, "stored": segment.stored})
+    return (
+        f"{label}: nncodec container, version {VERSION}\n"
+        f"  codes   {extent(header.shape)} (batch x height x width x bits)\n"
+        f"  source  {form.get(source.format, '.npy')}{name}, dtype {source.dtype}{values}, "
+        f"{source.axes} axes, {source.layout}\n"
+        f"  model   {model}\n"
+        f"  size    {header.bits} bits -> {facts['output_bytes']} bytes, rate {facts['rate']:.4f}\n"
+        f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode\n"
+        f"{_table(rows)}"
+    )
+
+
+def size_table(encoded: Encoded) -> str:
+    """Bytes beside theory, layer by layer, header included."""
+    rows: list[dict[str, Any]] = []
+    for layer in encoded.layers:
+        theory, rate = (layer.code_length or 0.0) / 8, layer.bytes * 8 / layer.bits
+        row = {"layer": layer.layer, "bits": layer.bits, "bytes": layer.bytes, "theory": theory}
+        rows.append({**row, "rate": rate, "stored": layer.stored})
+    bits, payloads, theory = (sum(row[key] for row in rows) for key in ("bits", "bytes", "theory"))
+    size = len(encoded.data)
+    model = encoded.header.embedded_bytes
+    if model:
+        rows.append({"layer": "model", "bytes": model})
+    rows.append({"layer": "header", "bytes": size - payloads - model})
+    rate = size * 8 / bits
+    rows.append({"layer": "total", "bits": bits, "bytes": size, "theory": theory, "rate": rate})
+    return _table(rows)
+
+
+def totals(results: Sequence[dict[str, Any]], counts: tuple[str, str]) -> dict[str, Any]:
+    """What --json prints of files together.
+
+    Args:
+        results: the facts of each.
+        counts: which of them to add up: code bits and bytes, either first, as "input_bits".
+    """
+    sums = {key: sum(one[key] for one in results) for key in counts}
+    bits, size = (sums[key] for key in sorted(counts, key=_unit))
+    return {**sums, "rate": size * 8 / bits if bits else None}
+
+
+def total_text(whole: dict[str, Any], done: int, files: int) -> str:
+    """`totals` in a line, of the files that were done."""
+    title = f"total of {done} file{'s'[: done - 1]}" + (f", {files - done} failed" * (done < files))
+    came, left = (f"{whole[key]} {_unit(key)}" for key in whole if key != "rate")
+    return f"{title}: {came} -> {left}, rate {whole['rate']:.4f}"
+
+
+def evaluation(bits: Sequence[int], lengths: Sequence[float]) -> dict[str, Any]:
+    """What --json prints of code lengths; nothing was written, so bytes are unknown."""
+    sums = zip(bits, lengths, accumulate(bits), accumulate(lengths), strict=True)
+    layers = [
+        {
+            **{"layer": layer, "bits": count, "bytes": None, "code_length": length},
+            **{"stored": None, "rate": length / count, "rate_so_far": lengths_to / bits_to},
+        }
+        for layer, (count, length, bits_to, lengths_to) in enumerate(sums)
+    ]
+    whole = {"input_bits": sum(bits), "code_length": sum(lengths)}
+    return {**whole, "rate": sum(lengths) / sum(bits), "layers": layers}
+
+
+def evaluations(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What --json prints of several files: their sums, `files`, and `mean`."""
+    by_layer = list(zip_longest(*(one["layers"] for one in results), fillvalue={}))
+    sums = [
+        [sum(row.get(key, 0) for row in rows) for rows in by_layer]
+        for key in ("bits", "code_length")
+    ]
+    means = [{"layer": layer, **_means(rows)} for layer, rows in enumerate(by_layer)]
+    mean = {"rate": sum(one["rate"] for one in results) / len(results), "layers": means}
+    return evaluation(*sums) | {"files": results, "mean": mean}
+
+
+def evaluation_text(name: str, facts: dict[str, Any]) -> str:
+    """Code lengths and rates, layer by layer."""
+    keys = ("layer", "bits", "code_length", "rate", "rate_so_far")
+    rows = [{key: row[key] for key in keys if key in row} for row in facts["layers"]]
+    lengths = ""
+    if "input_bits" in facts:
+        lengths = f"{facts['input_bits']} bits, code length {facts['code_length']:.1f} bits, "
+    return f"{name}: {lengths}rate {facts['rate']:.4f}\n{_table(rows)}"
+
+
+def model_facts(models: Iterable[FoundModel]) -> list[dict[str, Any]]:
+    """What --json prints of model files; damaged ones have no id."""
+    rows = []
+    for found in models:
+        claims = found.claims()
+        row = {"name": found.name, "id": claims.get("model_id")}
+        row |= {"layers": claims.get("layers"), "layer_depth": claims.get("channels")}
+        size = found.path.stat().st_size if found.path.exists() else None
+        rows.append({**row, "bytes": size, "file": str(found.path)})
+    return rows
+
+
+def model_table(facts: Sequence[dict[str, Any]]) -> str:
+    """One line a model."""
+    if not facts:
+        return "no models found"
+    shown = [{key: "" if value is None else value for key, value in row.items()} for row in facts]
+    return _table([{**row, "id": row["id"] or "damaged"} for row in shown])
+
+
+def extent(shape: Sequence[int]) -> str:
+    """The shape of a code tensor, in words."""
+    layers, *rest = shape
+    return f"{layers} layer{'s'[: layers - 1]} of {' x '.join(map(str, rest))}"
+
+
+def _unit(key: str) -> str:
+    return key.rpartition("_")[2]
+
+
+def _means(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """Means over the files that have a layer."""
+    held = [row for row in rows if row]
+    keys = ("code_length", "rate", "rate_so_far")
+    return {key: sum(row[key] for row in held) / len(held) for key in keys}
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """Columns by the keys of the first row, right-aligned; a column of flags has no title."""
+
+    def cell(key: str, value: object) -> str:
+        if isinstance(value, bool):
+            return key if value else ""
+        if isinstance(value, float):
+            return f"{value:.4f}" if key.startswith("rate") else f"{value:.1f}"
+        return str(value)
+
+    titles = ["" if isinstance(value, bool) else key for key, value in rows[0].items()]
+    lines = [[title.replace("_", " ") for title in titles]]
+    lines += [[cell(key, row.get(key, "")) for key in rows[0]] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.rjust, line, widths)).rstrip() for line in lines)

@@ -1,0 +1,138 @@
+"""Which model codes a tensor: the one that was asked for, or the cheapest of those that fit."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import zlib
+
+import numpy as np
+
+from nncodec.coding.codec import code_lengths
+from nncodec.coding.threads import map_side_by_side
+from nncodec.errors import BitstreamError, ModelError
+from nncodec.files.model_files import (
+    ADAPTIVE,
+    MAX_MODEL_BYTES,
+    find_model,
+    list_models,
+    load_model,
+    pack_model,
+    unpack_model,
+)
+from nncodec.format.code_tensor import Codes
+from nncodec.format.container import Container
+from nncodec.model.model import Model
+
+AUTO = "auto"
+
+ModelChoice = str | os.PathLike[str] | Model
+"""AUTO, ADAPTIVE, the name of a model, the path of a model file, or a model."""
+
+_REMEDY = "get another copy of the file"
+
+SAMPLE_BITS = 1 << 16
+"""The most bits of a tensor that each model is tried on."""
+
+
+def model_to_encode(
+    choice: ModelChoice, codes: Codes, *, embed: bool = False, threads: int = 1
+) -> Model | None:
+    """The model that codes a tensor, None for the adaptive stage alone.
+
+    Args:
+        choice: what was asked for.
+        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        embed: whether the container will hold the model, whose bytes then count too.
+        threads: the most that try models side by side.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be read.
+    """
+    if isinstance(choice, Model):
+        return choice
+    if choice == ADAPTIVE:
+        return None
+    if choice != AUTO:
+        return load_model(choice)
+    layers, channels = codes.shape[0], codes.shape[4]
+    claims = ((found, found.claims()) for found in list_models())
+    fitting = []
+    for found, claim in claims:
+        if claim and claim["channels"] == channels and layers <= claim["layers"]:
+            with contextlib.suppress(ModelError):  # a damaged file nobody asked for
+                model = found.load()
+                if model.fits(layers, channels):  # or it has been replaced meanwhile
+                    fitting.append(model)
+    if not fitting:
+        return None
+    candidates: list[Model | None] = [None, *fitting]
+    sample = _sample(codes, len(candidates))
+
+    def cost(model: Model | None) -> float:
+        length = float(code_lengths(sample, model=model).sum()) * (codes.size / sample.size)
+        return length + (8 * len(pack_embedded(model)) if model and embed else 0)
+
+    return candidates[int(np.argmin(map_side_by_side(cost, candidates, threads)))]
+
+
+def model_to_decode(container: Container, choice: ModelChoice | None = None) -> Model | None:
+    """The model that a container names, None for the adaptive stage alone.
+
+    Args:
+        container: what was read of it.
+        choice: a model, its name or its path, if the container's should not be looked for.
+
+    Raises:
+        BitstreamError: the model in the container is damaged.
+        ModelError: the model is nowhere to be found.
+    """
+    model_id = container.header.model_id
+    if not model_id:
+        return None
+    if container.model:
+        model = unpack_embedded(container.model)
+        if model.model_id != model_id:
+            raise BitstreamError(f"the file holds another model than it names; {_REMEDY}")
+        return model
+    if choice is None:
+        return find_model(model_id)
+    return choice if isinstance(choice, Model) else load_model(choice)
+
+
+def pack_embedded(model: Model) -> bytes:
+    """A model as it lies in a container."""
+    return zlib.compress(pack_model(model), 9)
+
+
+def unpack_embedded(data: bytes) -> Model:
+    """Undoes `pack_embedded`.
+
+    Raises:
+        BitstreamError: damaged.
+    """
+    inflate = zlib.decompressobj()
+    try:
+        unpacked = inflate.decompress(data, MAX_MODEL_BYTES)
+    except zlib.error as error:
+        raise BitstreamError(f"the model in the file is damaged; {_REMEDY}") from error
+    if not inflate.eof or inflate.unused_data:
+        raise BitstreamError(f"the model in the file does not end where it should; {_REMEDY}")
+    try:
+        return unpack_model(unpacked)
+    except ModelError as error:
+        raise BitstreamError(f"the model in the file: {error}") from error
+
+
+def _sample(codes: Codes, candidates: int) -> Codes:
+    """Some images, of those the first layers, of one layer some rows: half the coding in all."""
+    share = min(SAMPLE_BITS / codes.size, 0.5 / candidates)
+    images = max(1, math.floor(codes.shape[1] * share))
+    share = min(1.0, share * codes.shape[1] / images)
+    layers = max(1, math.floor(len(codes) * share))
+    share = min(1.0, share * len(codes) / layers)
+    rows = max(1, math.floor(codes.shape[2] * share))
+    first = (codes.shape[2] - rows) // 2
+    each = codes.shape[1] // images
+    return codes[:layers, : each * images : each, first : first + rows]

@@ -1,0 +1,283 @@
+"""The files of a command: inputs, and outputs that appear whole or not at all.
+
+An output never replaces another file by accident. It is written without a name, brought to disk,
+and only then given one; a failure of any kind before that leaves nothing behind, not even if the
+process is killed. Where files must have names (no Linux, some network disks) it has a temporary
+one in its folder, `.nncodec-*.tmp`, which only a process that is killed leaves behind. What is no
+regular file (`/dev/null`, a named pipe, standard output) is written to directly: there is nothing
+to replace.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from nncodec.errors import NncodecError
+from nncodec.files.array_files import file_label
+
+STANDARD_STREAM = "-"
+"""The name that means standard input or output."""
+
+_REASONS = {
+    errno.ENOENT: "no such file or folder; check the name",
+    errno.EISDIR: "is a directory; name a file in it",
+    errno.EACCES: "permission denied; check its permissions and its folder's",
+    errno.EROFS: "the disk is read-only; name a file on another",
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "your disk quota is used up; free some space",
+    errno.EFBIG: "it is too large for its disk or for ulimit -f; raise the limit",
+}
+
+
+def os_error_line(error: OSError) -> str:
+    """What went wrong and what to do, without the name of the file."""
+    reason = _REASONS.get(error.errno or 0)
+    return reason or f"{error.strerror or type(error).__name__}; check the file and its disk"
+
+
+def label_of(output: str) -> str:
+    """The name of an output, printable, for messages."""
+    return "<stdout>" if output == STANDARD_STREAM else file_label(output)
+
+
+@contextlib.contextmanager
+def naming(label: str) -> Iterator[None]:
+    """Makes errors of one file one line that begins with its name.
+
+    Raises:
+        NncodecError: instead of any other, of `OSError` (but `BrokenPipeError`) and `MemoryError`.
+    """
+    try:
+        yield
+    except NncodecError as error:
+        if str(error).startswith(f"{label}: "):
+            raise
+        raise NncodecError(f"{label}: {error}") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise NncodecError(f"{label}: {os_error_line(error)}") from error
+    except MemoryError as error:
+        raise NncodecError(f"{label}: not enough memory for it; use a larger machine") from error
+
+
+@contextlib.contextmanager
+def open_input(name: str) -> Iterator[tuple[BinaryIO, str]]:
+    """Opens a file, or standard input, and names it in all errors of the block.
+
+    Args:
+        name: a path, or `STANDARD_STREAM`.
+
+    Yields:
+        A binary stream, and its name for messages.
+
+    Raises:
+        NncodecError: as `naming`.
+    """
+    if name == STANDARD_STREAM:
+        if sys.stdin is None:
+            raise NncodecError("<stdin>: is closed; open it or name a file")
+        with naming("<stdin>"):
+            yield sys.stdin.buffer, "<stdin>"
+        return
+    with naming(file_label(name)), open(name, "rb") as stream:
+        yield stream, file_label(name)
+
+
+def check_output(name: str, *, force: bool, source: str = STANDARD_STREAM) -> None:
+    """Refuses what `open_output` would refuse, before the work for it is done.
+
+    Args:
+        name: a path, or `STANDARD_STREAM`.
+        force: whether an existing file may be replaced.
+        source: the input, which is never replaced.
+
+    Raises:
+        NncodecError: no file can be written there, or one exists.
+    """
+    label = label_of(name)
+    if name == STANDARD_STREAM:
+        if sys.stdout is None:
+            raise NncodecError(f"{label}: is closed; open it or name a file")
+        if sys.stdout.isatty():
+            raise NncodecError(f"{label}: is a terminal; redirect it or name a file")
+        return
+    kind = _kind(name)
+    if not name or name.endswith(os.sep) or stat.S_ISDIR(kind):
+        raise NncodecError(f"{label}: is a directory; name a file in it")
+    if _is_stream(kind):
+        return
+    if kind:
+        if not stat.S_ISREG(kind):
+            raise NncodecError(f"{label}: is no regular file; name another output")
+        if source != STANDARD_STREAM and os.path.exists(source) and os.path.samefile(name, source):
+            raise NncodecError(f"{label}: is the input itself; name another output")
+        if not force:
+            raise _exists(label)
+    folder = os.path.dirname(os.path.realpath(name))
+    if not os.path.isdir(folder):
+        raise NncodecError(f"{label}: its folder does not exist; make it or name another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise NncodecError(f"{label}: its folder is not writable; change that or name another")
+
+
+@contextlib.contextmanager
+def open_output(name: str, *, force: bool) -> Iterator[BinaryIO]:
+    """Opens a file that takes its name when the block ends, if it ends without an exception.
+
+    Symbolic links are followed. A new file gets the permissions of any new file.
+
+    Args:
+        name: a path, or `STANDARD_STREAM`.
+        force: whether an existing file may be replaced.
+
+    Raises:
+        NncodecError: as `check_output` and `naming`; also where the file exists by then.
+    """
+    with naming(label_of(name)):
+        check_output(name, force=force)
+        yield from _open(name, force)
+
+
+def _open(name: str, force: bool) -> Iterator[BinaryIO]:
+    if name == STANDARD_STREAM:
+        with _buffered(sys.stdout.buffer) as stream:
+            yield stream
+        return
+    if _is_stream(_kind(name)):
+        with open(name, "wb") as stream:
+            yield stream
+        return
+    target = os.path.realpath(name)
+    folder = os.path.dirname(target)
+    unnamed = _unnamed_file(folder)
+    if unnamed:
+        with unnamed:
+            yield unnamed
+            _to_disk(unnamed)
+            _give_name(unnamed, target, force, label_of(name))
+    else:
+        with _temporary_name(folder) as temporary:
+            with open(temporary, "xb") as file:
+                yield file
+                _to_disk(file)
+            if force:
+                os.replace(temporary, target)
+            else:
+                _rename_to_new(temporary, target, label_of(name))
+    _folder_to_disk(folder)
+
+
+@contextlib.contextmanager
+def _buffered(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """Writes all, where an unbuffered stream (python -u, PYTHONUNBUFFERED) may write a part."""
+    if not isinstance(stream, io.RawIOBase):
+        yield stream
+        stream.flush()
+        return
+    buffered = io.BufferedWriter(stream)
+    try:
+        yield buffered
+        buffered.flush()
+    finally:
+        # Not closed with the buffer; what is left of it was refused, and would be again.
+        with contextlib.suppress(OSError):
+            buffered.detach()
+
+
+def _unnamed_file(folder: str) -> BinaryIO | None:
+    """A new file on the disk of a folder, which vanishes when it is closed, if there can be one."""
+    if not hasattr(os, "O_TMPFILE") or not os.path.exists("/proc/self/fd"):
+        return None
+    try:
+        return open(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except OSError:  # of a file with a name there will be the same error, or there will not
+        return None
+
+
+def _give_name(unnamed: BinaryIO, target: str, force: bool, label: str) -> None:
+    number = unnamed.fileno()
+    descriptor = f"/proc/self/fd/{number}"
+
+    def link(name: str) -> None:
+        # With a folder, even one that does not matter, Python has the symbolic link followed.
+        os.link(descriptor, name, src_dir_fd=number)
+
+    try:
+        link(target)
+    except FileExistsError:
+        if not force:
+            raise _exists(label) from None
+        with _temporary_name(os.path.dirname(target)) as temporary:
+            link(temporary)
+            os.replace(temporary, target)
+
+
+@contextlib.contextmanager
+def _temporary_name(folder: str) -> Iterator[str]:
+    """A name that nothing has, and that nothing will have behind the block."""
+    temporary = os.path.join(folder, f".nncodec-{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
+    finally:
+        with contextlib.suppress(OSError):  # renamed, or never made
+            os.unlink(temporary)
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _folder_to_disk(folder: str) -> None:
+    """Keeps the new name through a loss of power, where the disk can be told so.
+
+    Where it cannot, the file is there nevertheless, and whole: its bytes are on the disk.
+    """
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _rename_to_new(temporary: str, target: str, label: str) -> None:
+    """Renames a file, but never over another one, even if that appears at this moment."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise _exists(label) from None
+    except OSError:  # a file system without hard links: reserve the name, then replace
+        try:
+            with open(target, "xb"):
+                pass
+        except FileExistsError:
+            raise _exists(label) from None
+        try:
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(target)
+            raise
+
+
+def _exists(label: str) -> NncodecError:
+    return NncodecError(f"{label}: exists already; add --force to replace it, or name another")
+
+
+def _kind(name: str) -> int:
+    """The mode of what has this name, through symbolic links; 0 where there is nothing."""
+    try:
+        return os.stat(name).st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def _is_stream(kind: int) -> bool:
+    return stat.S_ISCHR(kind) or stat.S_ISFIFO(kind)

@@ -1,0 +1,4 @@
+"""Training: networks, and what the adaptive stage starts from. PyTorch is imported here only.
+
+May import `errors`, `format`, `model`, `coding` and `files`.
+"""

@@ -1,0 +1,259 @@
+"""The codes that a network is trained on and validated with, as an input configuration names them.
+
+A code file is one file of a set; samples of TFRecord files are stacked into some. Codes take a byte
+a bit of memory, and twice that while samples are stacked.
+"""
+
+import glob
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nncodec.coding.threads import Progress
+from nncodec.errors import CodesError, ModelError
+from nncodec.files.array_files import file_label
+from nncodec.files.code_files import read_code_file
+from nncodec.files.layouts import to_canonical
+from nncodec.files.streams import naming
+from nncodec.format.code_tensor import Codes
+from nncodec.format.source import NPY_MAGIC, ZIP_MAGICS
+from nncodec.training.configs import SYNTHETIC, InputConfig
+from nncodec.training.data.batches import CodeSet, SyntheticSet
+from nncodec.training.data.tfrecord import read_codes
+
+FOLDER_SUFFIXES = (".npz", ".npy", ".tfrecord", ".tfrecords")
+"""What is read of a folder."""
+
+STACK_BITS = 1 << 22
+"""Samples of one size are stacked into files of at most so many bits, or of one sample."""
+
+SYNTHETIC_SAMPLES = (256, 128)
+"""How many synthetic samples a training and a validation set have in memory."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The words of a model configuration that codes have to fit.
+
+    Attributes:
+        layer_depth: bits of a layer at a position.
+        layer_count: the most layers of the model.
+        coded_layer_count: how many layers are trained on, from the first, of codes that may have
+            any number; 0 for all layers of all codes.
+
+    Raises:
+        ModelError: a number is out of range.
+    """
+
+    layer_depth: int
+    layer_count: int
+    coded_layer_count: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layer_depth < 1 or self.layer_count < 1:
+            raise ModelError("layer_depth and layer_count must be at least 1")
+        if not 0 <= self.coded_layer_count <= self.layer_count:
+            raise ModelError(
+                f"coded_layer_count must be within 0 ... {self.layer_count} (layer_count), "
+                f"not {self.coded_layer_count}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Unit:
+    """What is trained on or validated with as a whole, a file or a sample.
+
+    Attributes:
+        label: where it comes from, for messages.
+        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        stacks: whether it is a sample, and may be stacked with others.
+    """
+
+    label: str
+    codes: Codes
+    stacks: bool
+
+
+def read_code_sets(
+    config: InputConfig,
+    layers: Layers,
+    *,
+    validation_share: float,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[CodeSet, CodeSet]:
+    """Reads the codes of a training.
+
+    Args:
+        config: which codes.
+        layers: into what layers their depth is cut.
+        validation_share: how much of the code files and TFRecord samples, or of the images where
+            there is only one file, is for validation; where `config` names files for that, it is
+            those, even if they are among its data.
+        seed: of the choice of that share, and of synthetic codes.
+        progress: told the code bits of each file and sample.
+
+    Returns:
+        The training set and the validation set; without validation, an empty one. No file has more
+        than `layer_count` layers.
+
+    Raises:
+        NncodecError: a file cannot be read or holds no codes, or the codes do not fit the layers or
+            the configuration, or nothing remains to train on or to validate with.
+    """
+    apart = _paths(config.validation)
+    validation = [unit for path in apart.values() for unit in _read(path, config, layers, progress)]
+    if config.data == SYNTHETIC:
+        training_set, validation_set = _synthetic_sets(layers, seed)
+        if validation or not validation_share:
+            validation_set = _stack(validation)
+        return training_set, validation_set
+    paths = [path for real, path in _paths(config.data).items() if real not in apart]
+    if not paths:
+        raise CodesError("all files of `data` are in `validation` too; name more in `data`")
+    training = [unit for path in paths for unit in _read(path, config, layers, progress)]
+    if config.unique_code_size:
+        _check_unique_size(training)
+    if not apart and validation_share:
+        training, validation = _split(training, validation_share, seed)
+    return _stack(training), _stack(validation)
+
+
+def _paths(patterns: str | Sequence[str]) -> dict[str, str]:
+    """The files that paths, folders and globs name, by their real paths."""
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    found = [path for pattern in patterns for path in _expand(pattern)]
+    return {os.path.realpath(path): path for path in found}
+
+
+def _expand(pattern: str) -> list[str]:
+    label = file_label(pattern)
+    if os.path.isdir(pattern):
+        with naming(label):
+            names = sorted(os.listdir(pattern))
+        names = [name for name in names if name.endswith(FOLDER_SUFFIXES) and name[0] != "."]
+        if not names:
+            raise CodesError(
+                f"{label}: no file in this folder ends with {', '.join(FOLDER_SUFFIXES)}; name "
+                "other files by a glob"
+            )
+        return [os.path.join(pattern, name) for name in names]
+    paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    paths = [path for path in paths if os.path.isfile(path)]
+    if not paths:
+        raise CodesError(f"{label}: no such file; check the path, or the glob")
+    return paths
+
+
+def _read(
+    path: str, config: InputConfig, layers: Layers, progress: Progress | None
+) -> Iterator[_Unit]:
+    label = file_label(path)
+    with naming(label):
+        with open(path, "rb") as stream:
+            magic = stream.read(len(NPY_MAGIC))
+        if magic.startswith((NPY_MAGIC, *ZIP_MAGICS)):
+            codes = _cut(_code_file(path, config.layout, layers), layers)
+            units = iter([_Unit(label, codes, stacks=False)])
+        else:
+            units = _samples(path, layers)
+        for unit in units:
+            if progress:
+                progress(unit.codes.size)
+            yield unit
+
+
+def _samples(path: str, layers: Layers) -> Iterator[_Unit]:
+    for number, sample in enumerate(read_codes(path), start=1):
+        label = f"{file_label(path)}: record {number}"
+        with naming(label):
+            codes = to_canonical(sample, "nhwc", layers.layer_depth)
+            yield _Unit(label, _cut(codes, layers), stacks=True)
+
+
+def _code_file(path: str, layout: str, layers: Layers) -> Codes:
+    try:
+        return read_code_file(path, layout=layout, layer_depth=layers.layer_depth).codes
+    except CodesError:
+        file = read_code_file(path, layout=layout)  # which fails again if the file is at fault
+    what = "layers" if file.source.axes == 5 else "a depth"
+    raise CodesError(
+        f"layer_depth {layers.layer_depth} does not fit {what} of {file.codes.shape[-1]} bits "
+        f"(layout {file.source.layout}); correct it in the model configuration, or the layout in "
+        "the input configuration"
+    )
+
+
+def _cut(codes: Codes, layers: Layers) -> Codes:
+    if len(codes) < layers.coded_layer_count:
+        raise CodesError(
+            f"the number of layers, {len(codes)}, is below coded_layer_count "
+            f"{layers.coded_layer_count}; lower that in the model configuration, or leave these "
+            "codes out"
+        )
+    if len(codes) > layers.layer_count and not layers.coded_layer_count:
+        raise CodesError(
+            f"the number of layers, {len(codes)}, is above layer_count {layers.layer_count}; raise "
+            "that in the model configuration, or set coded_layer_count there to train on the first "
+            "layers"
+        )
+    return codes[: layers.layer_count]
+
+
+def _check_unique_size(units: Sequence[_Unit]) -> None:
+    first = units[0]
+    for unit in units:
+        if unit.codes[:, 0].shape != first.codes[:, 0].shape:
+            sizes = [
+                f"{layers} layers of {height} x {width} ({one.label})"
+                for one in (first, unit)
+                for layers, _, height, width, _ in [one.codes.shape]
+            ]
+            raise CodesError(
+                f"the codes differ in size: {sizes[0]}, {sizes[1]}; set unique_code_size to false, "
+                "and `crop` in the training configuration if batches shall mix them"
+            )
+
+
+def _split(units: Sequence[_Unit], share: float, seed: int) -> tuple[list[_Unit], list[_Unit]]:
+    if len(units) == 1:
+        (file,) = units
+        images = np.split(file.codes, file.codes.shape[1], axis=1)
+        units = [_Unit(file.label, image, stacks=True) for image in images]
+    count = min(max(1, round(share * len(units))), len(units) - 1)
+    if not count:
+        raise CodesError(
+            f"{units[0].label}: is a single image, and none remains for validation; give more "
+            "codes, or set validation_share to 0 in the training configuration"
+        )
+    chosen = set(np.random.default_rng(seed).permutation(len(units))[:count].tolist())
+    return (
+        [unit for number, unit in enumerate(units) if number not in chosen],
+        [units[number] for number in sorted(chosen)],
+    )
+
+
+def _stack(units: Sequence[_Unit]) -> CodeSet:
+    files = [unit.codes for unit in units if not unit.stacks]
+    alike: dict[tuple[int, ...], list[Codes]] = defaultdict(list)
+    for unit in units:
+        if unit.stacks:
+            alike[unit.codes.shape].append(unit.codes)
+    for samples in alike.values():
+        most = max(1, STACK_BITS // samples[0].size)
+        starts = range(0, len(samples), most)
+        files += [np.concatenate(samples[start : start + most], axis=1) for start in starts]
+    return CodeSet(files)
+
+
+def _synthetic_sets(layers: Layers, seed: int) -> tuple[CodeSet, CodeSet]:
+    layer_count = layers.coded_layer_count or layers.layer_count
+    training, validation = (
+        SyntheticSet(count, layer_count, layers.layer_depth, seed, stream)
+        for stream, count in enumerate(SYNTHETIC_SAMPLES)
+    )
+    return training, validation

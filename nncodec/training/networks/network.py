@@ -1,0 +1,167 @@
+"""What all networks have in common: codes in, the logit of every bit out, and the code length.
+
+Networks see codes as the original encoder wrote them: -1 and +1, batch x height x width x depth,
+where the depth is a sequence of layers of `layer_depth` bits. They predict every bit from the
+layers before its own and from the bits of its layer that precede it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nncodec.errors import ModelError
+from nncodec.model.network.integer_network import IntegerNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The words that every network is configured by, with the original's meaning.
+
+    Attributes:
+        layer_depth: bits of a layer at a position.
+        layer_count: the most layers that the network can predict.
+        coded_layer_count: how many layers, from the first, are predicted at all; 0 for as many as
+            the codes have.
+
+    Raises:
+        ModelError: a number is out of range, or a word that takes an integer has something else.
+    """
+
+    layer_depth: int
+    layer_count: int
+    coded_layer_count: int = 0
+
+    def __post_init__(self) -> None:
+        # Words come from files, where nothing checks types. A bool would pass for an integer.
+        for word in fields(self):
+            value = getattr(self, word.name)
+            if word.type in (int, "int") and type(value) is not int:
+                raise ModelError(f"{word.name} must be an integer, not {value!r}")
+        for name in ("layer_depth", "layer_count"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.coded_layer_count <= self.layer_count:
+            raise ModelError(
+                f"coded_layer_count must be within 0 ... {self.layer_count} (layer_count), "
+                f"not {self.coded_layer_count}"
+            )
+
+
+class Network(nn.Module, ABC):
+    """A learned model of codes.
+
+    Attributes:
+        integer_form: whether it can be turned into integers, and so code bits.
+        config: what it was made by.
+        input_dropout: the share of bits that are hidden from the network while it trains; their
+            places read 0, as outside the picture, and the others are scaled up.
+    """
+
+    integer_form: ClassVar[bool] = False
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.input_dropout = 0.0
+
+    @abstractmethod
+    def predict(self, layers: Tensor) -> Tensor:
+        """The logits of layers.
+
+        Args:
+            layers: float -1/+1, 0 where a bit is hidden, [layers, batch, height, width,
+                layer_depth]; at most `layer_count` layers.
+
+        Returns:
+            float, the same shape: ln(p / (1 - p)), where p is the probability of a +1.
+        """
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """The logit of every bit.
+
+        Args:
+            codes: float -1/+1, [batch, height, width, depth].
+
+        Returns:
+            float [layers, batch, height, width, layer_depth]: ln(p / (1 - p)), where p is the
+            probability of a +1.
+
+        Raises:
+            ModelError: the depth does not fit the configuration.
+        """
+        return self._logits(self.split(codes))
+
+    def code_length(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
+        """The theoretical size of codes, as a rate term for the loss of an encoder.
+
+        Gradients pass to the codes as bits to be coded and as context of other bits; where values
+        lie between -1 and +1, their signs are coded and the gradient is passed straight through
+        (Bengio et al., arXiv 1308.3432).
+
+        Args:
+            codes: float, [batch, height, width, depth]: -1/+1, or relaxed values.
+            beside: float, the same shape: logits of a model beside this one, which are added.
+
+        Returns:
+            float [layers]: the sum of -log2 of the probability of every bit of a layer, in bits.
+
+        Raises:
+            ModelError: the depth does not fit the configuration.
+        """
+        signs = torch.where(codes < 0, -1.0, 1.0).to(codes)
+        layers = self.split(codes + (signs - codes).detach())
+        logits = self._logits(layers)
+        if beside is not None:
+            logits = logits + self.split(beside)
+        lengths = F.binary_cross_entropy_with_logits(logits, (layers + 1) / 2, reduction="none")
+        return lengths.sum(dim=(1, 2, 3, 4)) / math.log(2)
+
+    def quantise(self) -> IntegerNetwork:
+        """The integer form, which codes bits.
+
+        Raises:
+            ModelError: the network has none, or its weights are too large for one.
+        """
+        raise ModelError(
+            f"{type(self).__name__.lower()} networks have no integer form, so they code no bits; "
+            "train a grouped one"
+        )
+
+    def split(self, codes: Tensor) -> Tensor:
+        """Cuts the depth of codes into layers, as many as are coded.
+
+        Args:
+            codes: [batch, height, width, depth].
+
+        Returns:
+            [layers, batch, height, width, layer_depth].
+
+        Raises:
+            ModelError: the depth does not fit the configuration.
+        """
+        depth, layer_depth = codes.shape[-1], self.config.layer_depth
+        prefix = self.config.coded_layer_count * layer_depth
+        if prefix:
+            if depth < prefix:
+                raise ModelError(
+                    f"codes of depth {depth} are shorter than the {prefix} bits of "
+                    f"coded_layer_count {self.config.coded_layer_count}"
+                )
+            codes, depth = codes[..., :prefix], prefix
+        if depth % layer_depth:
+            raise ModelError(f"the depth {depth} is no multiple of layer_depth {layer_depth}")
+        if depth > self.config.layer_count * layer_depth:
+            raise ModelError(
+                f"the codes have {depth // layer_depth} layers, more than layer_count "
+                f"{self.config.layer_count}"
+            )
+        layers = (*codes.shape[:-1], depth // layer_depth, layer_depth)
+        return codes.reshape(layers).movedim(-2, 0)
+
+    def _logits(self, layers: Tensor) -> Tensor:
+        return self.predict(F.dropout(layers, self.input_dropout, self.training))
