@@ -6,9 +6,9 @@ python examples/01_first_steps.py examples/codes.npz
 import sys
 
 import nncodec
-from nncodec.files.code_files import read_code_file
 
-codes = read_code_file(sys.argv[1]).codes  # uint8, [layers, batch, height, width, layer_depth]
+# uint8, [layers, batch, height, width, layer_depth]
+codes = nncodec.read_code_file(sys.argv[1]).codes
 
 data = nncodec.encode(codes)
 assert (nncodec.decode(data) == codes).all()

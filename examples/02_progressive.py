@@ -6,9 +6,8 @@ python examples/02_progressive.py examples/codes.npz
 import sys
 
 import nncodec
-from nncodec.files.code_files import read_code_file
 
-codes = read_code_file(sys.argv[1]).codes
+codes = nncodec.read_code_file(sys.argv[1]).codes
 data = nncodec.encode(codes)
 
 header = nncodec.read_header(data)

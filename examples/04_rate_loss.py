@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nncodec.training.networks.registry import make_network
+from nncodec.training import make_network
 
 LAYER_DEPTH, LAYERS, BLOCK, STEPS = 4, 2, 8, 60
 

@@ -4,6 +4,7 @@ data = nncodec.encode(codes)        # [layers, batch, height, width, layer_depth
 codes = nncodec.decode(data)        # bit for bit; layers=k for the first k
 header = nncodec.read_header(data)
 model = nncodec.load_model(path)    # encode(codes, model=model)
+file = nncodec.read_code_file(path) # .codes, and .source for write_code_file(path, codes, source)
 """
 
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from nncodec.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
 from nncodec.files.model_files import load_model
 from nncodec.format.container import Header
 from nncodec.model.model import Model
@@ -25,6 +27,7 @@ __version__ = version("nncodec")
 
 __all__ = [
     "BitstreamError",
+    "CodeFile",
     "CodesError",
     "Header",
     "Model",
@@ -35,5 +38,7 @@ __all__ = [
     "decode",
     "encode",
     "load_model",
+    "read_code_file",
     "read_header",
+    "write_code_file",
 ]

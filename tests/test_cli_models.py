@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nncodec.files import model_files
-from nncodec.files.model_files import FOLDERS_VARIABLE, pack_model, save_model
+from nncodec.files.model_files import FOLDERS_VARIABLE, save_model
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_model
 from nncodec.training.start_fitting import fit_start
 from tests.command_line import Run, assert_refused, invoke, read
 from tests.samples import averaged_codes, random_model

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from nncodec.errors import ModelError, NncodecError
 from nncodec.files.array_files import npz_bytes
 from nncodec.format.code_tensor import Codes
-from nncodec.training.configs import InputConfig
+from nncodec.training.configs import InputConfig, Layers
 from nncodec.training.data import tfrecord
 from nncodec.training.data.batches import Batches, CodeSet, SyntheticSet
-from nncodec.training.data.code_sets import STACK_BITS, SYNTHETIC_SAMPLES, Layers, read_code_sets
+from nncodec.training.data.code_sets import STACK_BITS, SYNTHETIC_SAMPLES, read_code_sets
 
 
 def random_codes(*shape: int, seed: int = 0) -> Codes:

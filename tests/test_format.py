@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pytest
 
 import nncodec
-from nncodec.files import model_files
 from nncodec.format import container, source
-from nncodec.model import fixed_point
+from nncodec.model import fixed_point, packing
 from nncodec.model.adaptive.learning_rates import FULL_STEP, LARGEST_RATES
 from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.adaptive.start import untrained
@@ -48,8 +47,8 @@ def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
         "MAX_UNITS": source.MAX_UNITS,
         "MAX_POSITIONS": source.MAX_POSITIONS,
         "MAX_BODY_BYTES": container.MAX_BODY_BYTES,
-        "MAX_MODEL_BYTES": model_files.MAX_MODEL_BYTES,
-        "MAX_HEADER_BYTES": model_files.MAX_HEADER_BYTES,
+        "MAX_MODEL_BYTES": packing.MAX_MODEL_BYTES,
+        "MAX_HEADER_BYTES": packing.MAX_HEADER_BYTES,
         "MAX_HIDDEN": source.MAX_HIDDEN,
         "LOGIT_LIMIT": fixed_point.LOGIT_LIMIT,
         "FULL_STEP": FULL_STEP,

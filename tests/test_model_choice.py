@@ -16,17 +16,13 @@ import nncodec
 from nncodec.coding.codec import code_lengths, encode_source
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.files import model_choice, model_files
-from nncodec.files.model_choice import (
-    SAMPLE_BITS,
-    model_to_decode,
-    model_to_encode,
-    pack_embedded,
-    unpack_embedded,
-)
-from nncodec.files.model_files import FOLDERS_VARIABLE, pack_model, save_model
+from nncodec.files.model_choice import SAMPLE_BITS, model_to_decode, model_to_encode
+from nncodec.files.model_files import FOLDERS_VARIABLE, save_model
 from nncodec.format.container import Container, pack, read_container
 from nncodec.format.source import Source
+from nncodec.model import packing
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_embedded, pack_model, unpack_embedded
 from nncodec.training.start_fitting import fit_start
 from tests.samples import averaged_codes, random_model, random_start
 
@@ -224,7 +220,7 @@ def test_damaged_embedded_models_are_refused(model: bytes, message: str) -> None
 
 
 def test_a_model_that_never_ends_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_choice, "MAX_MODEL_BYTES", 1 << 16)
+    monkeypatch.setattr(packing, "MAX_MODEL_BYTES", 1 << 16)
     bomb = zlib.compress(bytes(1 << 20))
     assert refusal(damaged(bomb), BitstreamError).startswith(
         "the model in the file does not end where it should; "

@@ -25,12 +25,12 @@ from nncodec.files.model_files import (
     list_models,
     load_model,
     name_of_model,
-    pack_model,
     read_model,
     save_model,
-    unpack_model,
 )
+from nncodec.model import packing
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_model, unpack_model
 from tests.samples import random_model
 
 SMALL = random_model(1, 2)
@@ -119,7 +119,8 @@ def test_a_written_file_is_read(tmp_path: Path) -> None:
 
 _PACK = """
 import zlib
-from nncodec.files.model_files import pack_model
+from nncodec.model import packing
+from nncodec.model.packing import pack_model
 from tests.samples import random_model
 print(zlib.crc32(pack_model(random_model(1, 2))))
 """
@@ -273,7 +274,8 @@ def test_each_misfit_has_its_message(data: bytes, message: str) -> None:
 
 
 def test_a_file_above_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(model_files, "MAX_MODEL_BYTES", len(DATA) - 1)
+    for module in (packing, model_files):
+        monkeypatch.setattr(module, "MAX_MODEL_BYTES", len(DATA) - 1)
     expected = f"a model file has at most {len(DATA) - 1} bytes; give another"
     assert refusal(DATA) == expected
     path = tmp_path / "large.safetensors"

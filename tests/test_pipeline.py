@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 import nncodec
 from nncodec.coding import codec, traversal
 from nncodec.coding.codec import traverse_known
-from nncodec.coding.threads import Progress, Worker, map_side_by_side, run
-from nncodec.cores import thread_count
+from nncodec.coding.threads import Progress, Worker, map_side_by_side, run, thread_count
 from nncodec.errors import BitstreamError
 from nncodec.format import source
 from nncodec.format.source import most_threads

@@ -21,8 +21,7 @@ from safetensors.numpy import save
 
 from nncodec.coding.codec import decode_container, encode_source
 from nncodec.errors import NncodecError
-from nncodec.files.model_choice import pack_embedded
-from nncodec.files.model_files import list_models, pack_model, unpack_model
+from nncodec.files.model_files import list_models
 from nncodec.format.container import (
     MAGIC,
     Container,
@@ -35,6 +34,7 @@ from nncodec.format.container import (
 from nncodec.format.fields import varint
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_embedded, pack_model, unpack_model
 from tests import reference_decoder, reference_model_file
 from tests.golden import ROOT
 from tests.golden.generate import CASES

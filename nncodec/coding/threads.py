@@ -11,6 +11,7 @@ on what, and when, changes no bit:
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -151,3 +152,22 @@ class _Pipeline:
             if step == self._steps[segment].stop:  # no other can be at its end before
                 self._finished += 1
             self._changed.notify_all()
+
+
+def thread_count(threads: int | None, processes: int = 1) -> int:
+    """How many threads may work side by side.
+
+    Args:
+        threads: as asked for; None for as many as there are processors for each process.
+        processes: that work at the same time.
+
+    Raises:
+        ValueError: less than one.
+    """
+    if threads is None:
+        affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+        return max(1, cores // processes)
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    return threads

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.coding.codec import code_lengths
-from nncodec.commands.options import device_option, json_option, read_codes, reading_options
+from nncodec.coding.threads import thread_count
+from nncodec.commands.options import device_option, json_option, reading_options
 from nncodec.commands.reports import evaluation, evaluation_text, evaluations
 from nncodec.commands.terminal import print_text, progress_bar
-from nncodec.cores import thread_count
 from nncodec.errors import NncodecError
+from nncodec.files.code_files import read_codes
 from nncodec.files.model_choice import model_to_encode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import open_input

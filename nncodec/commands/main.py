@@ -14,23 +14,25 @@ import click
 
 import nncodec
 from nncodec.coding.codec import decode_container
+from nncodec.coding.threads import thread_count
 from nncodec.commands.evaluate import evaluate
 from nncodec.commands.many_files import code_files
 from nncodec.commands.one_file import Compression, Decompression, Watch
 from nncodec.commands.options import (
     check_files,
     coding_files,
+    force_option,
     json_option,
     layers_option,
     max_bits_option,
+    quiet_option,
     reading_options,
     threads_option,
 )
 from nncodec.commands.reports import container_facts, container_text, model_facts, model_table
 from nncodec.commands.synthesize import synthesize
-from nncodec.commands.terminal import Commands, force_option, print_text, progress_bar, quiet_option
+from nncodec.commands.terminal import Commands, print_text, progress_bar
 from nncodec.commands.train import train
-from nncodec.cores import thread_count
 from nncodec.errors import NncodecError
 from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import list_models, name_of_model

@@ -11,16 +11,16 @@ from typing import Any
 
 from nncodec.coding.codec import Encoded, decode_container, encode_source
 from nncodec.coding.threads import Progress
-from nncodec.commands.options import read_codes
 from nncodec.commands.reports import container_facts, extent, size_table
 from nncodec.errors import NncodecError
-from nncodec.files.code_files import write_code_file
-from nncodec.files.model_choice import model_to_decode, model_to_encode, pack_embedded
+from nncodec.files.code_files import read_codes, write_code_file
+from nncodec.files.model_choice import model_to_decode, model_to_encode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import check_output, label_of, open_input, open_output
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import pack_header, read_container, read_header
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_embedded
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,14 @@
-"""Options that several commands have, and reading the code files that they are about."""
+"""Options and arguments that several commands have."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from nncodec.cores import DEVICES
-from nncodec.errors import CodesError
-from nncodec.files.code_files import read_code_file
 from nncodec.files.model_choice import AUTO
 from nncodec.files.streams import STANDARD_STREAM
-from nncodec.format.code_tensor import Codes
-from nncodec.format.source import LAYOUTS, MAX_BITS, Source
+from nncodec.format.source import LAYOUTS, MAX_BITS
+from nncodec.training.configs import DEVICES
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -25,6 +22,8 @@ def _options(*options: Callable[[Function], Function]) -> Callable[[Function], F
     return decorate
 
 
+force_option = click.option("--force", is_flag=True, help="Replace the output if it exists.")
+quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 layers_option = click.option(
     "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
@@ -112,14 +111,3 @@ def check_files(files: Sequence[str], output_dir: str | None) -> None:
         raise click.UsageError("no inputs for --output-dir; name some")
     if output_dir is not None and STANDARD_STREAM in files:
         raise click.UsageError("- is no input for --output-dir; name files, or give - and OUTPUT")
-
-
-def read_codes(
-    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None, max_bits: int
-) -> tuple[Codes, Source]:
-    """The first layers of a code file, all of them if `layers` is None, and what the file was."""
-    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth, max_bits=max_bits)
-    held = len(code_file.codes)
-    if layers is not None and layers > held:
-        raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")
-    return code_file.codes[:layers], code_file.source

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 import click
 
 from nncodec.coding.threads import Progress
-from nncodec.commands.terminal import force_option, progress_bar, quiet_option
+from nncodec.commands.options import force_option, quiet_option
+from nncodec.commands.terminal import progress_bar
 from nncodec.files.array_files import npy_bytes, npz_bytes
 from nncodec.files.streams import STANDARD_STREAM, label_of, open_output
 from nncodec.format.code_tensor import Codes

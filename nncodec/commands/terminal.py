@@ -17,9 +17,6 @@ from nncodec.files.streams import os_error_line
 ShowCounts = Callable[[Sequence[int], Sequence[int]], None]
 """Called with how many bits each file has, 0 where it is unknown, and how many are coded."""
 
-force_option = click.option("--force", is_flag=True, help="Replace the output if it exists.")
-quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
-
 
 class Terminated(KeyboardInterrupt):
     """Another process, or the end of the session, asks this one to end: as Ctrl-C would.

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nncodec.commands.options import device_option
-from nncodec.commands.terminal import print_text, progress_bar, quiet_option
+from nncodec.commands.options import device_option, quiet_option
+from nncodec.commands.terminal import print_text, progress_bar
 from nncodec.commands.training_progress import watching
 from nncodec.errors import NncodecError
 from nncodec.files.array_files import file_label
@@ -27,13 +27,14 @@ from nncodec.training.configs import (
     SYNTHETIC,
     ConfigFile,
     InputConfig,
+    Layers,
     TrainingConfig,
+    library_versions,
     read_config_file,
 )
 from nncodec.training.data.batches import CodeSet
-from nncodec.training.data.code_sets import Layers, read_code_sets
+from nncodec.training.data.code_sets import read_code_sets
 from nncodec.training.networks.registry import NETWORKS, make_network
-from nncodec.training.versions import library_versions
 
 if TYPE_CHECKING:
     from nncodec.model.adaptive.start import Start

@@ -90,6 +90,17 @@ def read_code_file(
     return CodeFile(codes, Source(**source))
 
 
+def read_codes(
+    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None, max_bits: int
+) -> tuple[Codes, Source]:
+    """The first layers of a code file, all of them if `layers` is None, and what the file was."""
+    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth, max_bits=max_bits)
+    held = len(code_file.codes)
+    if layers is not None and layers > held:
+        raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")
+    return code_file.codes[:layers], code_file.source
+
+
 def write_code_file(
     file: str | os.PathLike[str] | BinaryIO, codes: npt.ArrayLike, source: Source
 ) -> None:

@@ -5,25 +5,17 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import zlib
 
 import numpy as np
 
 from nncodec.coding.codec import code_lengths
 from nncodec.coding.threads import map_side_by_side
 from nncodec.errors import BitstreamError, ModelError
-from nncodec.files.model_files import (
-    ADAPTIVE,
-    MAX_MODEL_BYTES,
-    find_model,
-    list_models,
-    load_model,
-    pack_model,
-    unpack_model,
-)
+from nncodec.files.model_files import ADAPTIVE, find_model, list_models, load_model
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import Container
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_embedded, unpack_embedded
 
 AUTO = "auto"
 
@@ -99,30 +91,6 @@ def model_to_decode(container: Container, choice: ModelChoice | None = None) -> 
     if choice is None:
         return find_model(model_id)
     return choice if isinstance(choice, Model) else load_model(choice)
-
-
-def pack_embedded(model: Model) -> bytes:
-    """A model as it lies in a container."""
-    return zlib.compress(pack_model(model), 9)
-
-
-def unpack_embedded(data: bytes) -> Model:
-    """Undoes `pack_embedded`.
-
-    Raises:
-        BitstreamError: damaged.
-    """
-    inflate = zlib.decompressobj()
-    try:
-        unpacked = inflate.decompress(data, MAX_MODEL_BYTES)
-    except zlib.error as error:
-        raise BitstreamError(f"the model in the file is damaged; {_REMEDY}") from error
-    if not inflate.eof or inflate.unused_data:
-        raise BitstreamError(f"the model in the file does not end where it should; {_REMEDY}")
-    try:
-        return unpack_model(unpacked)
-    except ModelError as error:
-        raise BitstreamError(f"the model in the file: {error}") from error
 
 
 def _sample(codes: Codes, candidates: int) -> Codes:

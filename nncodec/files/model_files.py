@@ -1,46 +1,27 @@
-"""Models <-> files, and finding the model that a container names.
-
-A model file is a safetensors file (https://github.com/huggingface/safetensors) of arrays of
-integers and five texts, which FORMAT.md specifies. Nothing in it is ever executed.
-"""
+"""Models <-> files, and finding the model that a container names."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
-
 from nncodec.errors import ModelError
 from nncodec.files.array_files import file_label
 from nncodec.files.streams import open_output
-from nncodec.model.adaptive.start import Start
 from nncodec.model.model import Model
-from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.model.packing import MAX_HEADER_BYTES, MAX_MODEL_BYTES, pack_model, unpack_model
 
 SUFFIX = ".safetensors"
 FOLDERS_VARIABLE = "NNCODEC_MODELS"
 """Environment variable: folders to look for models in, separated as in PATH."""
 
-MAX_MODEL_BYTES = 1 << 28
-MAX_HEADER_BYTES = 1 << 20
-"""Limit of what a model file says of its arrays and of itself, as JSON, which takes tens of times
-as much memory when it is parsed."""
-
 ADAPTIVE = "adaptive"
 """What no model is called: the adaptive stage alone."""
-
-_VERSION = "1"
-_TEXTS = ("nncodec", "network", "facts", "model_id")
-_REMEDY = "get another copy of it"
 
 
 @dataclass(frozen=True)
@@ -76,68 +57,6 @@ class FoundModel:
     def load(self) -> Model:
         """Reads it; errors as for `load_model`."""
         return read_model(self.path)
-
-
-def pack_model(model: Model) -> bytes:
-    """Gives the bytes of a model file, the same for the same model and facts.
-
-    Raises:
-        ModelError: the facts are too long.
-    """
-    texts = {
-        "nncodec": _VERSION,
-        "network": json.dumps(model.network.sizes()) if model.network else "",
-        "facts": json.dumps(model.facts),
-        "model_id": model.model_id.hex(),
-    }
-    data = save(model.arrays(), metadata={**texts, "checksum": checksum_of(texts)})
-    # The texts are in any order there, another one every time.
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8:end]), sort_keys=True).encode()
-    header += b" " * (-len(header) % 8)
-    if len(header) > MAX_HEADER_BYTES:
-        raise ModelError(
-            f"the facts of a model have less than {MAX_HEADER_BYTES} bytes; shorten them"
-        )
-    return len(header).to_bytes(8, "little") + header + data[end:]
-
-
-def unpack_model(data: bytes) -> Model:
-    """Undoes `pack_model`.
-
-    Raises:
-        ModelError: `data` is no model, a damaged one, or one of a newer version.
-    """
-    if len(data) > MAX_MODEL_BYTES:
-        raise ModelError(f"a model file has at most {MAX_MODEL_BYTES} bytes; give another")
-    if MAX_HEADER_BYTES < int.from_bytes(data[:8], "little") <= len(data):
-        raise ModelError(f"a model's header has at most {MAX_HEADER_BYTES} bytes; give another")
-    try:
-        arrays = load(data)
-        length = int.from_bytes(data[:8], "little")
-        texts = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"damaged, or no model file; {_REMEDY}") from error
-    if not set(_TEXTS) <= set(texts):
-        raise ModelError(
-            "a safetensors file, but no model; give a model.safetensors of nncodec train"
-        )
-    if texts["nncodec"] != _VERSION:
-        raise ModelError(f"a model file of version {texts['nncodec'][:20]!a}; upgrade nncodec")
-    if texts.get("checksum") != checksum_of(texts):
-        raise ModelError(f"the checksum of the model's texts is wrong; {_REMEDY}")
-    model = Model(
-        _build(Start, arrays, "start.", {}),
-        _build(IntegerNetwork, arrays, "network.", _parse(texts["network"]))
-        if texts["network"]
-        else None,
-        _parse(texts["facts"]),
-    )
-    if set(arrays) != set(model.arrays()):
-        raise ModelError(f"the model has arrays that belong to none; {_REMEDY}")
-    if model.model_id.hex() != texts["model_id"]:
-        raise ModelError(f"the model's numbers are not those of its id; {_REMEDY}")
-    return model
 
 
 def save_model(model: Model, path: str | os.PathLike[str], *, force: bool = True) -> None:
@@ -243,34 +162,3 @@ def _where() -> str:
     names = ", ".join(found.name for found in list_models()) or "none"
     folders = ", ".join(str(folder) for folder in model_folders())
     return f"found were {names} in {folders}"
-
-
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"the model's texts are no JSON; {_REMEDY}") from error
-    if not isinstance(parsed, dict):
-        raise ModelError(f"the model's texts are no JSON objects; {_REMEDY}")
-    return parsed
-
-
-def _build(
-    kind: type[Any], arrays: Mapping[str, np.ndarray], prefix: str, sizes: Mapping[str, int]
-) -> Any:
-    own = {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
-    try:
-        return kind(**own, **sizes)
-    except TypeError as error:
-        raise ModelError(
-            f"the model's {prefix[:-1]} lacks arrays or sizes, or has others"
-        ) from error
-
-
-def checksum_of(texts: Mapping[str, str]) -> str:
-    """What a model file says of its other texts in "checksum"."""
-    return f"{zlib.crc32(chr(0).join(texts[name] for name in _TEXTS).encode()):08x}"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.errors import CodesError, ModelError
+from nncodec.errors import CodesError
 from nncodec.format.source import MAX_BITS, check_bits
 
 Codes = npt.NDArray[np.uint8]
@@ -115,17 +115,3 @@ def check_sizes(shape: Sequence[int], what: str, max_bits: int = MAX_BITS) -> tu
         raise CodesError(f"{what} {sizes} has an empty axis; there are no codes in it")
     check_bits(math.prod(sizes), f"{what} {sizes}", max_bits)
     return sizes
-
-
-def require_form(
-    what: str, array: npt.NDArray[Any], dtype: npt.DTypeLike, shape: tuple[int, ...]
-) -> None:
-    """Checks that an array of a model has the type and the shape that it must have.
-
-    Raises:
-        ModelError: it has not.
-    """
-    if array.dtype != dtype or array.shape != shape:
-        raise ModelError(
-            f"{what} has {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} {list(shape)}"
-        )

@@ -7,10 +7,12 @@ not.
 
 from functools import cache
 from math import isqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nncodec.errors import ModelError
 from nncodec.model.kernels.compilation import inlined
 
 FREQUENCY_BITS = 16
@@ -82,3 +84,17 @@ def falling_share(
     """
     shares = [isqrt((half_life << 2 * bits) // (half_life + seen)) for seen in samples.tolist()]
     return np.array(shares, dtype=np.int64)
+
+
+def require_form(
+    what: str, array: npt.NDArray[Any], dtype: npt.DTypeLike, shape: tuple[int, ...]
+) -> None:
+    """Checks that an array of a model has the type and the shape that it must have.
+
+    Raises:
+        ModelError: it has not.
+    """
+    if array.dtype != dtype or array.shape != shape:
+        raise ModelError(
+            f"{what} has {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} {list(shape)}"
+        )

@@ -2,3 +2,7 @@
 
 May import `errors`, `format`, `model`, `coding` and `files`.
 """
+
+from nncodec.training.networks.registry import make_network
+
+__all__ = ["make_network"]

@@ -10,16 +10,21 @@ import dataclasses
 import json
 import math
 import operator
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, TypeVar, get_type_hints
 
-from nncodec.errors import NncodecError
+from nncodec.errors import ModelError, NncodecError
 from nncodec.files.streams import naming, open_input
 from nncodec.format.source import LAYOUTS
 
 Config = TypeVar("Config")
 _Rule = tuple[str, Callable[[Any], bool]]
+
+DEVICES = ("auto", "cpu", "cuda")
+"""Where float networks compute; auto is CUDA where there is any."""
 
 SYNTHETIC = "synthetic"
 """In place of a path, codes drawn on the fly."""
@@ -176,6 +181,34 @@ class InputConfig:
 
 
 @dataclass(frozen=True)
+class Layers:
+    """The words of a model configuration that codes have to fit.
+
+    Attributes:
+        layer_depth: bits of a layer at a position.
+        layer_count: the most layers of the model.
+        coded_layer_count: how many layers are trained on, from the first, of codes that may have
+            any number; 0 for all layers of all codes.
+
+    Raises:
+        ModelError: a number is out of range.
+    """
+
+    layer_depth: int
+    layer_count: int
+    coded_layer_count: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layer_depth < 1 or self.layer_count < 1:
+            raise ModelError("layer_depth and layer_count must be at least 1")
+        if not 0 <= self.coded_layer_count <= self.layer_count:
+            raise ModelError(
+                f"coded_layer_count must be within 0 ... {self.layer_count} (layer_count), "
+                f"not {self.coded_layer_count}"
+            )
+
+
+@dataclass(frozen=True)
 class ConfigFile:
     """A configuration file that holds one JSON object.
 
@@ -263,3 +296,9 @@ def _object_of_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number in JSON")
+
+
+def library_versions(*packages: str) -> dict[str, str]:
+    """The version of nncodec, of installed packages, and of Python, by name."""
+    versions = {package: version(package) for package in ("nncodec", *packages)}
+    return versions | {"python": platform.python_version()}

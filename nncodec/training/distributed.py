@@ -13,8 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nncodec.cores import DEVICES
 from nncodec.errors import NncodecError
+from nncodec.training.configs import DEVICES
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,11 @@ from nncodec.files.array_files import file_label
 from nncodec.files.streams import naming
 from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
 from nncodec.training.code_length import LayerRates, Rates, floats, measure, signs
-from nncodec.training.configs import TrainingConfig
+from nncodec.training.configs import TrainingConfig, library_versions
 from nncodec.training.data.batches import Batches, CodeSet
 from nncodec.training.distributed import Processes
 from nncodec.training.networks.network import Network
 from nncodec.training.optimiser import Optimiser
-from nncodec.training.versions import library_versions
 
 _MAY_CHANGE = ("steps", "patience")  # between an interruption and its continuation
 

@@ -18,12 +18,11 @@ import safetensors.numpy
 
 from nncodec.errors import CodesError
 from nncodec.files.array_files import npy_bytes
-from nncodec.files.model_choice import pack_embedded
-from nncodec.files.model_files import checksum_of, pack_model
 from nncodec.format.container import MAGIC, Container, Header, Segment, pack
 from nncodec.format.fields import varint
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
 from nncodec.model.model import id_of_numbers
+from nncodec.model.packing import checksum_of, pack_embedded, pack_model
 from tests.forged import framed
 from tests.fuzz import CORPUS
 from tests.fuzz.targets import MAX_BITS, models

@@ -20,10 +20,11 @@ from nncodec.coding.codec import decode_container, encode_source
 from nncodec.errors import BitstreamError, CodesError, ModelError, NncodecError
 from nncodec.files.code_files import read_code_file, write_code_file
 from nncodec.files.model_choice import model_to_decode
-from nncodec.files.model_files import read_model, unpack_model
+from nncodec.files.model_files import read_model
 from nncodec.format.container import Container, read_container
 from nncodec.format.source import Source
 from nncodec.model.model import Model
+from nncodec.model.packing import unpack_model
 from tests.golden import ROOT
 
 Codes = npt.NDArray[np.uint8]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import nncodec
 from nncodec.errors import BitstreamError, ModelError, TruncatedError
-from nncodec.files.model_files import pack_model, read_model, unpack_model
+from nncodec.files.model_files import read_model
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_model, unpack_model
 from tests.fuzz.mutations import good_files, mutation
 from tests.fuzz.targets import TARGETS, models
 from tests.golden import ROOT

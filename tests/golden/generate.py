@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.coding.codec import Encoded, encode_source
-from nncodec.files.model_choice import pack_embedded
 from nncodec.files.model_files import load_model, read_model, save_model
 from nncodec.format.container import Header, read_container
 from nncodec.format.source import Source
 from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.adaptive.start import untrained
 from nncodec.model.model import Model
+from nncodec.model.packing import pack_embedded
 from nncodec.model.schedule import Schedule
 from nncodec.training.data import synthetic
 from tests.golden import ROOT

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import ModelError
-from nncodec.format.code_tensor import require_form
 from nncodec.model.adaptive import untrained_weights
 from nncodec.model.adaptive.learning_rates import (
     HALF_LIVES,
@@ -18,6 +17,7 @@ from nncodec.model.adaptive.learning_rates import (
     UNTRAINED,
 )
 from nncodec.model.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_INPUTS, block_size
+from nncodec.model.fixed_point import require_form
 
 MIXER_INPUTS = 6
 """Both learners' logits, two parts of the slow one's, a constant, the logit from around."""

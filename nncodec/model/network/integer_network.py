@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import ModelError
-from nncodec.format.code_tensor import require_form
 from nncodec.format.source import MAX_HIDDEN, MAX_UNITS
 from nncodec.model.fixed_point import (
     FREQUENCY_BITS,
     FREQUENCY_ONE,
     LOGIT_LIMIT,
     logistic_table,
+    require_form,
 )
 from nncodec.model.network.taps import LARGEST_REACH, Taps
 

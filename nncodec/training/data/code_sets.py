@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncodec.coding.threads import Progress
-from nncodec.errors import CodesError, ModelError
+from nncodec.errors import CodesError
 from nncodec.files.array_files import file_label
 from nncodec.files.code_files import read_code_file
 from nncodec.files.layouts import to_canonical
 from nncodec.files.streams import naming
 from nncodec.format.code_tensor import Codes
 from nncodec.format.source import NPY_MAGIC, ZIP_MAGICS
-from nncodec.training.configs import SYNTHETIC, InputConfig
+from nncodec.training.configs import SYNTHETIC, InputConfig, Layers
 from nncodec.training.data.batches import CodeSet, SyntheticSet
 from nncodec.training.data.tfrecord import read_codes
 
@@ -32,34 +32,6 @@ STACK_BITS = 1 << 22
 
 SYNTHETIC_SAMPLES = (256, 128)
 """How many synthetic samples a training and a validation set have in memory."""
-
-
-@dataclass(frozen=True)
-class Layers:
-    """The words of a model configuration that codes have to fit.
-
-    Attributes:
-        layer_depth: bits of a layer at a position.
-        layer_count: the most layers of the model.
-        coded_layer_count: how many layers are trained on, from the first, of codes that may have
-            any number; 0 for all layers of all codes.
-
-    Raises:
-        ModelError: a number is out of range.
-    """
-
-    layer_depth: int
-    layer_count: int
-    coded_layer_count: int = 0
-
-    def __post_init__(self) -> None:
-        if self.layer_depth < 1 or self.layer_count < 1:
-            raise ModelError("layer_depth and layer_count must be at least 1")
-        if not 0 <= self.coded_layer_count <= self.layer_count:
-            raise ModelError(
-                f"coded_layer_count must be within 0 ... {self.layer_count} (layer_count), "
-                f"not {self.coded_layer_count}"
-            )
 
 
 @dataclass(frozen=True, eq=False)
