@@ -42,7 +42,8 @@ from nncodec import Header, decode
 from nncodec.coding.codec import Encoded, LayerSize, encode_source
 from nncodec.files.code_files import CodeFile
 from nncodec.files.model_choice import model_to_encode
-from nncodec.format.container import Container, pack, pack_header, read_container
+from nncodec.format.container import Container, pack, read_container
+from nncodec.format.header import pack_header
 from nncodec.model.model import Model
 
 Codes = npt.NDArray[np.uint8]

@@ -20,7 +20,7 @@ from nncodec.errors import (
 )
 from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
 from nncodec.files.model_files import load_model
-from nncodec.format.container import Header
+from nncodec.format.header import Header
 from nncodec.model.model import Model
 
 __version__ = version("nncodec")

@@ -10,8 +10,10 @@ from nncodec.coding.codec import decode_container, encode_source
 from nncodec.coding.threads import thread_count
 from nncodec.files.model_choice import AUTO, ModelChoice, model_to_decode, model_to_encode
 from nncodec.format.code_tensor import Codes, validate_codes
-from nncodec.format.container import Header, read_container, unpack_header
-from nncodec.format.source import MAX_BITS, Source
+from nncodec.format.container import read_container
+from nncodec.format.header import Header, unpack_header
+from nncodec.format.limits import MAX_BITS
+from nncodec.format.source import Source
 from nncodec.model.packing import pack_embedded
 
 

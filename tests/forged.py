@@ -3,8 +3,9 @@
 import zlib
 from typing import Literal
 
-from nncodec.format.container import MAGIC, VERSION, Container, Header, Segment, pack
+from nncodec.format.container import Container, pack
 from nncodec.format.fields import varint
+from nncodec.format.header import MAGIC, VERSION, Header, Segment
 from nncodec.format.source import Source
 
 Shape = tuple[int, int, int, int, int]

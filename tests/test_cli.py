@@ -21,8 +21,8 @@ from nncodec.coding.codec import decode_container
 from nncodec.commands.main import main
 from nncodec.errors import NncodecError
 from nncodec.files import streams
-from nncodec.format.container import MAGIC
 from nncodec.format.fields import varint
+from nncodec.format.header import MAGIC
 from nncodec.training.data import synthetic, tfrecord
 from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes

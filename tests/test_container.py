@@ -9,20 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nncodec.errors import BitstreamError, CodesError, TruncatedError, UnsupportedError
-from nncodec.format.container import (
-    MAGIC,
-    MAX_EMBEDDED_BYTES,
-    Container,
-    Header,
-    Segment,
-    pack,
-    pack_header,
-    read_container,
-    read_header,
-    unpack_header,
-)
+from nncodec.format.container import Container, pack, read_container
 from nncodec.format.fields import varint
-from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, MAX_UNITS, Source
+from nncodec.format.header import MAGIC, Header, Segment, pack_header, read_header, unpack_header
+from nncodec.format.limits import MAX_MODEL_BYTES, MAX_UNITS
+from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
 from tests.forged import framed
 
 SOURCE = Source("npz", "nchw", 5, "<f4", signed=True, name="bits")
@@ -421,7 +412,7 @@ def test_no_container(data: bytes, message: str) -> None:
             "the file cannot hold a model of 5 bytes; ",
         ),
         (
-            framed(tiny_body(flags=b"\x03", model_id=b"modelid8" + varint(MAX_EMBEDDED_BYTES + 1))),
+            framed(tiny_body(flags=b"\x03", model_id=b"modelid8" + varint(MAX_MODEL_BYTES + 1))),
             "the file cannot hold a model of 268435457 bytes; ",
         ),
         (
@@ -488,7 +479,7 @@ def test_newer_versions_are_told_from_damage(data: bytes, message: str) -> None:
         ({"model_id": b"short"}, "a model id of 5 bytes is not 8"),
         ({"embedded_bytes": 1}, "the file cannot hold a model of 1 bytes"),
         (
-            {"model_id": b"modelid8", "embedded_bytes": MAX_EMBEDDED_BYTES + 1},
+            {"model_id": b"modelid8", "embedded_bytes": MAX_MODEL_BYTES + 1},
             "the file cannot hold a model of 268435457 bytes",
         ),
         ({"model_id": b"modelid8", "embedded_bytes": -1}, "cannot hold a model of -1 bytes"),

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import zlib
+from pathlib import Path
 
 import constriction
 import numpy as np
@@ -10,8 +11,8 @@ import numpy.typing as npt
 import pytest
 
 import nncodec
-from nncodec.format import container, source
-from nncodec.model import fixed_point, packing
+from nncodec.format import header, limits, source
+from nncodec.model import fixed_point
 from nncodec.model.adaptive.learning_rates import FULL_STEP, LARGEST_RATES
 from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.adaptive.start import untrained
@@ -42,19 +43,10 @@ def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
     for module in (reference_decoder, reference_model_file, reference_numbers):
         found |= {name: value for name, value in vars(module).items() if name in printed}
     assert found == printed
-    in_package = {
-        "MAX_BITS": source.MAX_BITS,
-        "MAX_UNITS": source.MAX_UNITS,
-        "MAX_POSITIONS": source.MAX_POSITIONS,
-        "MAX_BODY_BYTES": container.MAX_BODY_BYTES,
-        "MAX_MODEL_BYTES": packing.MAX_MODEL_BYTES,
-        "MAX_HEADER_BYTES": packing.MAX_HEADER_BYTES,
-        "MAX_HIDDEN": source.MAX_HIDDEN,
-        "LOGIT_LIMIT": fixed_point.LOGIT_LIMIT,
-        "FULL_STEP": FULL_STEP,
-    }
+    in_package = {name: value for name, value in vars(limits).items() if name in printed}
+    assert set(in_package) == {name for name in printed if name.startswith("MAX_")}
+    in_package |= {"LOGIT_LIMIT": fixed_point.LOGIT_LIMIT, "FULL_STEP": FULL_STEP}
     assert in_package.items() <= printed.items()
-    assert printed["MAX_MODEL_BYTES"] == container.MAX_EMBEDDED_BYTES
 
 
 def test_every_parameter_of_the_page_has_a_value() -> None:
@@ -64,11 +56,20 @@ def test_every_parameter_of_the_page_has_a_value() -> None:
     assert used - {"NEAR_TAPS", "LAYER_TAPS", "AROUND_TAPS"} == printed
 
 
+def test_sections_that_functions_cite_are_there() -> None:
+    sections = set(re.findall(r"^## (\d+)\. ", format_page.TEXT, flags=re.MULTILINE))
+    cited: set[str] = set()
+    for path in Path(nncodec.__file__).parent.rglob("*.py"):
+        cited |= set(re.findall(r"FORMAT\.md[^.]*?\bsections? (\d+)", path.read_text()))
+    assert cited
+    assert cited <= sections
+
+
 def test_container_begins_as_printed() -> None:
     (magic,) = re.findall(r"magic: ((?:[0-9A-F]{2} ?){6})", format_page.TEXT)
-    assert bytes.fromhex(magic) == container.MAGIC
+    assert bytes.fromhex(magic) == header.MAGIC
     assert "| 1 | version: 1 |" in format_page.TEXT
-    assert container.VERSION == 1
+    assert header.VERSION == 1
 
 
 def test_sources_are_the_packages() -> None:
@@ -81,7 +82,7 @@ def test_sources_are_the_packages() -> None:
     for name, number in (("", 0), ("codes", 1), ("arr_0", 2), ("x", 3)):
         packed = source.pack_source(source.Source("npz", name=name))
         assert packed[1] >> 5 == number
-    assert f"a varint, at most {source.MAX_NAME_BYTES}," in format_page.TEXT
+    assert f"a varint, at most {limits.MAX_NAME_BYTES}," in format_page.TEXT
 
 
 def test_tables_are_those_of_the_recipes() -> None:

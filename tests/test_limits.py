@@ -12,8 +12,10 @@ import pytest
 
 import nncodec
 from nncodec.errors import BitstreamError, CodesError
-from nncodec.format.container import Header, Segment, pack_header, read_container
-from nncodec.format.source import MAX_BITS, Source, memory_bound
+from nncodec.format.container import read_container
+from nncodec.format.header import Header, Segment, pack_header
+from nncodec.format.limits import MAX_BITS, memory_bound
+from nncodec.format.source import Source
 from tests.command_line import invoke
 from tests.forged import Shape, framed_shape
 from tests.samples import averaged_codes
@@ -196,7 +198,7 @@ import resource
 from dataclasses import replace
 import numpy as np
 import nncodec
-from nncodec.format.source import MAX_HIDDEN
+from nncodec.format.limits import MAX_HIDDEN
 from tests.samples import random_model
 
 def used():

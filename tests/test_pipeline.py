@@ -14,8 +14,8 @@ from nncodec.coding import codec, traversal
 from nncodec.coding.codec import traverse_known
 from nncodec.coding.threads import Progress, Worker, map_side_by_side, run, thread_count
 from nncodec.errors import BitstreamError
-from nncodec.format import source
-from nncodec.format.source import most_threads
+from nncodec.format import limits, source
+from nncodec.format.limits import most_threads
 from tests.command_line import invoke
 from tests.samples import averaged_codes, random_network, random_start
 
@@ -27,7 +27,7 @@ MANY = (2, 3, 8)
 def small_tasks() -> Iterator[None]:
     """However little there is to do, threads share it, step by step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source, "THREAD_BITS", 1)
+        patch.setattr(limits, "THREAD_BITS", 1)
         patch.setattr(traversal, "CALL_BITS", 1)
         patch.setattr(traversal, "LEAST_CALL_BITS", 1)
         yield
@@ -246,7 +246,7 @@ def test_commands_take_a_number_of_threads(tmp_path: Path, monkeypatch: pytest.M
         counts.add(len(workers))
         run(steps, workers, progress)
 
-    monkeypatch.setattr(source, "THREAD_BITS", 1)
+    monkeypatch.setattr(limits, "THREAD_BITS", 1)
     monkeypatch.setattr(traversal, "run", watched)
     for threads in ("1", "3"):
         name, more = f"{threads}.bin", ("--threads", threads)

@@ -22,16 +22,9 @@ from safetensors.numpy import save
 from nncodec.coding.codec import decode_container, encode_source
 from nncodec.errors import NncodecError
 from nncodec.files.model_files import list_models
-from nncodec.format.container import (
-    MAGIC,
-    Container,
-    Header,
-    Segment,
-    pack,
-    read_container,
-    read_header,
-)
+from nncodec.format.container import Container, pack, read_container
 from nncodec.format.fields import varint
+from nncodec.format.header import MAGIC, Header, Segment, read_header
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded, pack_model, unpack_model

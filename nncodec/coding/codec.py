@@ -23,9 +23,11 @@ from nncodec.coding.threads import Progress
 from nncodec.coding.traversal import traverse
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.format.code_tensor import Codes, pack_bits
-from nncodec.format.container import Container, Header, Segment, pack
-from nncodec.format.fields import REMEDY
-from nncodec.format.source import Source, check_limits
+from nncodec.format.container import Container, pack
+from nncodec.format.fields import DAMAGED
+from nncodec.format.header import Header, Segment
+from nncodec.format.limits import check_limits
+from nncodec.format.source import Source
 from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.fixed_point import FREQUENCY_ONE
 from nncodec.model.model import Model
@@ -153,12 +155,12 @@ def decode_container(
 
     def restore(index: int) -> None:
         if not coders.possible[index]:
-            raise BitstreamError(f"a payload is damaged; {REMEDY}")
+            raise BitstreamError(f"a payload is damaged; {DAMAGED}")
         parts[index].reshape(-1)[segments_of.orders[index]] = own[index]
         if _checksum(parts[index], payloads[index]) != segments[index].checksum:
             first, *others = held[index]
             which = f"layers {first} to {others[-1]}" if others else f"layer {first}"
-            raise BitstreamError(f"the checksum of {which} is wrong; {REMEDY}")
+            raise BitstreamError(f"the checksum of {which} is wrong; {DAMAGED}")
 
     traverse(schedule, segments_of, coders, model, restore, threads=threads, progress=progress)
     return codes

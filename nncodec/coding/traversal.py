@@ -12,7 +12,7 @@ from nncodec.coding.range_coder import Coders, code
 from nncodec.coding.segments import Segments
 from nncodec.coding.threads import Progress, run
 from nncodec.errors import ModelError
-from nncodec.format.source import most_threads
+from nncodec.format.limits import most_threads
 from nncodec.model.adaptive.stage import AdaptiveStage, Stage, learn_from, predict
 from nncodec.model.kernels.compilation import compiled
 from nncodec.model.model import Model

@@ -37,7 +37,8 @@ from nncodec.errors import NncodecError
 from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import list_models, name_of_model
 from nncodec.files.streams import STANDARD_STREAM, open_input
-from nncodec.format.container import read_container, read_header
+from nncodec.format.container import read_container
+from nncodec.format.header import read_header
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,7 +18,8 @@ from nncodec.files.model_choice import model_to_decode, model_to_encode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import check_output, label_of, open_input, open_output
 from nncodec.format.code_tensor import Codes
-from nncodec.format.container import pack_header, read_container, read_header
+from nncodec.format.container import read_container
+from nncodec.format.header import pack_header, read_header
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded
 

@@ -7,7 +7,8 @@ import click
 
 from nncodec.files.model_choice import AUTO
 from nncodec.files.streams import STANDARD_STREAM
-from nncodec.format.source import LAYOUTS, MAX_BITS
+from nncodec.format.limits import MAX_BITS
+from nncodec.format.source import LAYOUTS
 from nncodec.training.configs import DEVICES
 
 Function = TypeVar("Function", bound=Callable[..., Any])

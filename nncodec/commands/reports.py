@@ -7,7 +7,7 @@ from typing import Any
 
 from nncodec.coding.codec import Encoded, LayerSize
 from nncodec.files.model_files import FoundModel
-from nncodec.format.container import VERSION, Header, pack_header
+from nncodec.format.header import VERSION, Header, pack_header
 
 
 def container_facts(

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from nncodec.errors import CodesError
 from nncodec.format.code_tensor import check_shape
-from nncodec.format.source import DTYPES, MAX_BITS, limit_remedy
+from nncodec.format.limits import MAX_BITS, MAX_DEFLATE_RATIO, limit_remedy
+from nncodec.format.source import DTYPES
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +29,6 @@ _ROOM_BYTES = 1 << 20
 
 _CHUNK_BYTES = 1 << 20
 _NPY_HEADER_BYTES = 1 << 14  # numpy itself refuses headers above 10,000 bytes
-_MAX_DEFLATE_RATIO = 1032
 
 
 def file_label(file: str | os.PathLike[str] | BinaryIO) -> str:
@@ -157,7 +157,7 @@ def _read_member(
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise CodesError(f"{what} is compressed by another method than deflate; use numpy.savez")
     # What deflate cannot reach is a damaged or hostile header: memory is bounded by the input.
-    if info.file_size > info.compress_size * _MAX_DEFLATE_RATIO:
+    if info.file_size > info.compress_size * MAX_DEFLATE_RATIO:
         raise CodesError(
             f"{what} claims {info.file_size} bytes, more than its {info.compress_size} compressed "
             "bytes can hold; the .npz is damaged"

@@ -28,15 +28,8 @@ from nncodec.files.array_files import (
 )
 from nncodec.files.layouts import choose_layout, from_canonical, to_canonical
 from nncodec.format.code_tensor import Codes, pack_bits, require_values, unpack_bits, validate_codes
-from nncodec.format.source import (
-    LAYOUTS,
-    MAX_BITS,
-    MAX_NAME_BYTES,
-    NPY_MAGIC,
-    ZIP_MAGICS,
-    Source,
-    name_fits,
-)
+from nncodec.format.limits import MAX_BITS, MAX_NAME_BYTES
+from nncodec.format.source import LAYOUTS, NPY_MAGIC, ZIP_MAGICS, Source, name_fits
 
 
 @dataclass(frozen=True, eq=False)

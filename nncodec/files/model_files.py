@@ -13,8 +13,9 @@ from typing import Any
 from nncodec.errors import ModelError
 from nncodec.files.array_files import file_label
 from nncodec.files.streams import open_output
+from nncodec.format.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES
 from nncodec.model.model import Model
-from nncodec.model.packing import MAX_HEADER_BYTES, MAX_MODEL_BYTES, pack_model, unpack_model
+from nncodec.model.packing import pack_model, unpack_model
 
 SUFFIX = ".safetensors"
 FOLDERS_VARIABLE = "NNCODEC_MODELS"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import CodesError
-from nncodec.format.source import MAX_BITS, check_bits
+from nncodec.format.limits import MAX_BITS, check_bits
 
 Codes = npt.NDArray[np.uint8]
 

@@ -1,21 +1,21 @@
-"""Numbers and fields <-> bytes, and reading from streams that may end early.
+"""Fields <-> bytes, and reading from streams that may end early.
 
-FORMAT.md says what a varint is: LEB128, unsigned, in its shortest form.
+A field is a number (a varint: FORMAT.md, section 3), a text, or some bytes.
 """
 
 from typing import BinaryIO
 
 from nncodec.errors import BitstreamError, TruncatedError
 
-REMEDY = "the file is damaged; get another copy"
-UPGRADE = "it was written by a newer version; upgrade nncodec"
-NO_LAYER = "the file ends early, no layer is whole; get another copy"
+DAMAGED = "the file is damaged; get another copy"
+NEWER = "it was written by a newer version; upgrade nncodec"
+NO_WHOLE_LAYER = "the file ends early, no layer is whole; get another copy"
 
 _CHUNK_BYTES = 1 << 20
 
 
 def varint(value: int) -> bytes:
-    """Gives the varint of a number."""
+    """Encodes a number as a varint (FORMAT.md, section 3)."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -25,7 +25,7 @@ def varint(value: int) -> bytes:
 
 
 def read_up_to(file: BinaryIO, size: int) -> bytes:
-    """Reads `size` bytes, or fewer where the file ends, and takes no memory for missing ones."""
+    """Reads `size` bytes, or fewer where the file ends; takes no memory for missing ones."""
     chunks = []
     while size and (chunk := file.read(min(size, _CHUNK_BYTES))):
         chunks.append(chunk)
@@ -34,10 +34,14 @@ def read_up_to(file: BinaryIO, size: int) -> bytes:
 
 
 def read_exactly(file: BinaryIO, size: int) -> bytes:
-    """Reads `size` bytes of a header, or raises `TruncatedError`."""
+    """Reads `size` bytes of a header.
+
+    Raises:
+        TruncatedError: the file ends before them.
+    """
     data = read_up_to(file, size)
     if len(data) < size:
-        raise TruncatedError(NO_LAYER)
+        raise TruncatedError(NO_WHOLE_LAYER)
     return data
 
 
@@ -61,28 +65,32 @@ class Fields:
     def take(self, size: int) -> bytes:
         """Takes `size` bytes."""
         if size > self.rest:
-            raise BitstreamError(f"the header's fields need more bytes than it has; {REMEDY}")
+            raise BitstreamError(f"the header's fields need more bytes than it has; {DAMAGED}")
         self._offset += size
         return self._data[self._offset - size : self._offset]
 
+    def checksum(self) -> int:
+        """Takes a CRC-32: four bytes, little-endian."""
+        return int.from_bytes(self.take(4), "little")
+
     def varint(self) -> int:
-        """Takes a varint."""
+        """Takes a varint (FORMAT.md, section 3)."""
         value = 0
         for shift in range(0, 63, 7):
             byte = self.take(1)[0]
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 if shift and not byte:
-                    raise BitstreamError(f"a number is not in its shortest form; {REMEDY}")
+                    raise BitstreamError(f"a number is not in its shortest form; {DAMAGED}")
                 return value
-        raise BitstreamError(f"a number is not below 2^63; {REMEDY}")
+        raise BitstreamError(f"a number is not below 2^63; {DAMAGED}")
 
     def text(self, limit: int) -> str:
-        """Takes a varint length, at most `limit`, and as many bytes of UTF-8."""
+        """Takes a varint, at most `limit`, and as many bytes of UTF-8."""
         size = self.varint()
         if size > limit:
-            raise BitstreamError(f"a text of {size} bytes is above the limit of {limit}; {REMEDY}")
+            raise BitstreamError(f"a text of {size} bytes is above the limit of {limit}; {DAMAGED}")
         try:
             return self.take(size).decode()
         except UnicodeDecodeError as error:
-            raise BitstreamError(f"a text is not UTF-8; {REMEDY}") from error
+            raise BitstreamError(f"a text is not UTF-8; {DAMAGED}") from error

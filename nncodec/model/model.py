@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import ModelError
-from nncodec.format.container import MODEL_ID_BYTES
+from nncodec.format.header import MODEL_ID_BYTES
 from nncodec.model.adaptive.start import Start
 from nncodec.model.network.integer_network import IntegerNetwork
 

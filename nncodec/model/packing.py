@@ -1,7 +1,7 @@
 """Models <-> bytes: model files, and models as they lie in containers.
 
 A model file is a safetensors file (https://github.com/huggingface/safetensors) of arrays of
-integers and five texts, which FORMAT.md specifies. Nothing in it is ever executed.
+integers and five texts, which FORMAT.md specifies in section 5. Nothing in it is ever executed.
 """
 
 import json
@@ -14,23 +14,20 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nncodec.errors import BitstreamError, ModelError
+from nncodec.format.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES
 from nncodec.model.adaptive.start import Start
 from nncodec.model.model import Model
 from nncodec.model.network.integer_network import IntegerNetwork
 
-MAX_MODEL_BYTES = 1 << 28
-MAX_HEADER_BYTES = 1 << 20
-"""Limit of what a model file says of its arrays and of itself, as JSON, which takes tens of times
-as much memory when it is parsed."""
-
 _VERSION = "1"
 _TEXTS = ("nncodec", "network", "facts", "model_id")
-_REMEDY = "get another copy of it"
-_FILE_REMEDY = "get another copy of the file"
+_GET_A_COPY = "get another copy of it"
 
 
 def pack_model(model: Model) -> bytes:
-    """Gives the bytes of a model file, the same for the same model and facts.
+    """Packs a model into the bytes of a model file, the same for the same model and facts.
+
+    FORMAT.md specifies them in section 5.
 
     Raises:
         ModelError: the facts are too long.
@@ -68,7 +65,7 @@ def unpack_model(data: bytes) -> Model:
         length = int.from_bytes(data[:8], "little")
         texts = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"damaged, or no model file; {_REMEDY}") from error
+        raise ModelError(f"damaged, or no model file; {_GET_A_COPY}") from error
     if not set(_TEXTS) <= set(texts):
         raise ModelError(
             "a safetensors file, but no model; give a model.safetensors of nncodec train"
@@ -76,28 +73,25 @@ def unpack_model(data: bytes) -> Model:
     if texts["nncodec"] != _VERSION:
         raise ModelError(f"a model file of version {texts['nncodec'][:20]!a}; upgrade nncodec")
     if texts.get("checksum") != checksum_of(texts):
-        raise ModelError(f"the checksum of the model's texts is wrong; {_REMEDY}")
-    model = Model(
-        _build(Start, arrays, "start.", {}),
-        _build(IntegerNetwork, arrays, "network.", _parse(texts["network"]))
-        if texts["network"]
-        else None,
-        _parse(texts["facts"]),
-    )
+        raise ModelError(f"the checksum of the model's texts is wrong; {_GET_A_COPY}")
+    start, network = _build(Start, arrays, "start.", {}), None
+    if texts["network"]:
+        network = _build(IntegerNetwork, arrays, "network.", _parse(texts["network"]))
+    model = Model(start, network, _parse(texts["facts"]))
     if set(arrays) != set(model.arrays()):
-        raise ModelError(f"the model has arrays that belong to none; {_REMEDY}")
+        raise ModelError(f"the model has arrays that belong to none; {_GET_A_COPY}")
     if model.model_id.hex() != texts["model_id"]:
-        raise ModelError(f"the model's numbers are not those of its id; {_REMEDY}")
+        raise ModelError(f"the model's numbers are not those of its id; {_GET_A_COPY}")
     return model
 
 
 def checksum_of(texts: Mapping[str, str]) -> str:
-    """What a model file says of its other texts in "checksum"."""
+    """Computes what a model file says of its other texts in "checksum" (FORMAT.md, section 5)."""
     return f"{zlib.crc32(chr(0).join(texts[name] for name in _TEXTS).encode()):08x}"
 
 
 def pack_embedded(model: Model) -> bytes:
-    """A model as it lies in a container."""
+    """Packs a model as it lies in a container (FORMAT.md, section 3)."""
     return zlib.compress(pack_model(model), 9)
 
 
@@ -105,15 +99,19 @@ def unpack_embedded(data: bytes) -> Model:
     """Undoes `pack_embedded`.
 
     Raises:
-        BitstreamError: damaged.
+        BitstreamError: `data` is damaged.
     """
     inflate = zlib.decompressobj()
     try:
         unpacked = inflate.decompress(data, MAX_MODEL_BYTES)
     except zlib.error as error:
-        raise BitstreamError(f"the model in the file is damaged; {_FILE_REMEDY}") from error
+        raise BitstreamError(
+            "the model in the file is damaged; get another copy of the file"
+        ) from error
     if not inflate.eof or inflate.unused_data:
-        raise BitstreamError(f"the model in the file does not end where it should; {_FILE_REMEDY}")
+        raise BitstreamError(
+            "the model in the file does not end where it should; get another copy of the file"
+        )
     try:
         return unpack_model(unpacked)
     except ModelError as error:
@@ -124,22 +122,22 @@ def _parse(text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"the model's texts are no JSON; {_REMEDY}") from error
+        raise ModelError(f"the model's texts are no JSON; {_GET_A_COPY}") from error
     if not isinstance(parsed, dict):
-        raise ModelError(f"the model's texts are no JSON objects; {_REMEDY}")
+        raise ModelError(f"the model's texts are no JSON objects; {_GET_A_COPY}")
     return parsed
 
 
 def _build(
     kind: type[Any], arrays: Mapping[str, np.ndarray], prefix: str, sizes: Mapping[str, int]
 ) -> Any:
-    own = {
+    fields = {
         name.removeprefix(prefix): array
         for name, array in arrays.items()
         if name.startswith(prefix)
     }
     try:
-        return kind(**own, **sizes)
+        return kind(**fields, **sizes)
     except TypeError as error:
         raise ModelError(
             f"the model's {prefix[:-1]} lacks arrays or sizes, or has others"

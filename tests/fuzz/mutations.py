@@ -18,8 +18,9 @@ import safetensors.numpy
 
 from nncodec.errors import CodesError
 from nncodec.files.array_files import npy_bytes
-from nncodec.format.container import MAGIC, Container, Header, Segment, pack
+from nncodec.format.container import Container, pack
 from nncodec.format.fields import varint
+from nncodec.format.header import MAGIC, Header, Segment
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
 from nncodec.model.model import id_of_numbers
 from nncodec.model.packing import checksum_of, pack_embedded, pack_model

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from nncodec.coding.codec import Encoded, encode_source
 from nncodec.files.model_files import load_model, read_model, save_model
-from nncodec.format.container import Header, read_container
+from nncodec.format.container import read_container
+from nncodec.format.header import Header
 from nncodec.format.source import Source
 from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.adaptive.start import untrained

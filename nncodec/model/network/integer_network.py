@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import ModelError
-from nncodec.format.source import MAX_HIDDEN, MAX_UNITS
+from nncodec.format.limits import MAX_HIDDEN, MAX_UNITS
 from nncodec.model.fixed_point import (
     FREQUENCY_BITS,
     FREQUENCY_ONE,

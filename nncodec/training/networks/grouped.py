@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nncodec.errors import ModelError
-from nncodec.format.source import MAX_HIDDEN
+from nncodec.format.limits import MAX_HIDDEN
 from nncodec.model.fixed_point import LOGIT_BITS
 from nncodec.model.network.integer_network import (
     ACTIVATION_ONE,
