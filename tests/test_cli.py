@@ -626,12 +626,10 @@ def test_a_wrong_container_is_never_written(
     assert run("compress", "codes.npz", "new.bin", "--no-verify").exit_code == 0
 
 
-@pytest.mark.parametrize("disk", ["unnamed files", "links", "no links"])
+@pytest.mark.parametrize("disk", ["links", "no links"])
 def test_an_output_that_appears_meanwhile_is_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch, disk: str
 ) -> None:
-    if disk != "unnamed files":
-        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     if disk == "no links":
         monkeypatch.setattr(os, "link", refuse_link)
     with pytest.raises(NncodecError, match=r"^new: exists already; "):
@@ -653,12 +651,7 @@ def refuse_link(*_: str) -> None:
     raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
-@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
-def test_outputs_are_new_files_like_any_other(
-    run: Run, monkeypatch: pytest.MonkeyPatch, unnamed: bool
-) -> None:
-    if not unnamed:
-        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+def test_outputs_are_new_files_like_any_other(run: Run) -> None:
     old = os.umask(0o027)
     try:
         with streams.open_output("new", force=False) as file:

@@ -13,8 +13,7 @@ from nncodec.commands.reports import total_text, totals
 from nncodec.commands.terminal import above_bars, files_bar, print_text
 from nncodec.commands.worker_pool import Job, Result, run_jobs
 from nncodec.errors import NncodecError
-from nncodec.files.array_files import file_label
-from nncodec.files.streams import naming
+from nncodec.files.streams import file_label, naming
 
 
 class Coding(Protocol):

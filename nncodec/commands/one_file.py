@@ -16,7 +16,7 @@ from nncodec.errors import NncodecError
 from nncodec.files.code_files import read_codes, write_code_file
 from nncodec.files.model_choice import model_to_decode, model_to_encode
 from nncodec.files.model_files import name_of_model
-from nncodec.files.streams import check_output, label_of, open_input, open_output
+from nncodec.files.streams import check_output, open_input, open_output, output_label
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import read_container
 from nncodec.format.header import pack_header, read_header
@@ -177,7 +177,7 @@ class Decompression:
             "shape": list(codes.shape),
             "missing_layers": wanted - len(codes),
         }
-        line = f"{label}: {extent(codes.shape)} -> {label_of(output)}"
+        line = f"{label}: {extent(codes.shape)} -> {output_label(output)}"
         if len(codes) == wanted:
             return Done(facts, line)
         whole = f"{len(codes)} of {wanted} layers are whole, and written"

@@ -9,7 +9,7 @@ from nncodec.coding.threads import Progress
 from nncodec.commands.options import force_option, quiet_option
 from nncodec.commands.terminal import progress_bar
 from nncodec.files.array_files import npy_bytes, npz_bytes
-from nncodec.files.streams import STANDARD_STREAM, label_of, open_output
+from nncodec.files.streams import STANDARD_STREAM, open_output, output_label
 from nncodec.format.code_tensor import Codes
 from nncodec.training.data import synthetic, tfrecord
 
@@ -41,7 +41,7 @@ def dataset(output: str, count: int, seed: int, force: bool, quiet: bool) -> Non
     bits = math.prod(synthetic.DATASET_SHAPE)
     with (
         open_output(output, force=force) as file,
-        progress_bar(label_of(output), count * bits, quiet) as progress,
+        progress_bar(output_label(output), count * bits, quiet) as progress,
     ):
         tfrecord.write_codes(file, _counted(samples, progress))
 

@@ -20,9 +20,8 @@ from nncodec.commands.options import device_option, quiet_option
 from nncodec.commands.terminal import print_text, progress_bar
 from nncodec.commands.training_progress import watching
 from nncodec.errors import NncodecError
-from nncodec.files.array_files import file_label
 from nncodec.files.model_files import ADAPTIVE
-from nncodec.files.streams import naming, open_output
+from nncodec.files.streams import file_label, naming, open_output
 from nncodec.training.configs import (
     SYNTHETIC,
     ConfigFile,

@@ -1,7 +1,7 @@
-"""Arrays <-> `.npy` and `.npz` bytes.
+"""Arrays <-> `.npy` and `.npz` bytes, and bytes <-> files.
 
 Files are parsed here rather than by `numpy.load`, because every size in them must be checked before
-memory is taken for it. Writing gives the same bytes every time.
+memory is taken for it. The same arrays always give the same bytes.
 """
 
 import contextlib
@@ -17,26 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import CodesError
+from nncodec.files.streams import file_label, open_whole
 from nncodec.format.code_tensor import check_shape
 from nncodec.format.limits import MAX_BITS, MAX_DEFLATE_RATIO, limit_remedy
 from nncodec.format.source import DTYPES
 
 Array = npt.NDArray[Any]
 
-_WIDEST_BYTES = 8
-_ROOM_BYTES = 1 << 20
-"""Limits of a file: what a code bit can take, and what all else can, deflate's blocks among it."""
+_MAX_BYTES_PER_BIT = 8
+_OVERHEAD_BYTES = 1 << 20
+"""The most bytes that a file takes for a code bit, and for everything beside the bits."""
 
 _CHUNK_BYTES = 1 << 20
 _NPY_HEADER_BYTES = 1 << 14  # numpy itself refuses headers above 10,000 bytes
-
-
-def file_label(file: str | os.PathLike[str] | BinaryIO) -> str:
-    """The name of a file, printable, for messages."""
-    name = os.fspath(file) if isinstance(file, str | os.PathLike) else getattr(file, "name", None)
-    if not isinstance(name, str):
-        return "<stream>"
-    return name if name and name.isprintable() else ascii(name)
 
 
 def read_bytes(file: str | os.PathLike[str] | BinaryIO, max_bits: int = MAX_BITS) -> bytes:
@@ -62,14 +55,14 @@ def read_bytes(file: str | os.PathLike[str] | BinaryIO, max_bits: int = MAX_BITS
 
 
 def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:
-    """Writes a file, over an existing one, or to a stream.
+    """Writes a file in place of an existing one, whole or not at all, or to a stream.
 
     Raises:
         CodesError: it cannot be written.
     """
     try:
         if isinstance(file, str | os.PathLike):
-            with open(file, "wb") as stream:
+            with open_whole(os.fspath(file), force=True) as stream:
                 stream.write(data)
         else:
             file.write(data)
@@ -193,7 +186,7 @@ def _parse_npy_header(
             raise CodesError(f"{what} has .npy version {version}; save it with numpy.save")
     if dtype.hasobject:
         raise CodesError(f"{what} holds Python objects, which are never unpickled; save uint8")
-    if any(type(size) is not int for size in shape):  # numpy takes True for a size
+    if any(type(axis) is not int for axis in shape):  # numpy takes True for a size
         raise CodesError(f"{what} has the shape {shape}, not of whole numbers; it is damaged")
     check_shape(shape, axes, what, max_bits)
     if dtype.str not in DTYPES:
@@ -210,7 +203,7 @@ def _parse_npy_header(
 
 def _drain(stream: BinaryIO, label: str, max_bits: int) -> bytes:
     # In chunks: a read of so many bytes would take that much memory first.
-    limit = _WIDEST_BYTES * max_bits + _ROOM_BYTES
+    limit = _MAX_BYTES_PER_BIT * max_bits + _OVERHEAD_BYTES
     chunks: list[bytes] = []
     size = 0
     while chunk := stream.read(_CHUNK_BYTES):

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from nncodec.errors import CodesError
 from nncodec.files.array_files import (
-    file_label,
     list_names,
     npy_bytes,
     npz_bytes,
@@ -27,6 +26,7 @@ from nncodec.files.array_files import (
     write_bytes,
 )
 from nncodec.files.layouts import choose_layout, from_canonical, to_canonical
+from nncodec.files.streams import file_label
 from nncodec.format.code_tensor import Codes, pack_bits, require_values, unpack_bits, validate_codes
 from nncodec.format.limits import MAX_BITS, MAX_NAME_BYTES
 from nncodec.format.source import LAYOUTS, NPY_MAGIC, ZIP_MAGICS, Source, name_fits

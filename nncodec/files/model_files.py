@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nncodec.errors import ModelError
-from nncodec.files.array_files import file_label
-from nncodec.files.streams import open_output
+from nncodec.files.streams import file_label, open_output
 from nncodec.format.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_model, unpack_model

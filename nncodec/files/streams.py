@@ -1,11 +1,10 @@
-"""The files of a command: inputs, and outputs that appear whole or not at all.
+"""Inputs, and outputs that appear whole or not at all: every file that is written, is written here.
 
-An output never replaces another file by accident. It is written without a name, brought to disk,
-and only then given one; a failure of any kind before that leaves nothing behind, not even if the
-process is killed. Where files must have names (no Linux, some network disks) it has a temporary
-one in its folder, `.nncodec-*.tmp`, which only a process that is killed leaves behind. What is no
-regular file (`/dev/null`, a named pipe, standard output) is written to directly: there is nothing
-to replace.
+An output never replaces another file by accident. It is written under a temporary name in its
+folder, `.nncodec-*.tmp`, brought to disk, and only then given its own name. A failure of any kind
+before that leaves nothing behind; only a process that is killed leaves the temporary file. What is
+no regular file (`/dev/null`, a named pipe, standard output) is written to directly: there is
+nothing to replace.
 """
 
 import contextlib
@@ -19,7 +18,6 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nncodec.errors import NncodecError
-from nncodec.files.array_files import file_label
 
 STANDARD_STREAM = "-"
 """The name that means standard input or output."""
@@ -36,13 +34,21 @@ _REASONS = {
 
 
 def os_error_line(error: OSError) -> str:
-    """What went wrong and what to do, without the name of the file."""
+    """Says what went wrong and what to do, without the name of the file."""
     reason = _REASONS.get(error.errno or 0)
     return reason or f"{error.strerror or type(error).__name__}; check the file and its disk"
 
 
-def label_of(output: str) -> str:
-    """The name of an output, printable, for messages."""
+def file_label(file: str | os.PathLike[str] | BinaryIO) -> str:
+    """Gives the name of a file for messages: printable, on one line."""
+    name = os.fspath(file) if isinstance(file, str | os.PathLike) else getattr(file, "name", None)
+    if not isinstance(name, str):
+        return "<stream>"
+    return name if name and name.isprintable() else ascii(name)
+
+
+def output_label(output: str) -> str:
+    """Gives the name of an output for messages."""
     return "<stdout>" if output == STANDARD_STREAM else file_label(output)
 
 
@@ -101,20 +107,20 @@ def check_output(name: str, *, force: bool, source: str = STANDARD_STREAM) -> No
     Raises:
         NncodecError: no file can be written there, or one exists.
     """
-    label = label_of(name)
+    label = output_label(name)
     if name == STANDARD_STREAM:
         if sys.stdout is None:
             raise NncodecError(f"{label}: is closed; open it or name a file")
         if sys.stdout.isatty():
             raise NncodecError(f"{label}: is a terminal; redirect it or name a file")
         return
-    kind = _kind(name)
-    if not name or name.endswith(os.sep) or stat.S_ISDIR(kind):
+    mode = _mode(name)
+    if not name or name.endswith(os.sep) or stat.S_ISDIR(mode):
         raise NncodecError(f"{label}: is a directory; name a file in it")
-    if _is_stream(kind):
+    if _is_stream(mode):
         return
-    if kind:
-        if not stat.S_ISREG(kind):
+    if mode:
+        if not stat.S_ISREG(mode):
             raise NncodecError(f"{label}: is no regular file; name another output")
         if source != STANDARD_STREAM and os.path.exists(source) and os.path.samefile(name, source):
             raise NncodecError(f"{label}: is the input itself; name another output")
@@ -129,9 +135,7 @@ def check_output(name: str, *, force: bool, source: str = STANDARD_STREAM) -> No
 
 @contextlib.contextmanager
 def open_output(name: str, *, force: bool) -> Iterator[BinaryIO]:
-    """Opens a file that takes its name when the block ends, if it ends without an exception.
-
-    Symbolic links are followed. A new file gets the permissions of any new file.
+    """Opens an output of a command: a file as `open_whole` does, or standard output.
 
     Args:
         name: a path, or `STANDARD_STREAM`.
@@ -140,37 +144,49 @@ def open_output(name: str, *, force: bool) -> Iterator[BinaryIO]:
     Raises:
         NncodecError: as `check_output` and `naming`; also where the file exists by then.
     """
-    with naming(label_of(name)):
+    with naming(output_label(name)):
         check_output(name, force=force)
-        yield from _open(name, force)
+        if name == STANDARD_STREAM:
+            with _buffered(sys.stdout.buffer) as stream:
+                yield stream
+        else:
+            with open_whole(name, force=force) as stream:
+                yield stream
 
 
-def _open(name: str, force: bool) -> Iterator[BinaryIO]:
-    if name == STANDARD_STREAM:
-        with _buffered(sys.stdout.buffer) as stream:
+@contextlib.contextmanager
+def open_whole(path: str, *, force: bool) -> Iterator[BinaryIO]:
+    """Opens a file that takes its name when the block ends, if it ends without an exception.
+
+    Symbolic links are followed. A new file gets the permissions of any new file.
+
+    Args:
+        path: of a regular file, or of something that is written to directly.
+        force: whether an existing file may be replaced.
+
+    Raises:
+        NncodecError: the file exists when the block ends, and `force` is false.
+        OSError: it cannot be written.
+    """
+    if _is_stream(_mode(path)):
+        with open(path, "wb") as stream:
             yield stream
         return
-    if _is_stream(_kind(name)):
-        with open(name, "wb") as stream:
-            yield stream
-        return
-    target = os.path.realpath(name)
+    target = os.path.realpath(path)
     folder = os.path.dirname(target)
-    unnamed = _unnamed_file(folder)
-    if unnamed:
-        with unnamed:
-            yield unnamed
-            _to_disk(unnamed)
-            _give_name(unnamed, target, force, label_of(name))
-    else:
-        with _temporary_name(folder) as temporary:
-            with open(temporary, "xb") as file:
-                yield file
-                _to_disk(file)
-            if force:
-                os.replace(temporary, target)
-            else:
-                _rename_to_new(temporary, target, label_of(name))
+    temporary = os.path.join(folder, f".nncodec-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            os.replace(temporary, target)
+        else:
+            _link_to_new(temporary, target, file_label(path))
+    finally:
+        with contextlib.suppress(OSError):  # it was replaced, or never made
+            os.unlink(temporary)
     _folder_to_disk(folder)
 
 
@@ -191,50 +207,6 @@ def _buffered(stream: BinaryIO) -> Iterator[BinaryIO]:
             buffered.detach()
 
 
-def _unnamed_file(folder: str) -> BinaryIO | None:
-    """A new file on the disk of a folder, which vanishes when it is closed, if there can be one."""
-    if not hasattr(os, "O_TMPFILE") or not os.path.exists("/proc/self/fd"):
-        return None
-    try:
-        return open(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
-    except OSError:  # of a file with a name there will be the same error, or there will not
-        return None
-
-
-def _give_name(unnamed: BinaryIO, target: str, force: bool, label: str) -> None:
-    number = unnamed.fileno()
-    descriptor = f"/proc/self/fd/{number}"
-
-    def link(name: str) -> None:
-        # With a folder, even one that does not matter, Python has the symbolic link followed.
-        os.link(descriptor, name, src_dir_fd=number)
-
-    try:
-        link(target)
-    except FileExistsError:
-        if not force:
-            raise _exists(label) from None
-        with _temporary_name(os.path.dirname(target)) as temporary:
-            link(temporary)
-            os.replace(temporary, target)
-
-
-@contextlib.contextmanager
-def _temporary_name(folder: str) -> Iterator[str]:
-    """A name that nothing has, and that nothing will have behind the block."""
-    temporary = os.path.join(folder, f".nncodec-{secrets.token_hex(8)}.tmp")
-    try:
-        yield temporary
-    finally:
-        with contextlib.suppress(OSError):  # renamed, or never made
-            os.unlink(temporary)
-
-
-def _to_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
 def _folder_to_disk(folder: str) -> None:
     """Keeps the new name through a loss of power, where the disk can be told so.
 
@@ -248,8 +220,8 @@ def _folder_to_disk(folder: str) -> None:
             os.close(number)
 
 
-def _rename_to_new(temporary: str, target: str, label: str) -> None:
-    """Renames a file, but never over another one, even if that appears at this moment."""
+def _link_to_new(temporary: str, target: str, label: str) -> None:
+    """Gives a file its name, but never that of another one, even if that appears at this moment."""
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -271,13 +243,13 @@ def _exists(label: str) -> NncodecError:
     return NncodecError(f"{label}: exists already; add --force to replace it, or name another")
 
 
-def _kind(name: str) -> int:
-    """The mode of what has this name, through symbolic links; 0 where there is nothing."""
+def _mode(name: str) -> int:
+    """Gives the mode of what has this name, through symbolic links; 0 where there is nothing."""
     try:
         return os.stat(name).st_mode
     except (OSError, ValueError):
         return 0
 
 
-def _is_stream(kind: int) -> bool:
-    return stat.S_ISCHR(kind) or stat.S_ISFIFO(kind)
+def _is_stream(mode: int) -> bool:
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)

@@ -18,8 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nncodec.errors import ModelError
-from nncodec.files.array_files import file_label
-from nncodec.files.streams import naming, open_output
+from nncodec.files.streams import file_label, naming, open_output
 
 FORMAT_VERSION = 1
 

@@ -24,8 +24,7 @@ import torch
 from torch import Tensor
 
 from nncodec.errors import ModelError, NncodecError
-from nncodec.files.array_files import file_label
-from nncodec.files.streams import naming
+from nncodec.files.streams import file_label, naming
 from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
 from nncodec.training.code_length import LayerRates, Rates, floats, measure, signs
 from nncodec.training.configs import TrainingConfig, library_versions

@@ -14,10 +14,9 @@ import numpy as np
 
 from nncodec.coding.threads import Progress
 from nncodec.errors import CodesError
-from nncodec.files.array_files import file_label
 from nncodec.files.code_files import read_code_file
 from nncodec.files.layouts import to_canonical
-from nncodec.files.streams import naming
+from nncodec.files.streams import file_label, naming
 from nncodec.format.code_tensor import Codes
 from nncodec.format.source import NPY_MAGIC, ZIP_MAGICS
 from nncodec.training.configs import SYNTHETIC, InputConfig, Layers

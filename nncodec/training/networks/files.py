@@ -7,8 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nncodec.errors import ModelError
-from nncodec.files.array_files import file_label
-from nncodec.files.streams import naming
+from nncodec.files.streams import file_label, naming
 from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
 from nncodec.training.networks.network import Network
 from nncodec.training.networks.registry import NETWORKS, make_network
