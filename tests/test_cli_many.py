@@ -19,7 +19,7 @@ from click.testing import Result
 from tqdm import tqdm
 
 from nncodec.commands.main import main
-from nncodec.commands.one_file import Done, Watch
+from nncodec.commands.one_file import FileReport, Watch
 from nncodec.commands.terminal import files_bar
 from nncodec.commands.worker_pool import Job, run_jobs
 from nncodec.errors import NncodecError
@@ -295,19 +295,19 @@ def test_wrong_usage(run: Run, command: str, args: list[str], message: str) -> N
 # --- processes ---------------------------------------------------------------------------------
 
 
-def fail(watch: Watch) -> Done:
+def fail(watch: Watch) -> FileReport:
     raise NncodecError("bad: is bad; be good")
 
 
-def count(watch: Watch) -> Done:
+def count(watch: Watch) -> FileReport:
     with watch.coding("count", 10) as progress:
         assert progress
         for _ in range(10):
             progress(1)
-    return Done({"torch": "torch" in sys.modules, "process": os.getpid()}, "")
+    return FileReport({"torch": "torch" in sys.modules, "process": os.getpid()}, "")
 
 
-def be_killed(watch: Watch) -> Done:
+def be_killed(watch: Watch) -> FileReport:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 

@@ -131,6 +131,11 @@ sys.exit(f"imported {heavy}" if heavy else 0)
 """
 
 
+def test_worker_processes_need_no_click() -> None:
+    code = "import sys, nncodec.commands.worker_pool; sys.exit('click' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_importing_the_package_prints_nothing_and_takes_no_framework() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", _IMPORT], capture_output=True)
     assert done.stdout == done.stderr == b""

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from nncodec.coding.codec import code_lengths
 from nncodec.coding.threads import thread_count
+from nncodec.commands.one_file import Reading
 from nncodec.commands.options import device_option, json_option, reading_options
 from nncodec.commands.reports import evaluation, evaluation_text, evaluations
 from nncodec.commands.terminal import print_text, progress_bar
 from nncodec.errors import NncodecError
-from nncodec.files.code_files import read_codes
 from nncodec.files.model_choice import model_to_encode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import open_input
@@ -55,32 +55,39 @@ def evaluate(
     """
     if device == "cuda" and not network:
         raise click.UsageError("--device cuda is for --network; models compute on processors")
+    reading = Reading(layout, layer_depth, layers, max_bits)
     results, threads = [], thread_count(threads)
-    of_network = _float_code_lengths(network, device) if network else None
+    measure_network = _network_measure(network, device) if network else None
     for name in files:
         with open_input(name) as (stream, label):
-            codes, source = read_codes(stream, layout, layer_depth, layers, max_bits)
+            file = reading.read(stream)
+            codes = file.codes
             with progress_bar(label, codes.size, as_json) as progress:
-                if of_network:
-                    used, lengths = network, of_network(codes)
+                if measure_network:
+                    model_name, lengths = network, measure_network(codes)
                 else:
                     chosen = model_to_encode(model, codes, threads=threads)
-                    used = name_of_model(chosen.model_id if chosen else b"")
+                    model_name = name_of_model(chosen.model_id if chosen else b"")
                     lengths = code_lengths(codes, model=chosen, threads=threads, progress=progress)
-        facts = {"file": label, "layout": source.layout, "shape": list(codes.shape), "model": used}
-        results.append(facts | evaluation([codes[0].size] * len(codes), lengths.tolist()))
+        bits = [codes[0].size] * len(codes)
+        results.append(
+            {"file": label, "layout": file.source.layout, "shape": list(codes.shape)}
+            | {"model": model_name, **evaluation(bits, lengths.tolist())}
+        )
         if not as_json:
             print_text(evaluation_text(label, results[-1]))
-    if len(files) > 1:
-        whole = evaluations(results)
+    if len(files) == 1:
+        summary = results[0]
+    else:
+        summary = evaluations(results)
         if not as_json:
-            print_text(evaluation_text(f"mean of {len(files)} files", whole["mean"]))
+            print_text(evaluation_text(f"mean of {len(files)} files", summary["mean"]))
     if as_json:
-        print_text(json.dumps(whole if len(files) > 1 else results[0]))
+        print_text(json.dumps(summary))
 
 
-def _float_code_lengths(network: str, device: str) -> Callable[[Codes], npt.NDArray[np.float64]]:
-    """Reads a float network; gives what measures codes under it."""
+def _network_measure(network: str, device: str) -> Callable[[Codes], npt.NDArray[np.float64]]:
+    """Reads a float network, and gives the function that measures codes under it."""
     if find_spec("torch") is None:
         raise NncodecError(
             "--network needs PyTorch, which is not installed; run: pip install torch"

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol
 
 import click
 
-from nncodec.commands.one_file import Done, Watch
+from nncodec.commands.one_file import FileReport, Watch
 from nncodec.commands.reports import total_text, totals
 from nncodec.commands.terminal import above_bars, files_bar, print_text
 from nncodec.commands.worker_pool import Job, Result, run_jobs
@@ -16,32 +16,32 @@ from nncodec.errors import NncodecError
 from nncodec.files.streams import file_label, naming
 
 
-class Coding(Protocol):
-    """What is done with every file; can be pickled."""
+class Conversion(Protocol):
+    """What is done with every file; it can be pickled."""
 
     counts: tuple[str, str]
 
     def suffix(self, input_: str) -> str: ...
 
-    def code_file(self, input_: str, output: str, watch: Watch) -> Done: ...
+    def convert(self, input_: str, output: str, watch: Watch) -> FileReport: ...
 
 
-def code_files(
-    coding: Coding,
+def convert_files(
+    conversion: Conversion,
     inputs: Sequence[str],
     folder: str,
     *,
-    processes: int = 1,
+    jobs: int = 1,
     as_json: bool = False,
     quiet: bool = False,
 ) -> bool:
-    """Codes every file into a folder, and prints what came of it, in the order of the inputs.
+    """Converts files into a folder, and prints what came of each, in the order of the inputs.
 
     Args:
-        coding: what to do with a file.
+        conversion: what to do with a file.
         inputs: paths.
         folder: of the outputs; it is made if there is none.
-        processes: how many work side by side.
+        jobs: how many files to work on at a time.
         as_json: print one JSON object instead of a line a file.
         quiet: print errors and warnings only.
 
@@ -51,18 +51,18 @@ def code_files(
     Raises:
         NncodecError: nothing can be done: outputs are in each other's way, or there is no folder.
     """
-    jobs, outputs = _plan(coding, inputs, folder)
+    planned, outputs = _plan(conversion, inputs, folder)
     with naming(file_label(folder)):
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise NncodecError("is no folder; name another")
         os.makedirs(folder, exist_ok=True)
     files: list[dict[str, Any]] = []
 
-    def tell(job: Job, result: Result) -> None:
-        if isinstance(result, Done):
+    def report(job: Job, result: Result) -> None:
+        if isinstance(result, FileReport):
             output = file_label(outputs[len(files)])
             files.append({"file": job.label, "output": output, **result.facts})
-            warning, line = result.note, result.line
+            warning, line = result.warning, result.line
         else:
             files.append({"file": job.label, "error": str(result)})
             warning, line = str(result), ""
@@ -72,30 +72,36 @@ def code_files(
             if line and not quiet and not as_json:
                 print_text(line)
 
-    with files_bar(len(jobs), quiet or as_json) as show:
-        run_jobs(jobs, processes, tell, show)
+    with files_bar(len(planned), quiet or as_json) as show:
+        run_jobs(planned, jobs, report, show)
     done = [facts for facts in files if "error" not in facts]
-    whole = totals(done, coding.counts)
+    total = totals(done, conversion.counts)
     if as_json:
-        print_text(json.dumps(whole | {"files": files}))
+        print_text(json.dumps(total | {"files": files}))
     elif done and not quiet:
-        print_text(total_text(whole, len(done), len(files)))
+        print_text(total_text(total, len(done), len(files)))
     return len(done) == len(files)
 
 
-def _plan(coding: Coding, inputs: Sequence[str], folder: str) -> tuple[list[Job], list[str]]:
-    """A job and an output for every input; a job that only fails where the output is unknown."""
+def _plan(
+    conversion: Conversion, inputs: Sequence[str], folder: str
+) -> tuple[list[Job], list[str]]:
+    """Plans a job and an output for every input; where the output is unknown, the job only fails.
+
+    Raises:
+        NncodecError: outputs are in the way of each other, or of an input.
+    """
     jobs, outputs = [], []
     source_of: dict[str, str] = {}
     for name in inputs:
         label = file_label(name)
         try:
-            output = _output(coding, name, folder)
+            output = _output(conversion, name, folder)
         except NncodecError as error:
             jobs.append(Job(label, functools.partial(_fail, str(error))))
             outputs.append("")
             continue
-        jobs.append(Job(label, functools.partial(coding.code_file, name, output)))
+        jobs.append(Job(label, functools.partial(conversion.convert, name, output)))
         outputs.append(output)
         path = os.path.realpath(output)
         if path in source_of:
@@ -111,13 +117,13 @@ def _plan(coding: Coding, inputs: Sequence[str], folder: str) -> tuple[list[Job]
     return jobs, outputs
 
 
-def _output(coding: Coding, name: str, folder: str) -> str:
+def _output(conversion: Conversion, name: str, folder: str) -> str:
     if os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name):
         raise NncodecError(
             f"{file_label(name)}: is no regular file; give it alone, with the name of its output"
         )
     stem = os.path.splitext(os.path.basename(name))[0]
-    return os.path.join(folder, stem + coding.suffix(name))
+    return os.path.join(folder, stem + conversion.suffix(name))
 
 
 def _fail(line: str, _: Watch) -> NoReturn:

@@ -1,19 +1,19 @@
-"""One file of `compress` or `decompress`: read, coded, written, and what there is to say of it.
+"""One file of `compress` or `decompress`: it is read, converted, written, and reported on.
 
-Nothing is printed here, so that it can happen in any process.
+Nothing is printed here, and click is not imported, so that it can happen in any process.
 """
 
 import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from nncodec.coding.codec import Encoded, decode_container, encode_source
 from nncodec.coding.threads import Progress
 from nncodec.commands.reports import container_facts, extent, size_table
 from nncodec.errors import NncodecError
-from nncodec.files.code_files import read_codes, write_code_file
+from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
 from nncodec.files.model_choice import model_to_decode, model_to_encode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import check_output, open_input, open_output, output_label
@@ -26,11 +26,12 @@ from nncodec.model.packing import pack_embedded
 
 @dataclass(frozen=True)
 class Watch:
-    """What is called around the parts of the work on a file.
+    """Context managers that are entered around the steps of the work on a file.
 
     Attributes:
-        coding: is called with the file's name and how many bits will be coded.
-        writing: around the writing of an output.
+        coding: takes the file's name and how many bits will be coded, and gives what to tell the
+            progress to, or None.
+        writing: surrounds the writing of an output.
     """
 
     coding: Callable[[str, int], AbstractContextManager[Progress | None]]
@@ -38,37 +39,59 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What there is to say of a file that was written.
+class FileReport:
+    """The report of a file that was written.
 
     Attributes:
         facts: for --json.
         line: for people.
-        table: its details.
-        note: a warning, or empty.
+        table: details, or empty.
+        warning: for standard error, or empty.
     """
 
     facts: dict[str, Any]
     line: str
     table: str = ""
-    note: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True)
-class Compression:
-    """`compress`, as its options say.
+class Reading:
+    """How the options say to read code files.
 
     Attributes:
-        model, layout, layer_depth, layers, max_bits, embed_model, force: the options.
-        verify: whether to decode the result and compare.
-        threads: how many work on a file.
+        layout, layer_depth, layers, max_bits: as for `read_code_file`.
     """
 
-    model: str
     layout: str
     layer_depth: int | None
     layers: int | None
     max_bits: int
+
+    def read(self, stream: BinaryIO) -> CodeFile:
+        """Reads a code file; errors as for `read_code_file`."""
+        return read_code_file(
+            stream,
+            layout=self.layout,
+            layer_depth=self.layer_depth,
+            layers=self.layers,
+            max_bits=self.max_bits,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """`compress`, as its options say.
+
+    Attributes:
+        reading: how to read code files.
+        model, embed_model, force: the options.
+        verify: whether to decode the result and compare.
+        threads: how many work on a file.
+    """
+
+    reading: Reading
+    model: str
     embed_model: bool
     verify: bool
     force: bool
@@ -78,49 +101,47 @@ class Compression:
     """The facts of files that add up."""
 
     def suffix(self, input_: str) -> str:
-        """What the name of an output ends with."""
+        """Gives what the name of an output ends with."""
         return ".bin"
 
-    def code_file(self, input_: str, output: str, watch: Watch) -> Done:
+    def convert(self, input_: str, output: str, watch: Watch) -> FileReport:
         """Compresses a code file.
 
         Args:
             input_, output: paths, or `STANDARD_STREAM`.
-            watch: what is called meanwhile.
+            watch: is entered meanwhile.
 
         Raises:
             NncodecError: of one line that begins with the name of a file.
         """
         check_output(output, force=self.force, source=input_)
         with open_input(input_) as (stream, label):
-            codes, source = read_codes(
-                stream, self.layout, self.layer_depth, self.layers, self.max_bits
-            )
+            file = self.reading.read(stream)
+            codes, bits = file.codes, file.codes.size
             model = model_to_encode(self.model, codes, embed=self.embed_model, threads=self.threads)
-            embedded = pack_embedded(model) if model and self.embed_model else b""
-            with watch.coding(label, codes.size * (2 if self.verify else 1)) as progress:
+            with watch.coding(label, 2 * bits if self.verify else bits) as progress:
                 encoded = encode_source(
                     codes,
-                    source,
+                    file.source,
                     model=model,
-                    embedded=embedded,
+                    embedded=pack_embedded(model) if model and self.embed_model else b"",
                     threads=self.threads,
                     progress=progress,
                 )
                 if self.verify:
                     _verify(encoded, codes, model, self.threads, progress)
-        with watch.writing(), open_output(output, force=self.force) as file:
-            file.write(encoded.data)
+        with watch.writing(), open_output(output, force=self.force) as target:
+            target.write(encoded.data)
         model_name = name_of_model(encoded.header.model_id)
         facts = container_facts(encoded.header, model_name, encoded.layers)
         line = (
-            f"{label}: {codes.size} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
+            f"{label}: {bits} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
             f"({facts['layout']}, {extent(codes.shape)}, model {model_name})"
         )
-        return Done(facts, line, size_table(encoded))
+        return FileReport(facts, line, size_table(encoded))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decompression:
     """`decompress`, as its options say.
 
@@ -140,7 +161,7 @@ class Decompression:
     """The facts of files that add up."""
 
     def suffix(self, input_: str) -> str:
-        """What the name of an output ends with, as the input's header says.
+        """Gives what the name of an output ends with, as the input's header says.
 
         Raises:
             NncodecError: of one line that begins with the name of the input.
@@ -149,25 +170,25 @@ class Decompression:
             source = read_header(stream).source
         return ".npz" if source.format in ("npz", "packed") else ".npy"
 
-    def code_file(self, input_: str, output: str, watch: Watch) -> Done:
-        """Restores a code file; arguments and errors as for `Compression.code_file`."""
+    def convert(self, input_: str, output: str, watch: Watch) -> FileReport:
+        """Restores a code file; arguments and errors as for `Compression.convert`."""
         check_output(output, force=self.force, source=input_)
         with open_input(input_) as (stream, label):
             container = read_container(
                 stream, layers=self.layers, partial=self.partial, max_bits=self.max_bits
             )
             header = container.header
-            held = header.segment_layers()[len(container.payloads) - 1].stop
+            whole_layers = header.segment_layers()[len(container.payloads) - 1].stop
             model = model_to_decode(container, self.model)
-            with watch.coding(label, held * header.bits_per_layer) as progress:
+            with watch.coding(label, whole_layers * header.bits_per_layer) as progress:
                 decoded = decode_container(
                     container, model=model, threads=self.threads, progress=progress
                 )
             codes = decoded[: self.layers]
             content = io.BytesIO()
             write_code_file(content, codes, header.source)
-        with watch.writing(), open_output(output, force=self.force) as file:
-            file.write(content.getbuffer())
+        with watch.writing(), open_output(output, force=self.force) as target:
+            target.write(content.getbuffer())
         read = [pack_header(header), container.model, *container.payloads]
         wanted = self.layers or header.layers
         facts = {
@@ -177,11 +198,12 @@ class Decompression:
             "shape": list(codes.shape),
             "missing_layers": wanted - len(codes),
         }
+        warning = ""
+        if len(codes) < wanted:
+            warning = f"{label}: the file ends early; {len(codes)} of {wanted} layers are whole, "
+            warning += "and written"
         line = f"{label}: {extent(codes.shape)} -> {output_label(output)}"
-        if len(codes) == wanted:
-            return Done(facts, line)
-        whole = f"{len(codes)} of {wanted} layers are whole, and written"
-        return Done(facts, line, note=f"{label}: the file ends early; {whole}")
+        return FileReport(facts, line, warning=warning)
 
 
 def _verify(

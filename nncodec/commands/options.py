@@ -26,6 +26,12 @@ def _options(*options: Callable[[Function], Function]) -> Callable[[Function], F
 force_option = click.option("--force", is_flag=True, help="Replace the output if it exists.")
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+decoding_model_option = click.option(
+    "--model",
+    metavar="MODEL",
+    help="The model that the file needs: its name, or its file. It is found without, if it is in "
+    "the file, ships with nncodec, or lies in a folder of NNCODEC_MODELS.",
+)
 layers_option = click.option(
     "--layers", type=click.IntRange(min=1), metavar="N", help="Only the first N layers."
 )
@@ -77,7 +83,7 @@ reading_options = _options(
     threads_option,
 )
 
-coding_files = _options(
+conversion_files = _options(
     click.argument("files", metavar="INPUT OUTPUT | INPUT...", nargs=-1),
     click.option(
         "--output-dir",
@@ -98,7 +104,7 @@ coding_files = _options(
 
 
 def check_files(files: Sequence[str], output_dir: str | None) -> None:
-    """Refuses arguments that are not those of `coding_files`.
+    """Refuses arguments that are not those of `conversion_files`.
 
     Raises:
         click.UsageError: other than INPUT and OUTPUT, or with a folder no files at all, or `-`.

@@ -13,7 +13,7 @@ from nncodec.format.header import VERSION, Header, pack_header
 def container_facts(
     header: Header, model: str, layers: Iterable[LayerSize] | None = None
 ) -> dict[str, Any]:
-    """What --json prints of a container; its code lengths are known only to who encoded it."""
+    """Gives what --json prints of a container; code lengths only where `layers` has them."""
     if layers is None:
         sizes = zip(header.layer_bytes(), header.layer_stored(), strict=True)
         layers = (
@@ -37,7 +37,7 @@ def container_facts(
 
 
 def container_text(label: str, header: Header, model: str) -> str:
-    """What a container says of itself, and what its model is called here."""
+    """Describes a container by its header, and names its model as it is called here."""
     facts, source = container_facts(header, model), header.source
     if header.model_id and model != header.model_id.hex():
         model += f", {header.model_id.hex()}"
@@ -47,9 +47,9 @@ def container_text(label: str, header: Header, model: str) -> str:
     name = f" named {source.name!a}" if source.format == "npz" else ""
     values = " over -1, +1" if source.signed else ""
     rows: list[dict[str, Any]] = []
-    for segment, held in zip(header.segments, header.segment_layers(), strict=True):
-        bits, size = len(held) * header.bits_per_layer, segment.byte_length
-        span = f"{held[0]}-{held[-1]}" if len(held) > 1 else str(held[0])
+    for segment, layers in zip(header.segments, header.segment_layers(), strict=True):
+        bits, size = len(layers) * header.bits_per_layer, segment.byte_length
+        span = f"{layers[0]}-{layers[-1]}" if len(layers) > 1 else str(layers[0])
         row = {"layers": span, "bits": bits, "bytes": size, "rate": size * 8 / bits}
         rows.append({**row, "stored": segment.stored})
     return (
@@ -65,7 +65,7 @@ def container_text(label: str, header: Header, model: str) -> str:
 
 
 def size_table(encoded: Encoded) -> str:
-    """Bytes beside theory, layer by layer, header included."""
+    """Tabulates bytes beside theory, layer by layer, with the header and the embedded model."""
     rows: list[dict[str, Any]] = []
     for layer in encoded.layers:
         theory, rate = (layer.code_length or 0.0) / 8, layer.bytes * 8 / layer.bits
@@ -83,26 +83,27 @@ def size_table(encoded: Encoded) -> str:
 
 
 def totals(results: Sequence[dict[str, Any]], counts: tuple[str, str]) -> dict[str, Any]:
-    """What --json prints of files together.
+    """Gives what --json prints of files together.
 
     Args:
         results: the facts of each.
         counts: which of them to add up: code bits and bytes, either first, as "input_bits".
     """
-    sums = {key: sum(one[key] for one in results) for key in counts}
+    sums = {key: sum(facts[key] for facts in results) for key in counts}
     bits, size = (sums[key] for key in sorted(counts, key=_unit))
     return {**sums, "rate": size * 8 / bits if bits else None}
 
 
-def total_text(whole: dict[str, Any], done: int, files: int) -> str:
-    """`totals` in a line, of the files that were done."""
-    title = f"total of {done} file{'s'[: done - 1]}" + (f", {files - done} failed" * (done < files))
-    came, left = (f"{whole[key]} {_unit(key)}" for key in whole if key != "rate")
-    return f"{title}: {came} -> {left}, rate {whole['rate']:.4f}"
+def total_text(total: dict[str, Any], done: int, files: int) -> str:
+    """Puts `totals` into a line, with how many of the files were done."""
+    failed = f", {files - done} failed" if done < files else ""
+    before, after = (f"{total[key]} {_unit(key)}" for key in total if key != "rate")
+    title = f"total of {_counted(done, 'file')}{failed}"
+    return f"{title}: {before} -> {after}, rate {total['rate']:.4f}"
 
 
 def evaluation(bits: Sequence[int], lengths: Sequence[float]) -> dict[str, Any]:
-    """What --json prints of code lengths; nothing was written, so bytes are unknown."""
+    """Gives what --json prints of code lengths; nothing was written, so bytes are unknown."""
     sums = zip(bits, lengths, accumulate(bits), accumulate(lengths), strict=True)
     layers = [
         {
@@ -111,24 +112,24 @@ def evaluation(bits: Sequence[int], lengths: Sequence[float]) -> dict[str, Any]:
         }
         for layer, (count, length, bits_to, lengths_to) in enumerate(sums)
     ]
-    whole = {"input_bits": sum(bits), "code_length": sum(lengths)}
-    return {**whole, "rate": sum(lengths) / sum(bits), "layers": layers}
+    rate = sum(lengths) / sum(bits)
+    return {"input_bits": sum(bits), "code_length": sum(lengths), "rate": rate, "layers": layers}
 
 
 def evaluations(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What --json prints of several files: their sums, `files`, and `mean`."""
-    by_layer = list(zip_longest(*(one["layers"] for one in results), fillvalue={}))
+    """Gives what --json prints of several files: their sums, `files`, and `mean`."""
+    by_layer = list(zip_longest(*(facts["layers"] for facts in results), fillvalue={}))
     sums = [
         [sum(row.get(key, 0) for row in rows) for rows in by_layer]
         for key in ("bits", "code_length")
     ]
     means = [{"layer": layer, **_means(rows)} for layer, rows in enumerate(by_layer)]
-    mean = {"rate": sum(one["rate"] for one in results) / len(results), "layers": means}
+    mean = {"rate": sum(facts["rate"] for facts in results) / len(results), "layers": means}
     return evaluation(*sums) | {"files": results, "mean": mean}
 
 
 def evaluation_text(name: str, facts: dict[str, Any]) -> str:
-    """Code lengths and rates, layer by layer."""
+    """Tabulates code lengths and rates, layer by layer."""
     keys = ("layer", "bits", "code_length", "rate", "rate_so_far")
     rows = [{key: row[key] for key in keys if key in row} for row in facts["layers"]]
     lengths = ""
@@ -138,7 +139,7 @@ def evaluation_text(name: str, facts: dict[str, Any]) -> str:
 
 
 def model_facts(models: Iterable[FoundModel]) -> list[dict[str, Any]]:
-    """What --json prints of model files; damaged ones have no id."""
+    """Gives what --json prints of model files; damaged ones have no id."""
     rows = []
     for found in models:
         claims = found.claims()
@@ -150,7 +151,7 @@ def model_facts(models: Iterable[FoundModel]) -> list[dict[str, Any]]:
 
 
 def model_table(facts: Sequence[dict[str, Any]]) -> str:
-    """One line a model."""
+    """Tabulates models, a line each."""
     if not facts:
         return "no models found"
     shown = [{key: "" if value is None else value for key, value in row.items()} for row in facts]
@@ -158,9 +159,13 @@ def model_table(facts: Sequence[dict[str, Any]]) -> str:
 
 
 def extent(shape: Sequence[int]) -> str:
-    """The shape of a code tensor, in words."""
-    layers, *rest = shape
-    return f"{layers} layer{'s'[: layers - 1]} of {' x '.join(map(str, rest))}"
+    """Puts the shape of a code tensor into words."""
+    layers, *sizes = shape
+    return f"{_counted(layers, 'layer')} of {' x '.join(map(str, sizes))}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _unit(key: str) -> str:
@@ -168,14 +173,14 @@ def _unit(key: str) -> str:
 
 
 def _means(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """Means over the files that have a layer."""
-    held = [row for row in rows if row]
+    """Takes the means over the files that have a layer."""
+    filled = [row for row in rows if row]
     keys = ("code_length", "rate", "rate_so_far")
-    return {key: sum(row[key] for row in held) / len(held) for key in keys}
+    return {key: sum(row[key] for row in filled) / len(filled) for key in keys}
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """Columns by the keys of the first row, right-aligned; a column of flags has no title."""
+    """Aligns rows, in columns by the keys of the first; a column of flags has no title."""
 
     def cell(key: str, value: object) -> str:
         if isinstance(value, bool):

@@ -14,9 +14,6 @@ from nncodec.coding.threads import Progress
 from nncodec.errors import NncodecError
 from nncodec.files.streams import os_error_line
 
-ShowCounts = Callable[[Sequence[int], Sequence[int]], None]
-"""Called with how many bits each file has, 0 where it is unknown, and how many are coded."""
-
 
 class Terminated(KeyboardInterrupt):
     """Another process, or the end of the session, asks this one to end: as Ctrl-C would.
@@ -43,7 +40,7 @@ class Commands(click.Group):
 
 
 def print_text(text: str, where: TextIO | None = None) -> None:
-    """Prints to standard output, or elsewhere, what its encoding lacks as escapes."""
+    """Prints to standard output, or elsewhere; what the encoding lacks is escaped."""
     where = where or sys.stdout
     encoding = getattr(where, "encoding", None) or "utf-8"
     click.echo(text.encode(encoding, "backslashreplace").decode(encoding), where)
@@ -57,10 +54,13 @@ def progress_bar(label: str, bits: int, quiet: bool = False) -> Iterator[Progres
 
 
 @contextlib.contextmanager
-def files_bar(files: int, quiet: bool = False) -> Iterator[ShowCounts | None]:
+def files_bar(
+    files: int, quiet: bool = False
+) -> Iterator[Callable[[Sequence[int], Sequence[int]], None] | None]:
     """Shows one bar for many files, where `progress_bar` would; gives what to tell the counts to.
 
-    A file of which the bits are unknown yet counts as the mean of the others.
+    The counts are how many bits each file has, 0 where that is unknown, and how many are coded. A
+    file of which the bits are unknown counts as the mean of the others.
     """
     with _bar(f"{files} files", None, quiet) as bar:
         if bar is None:
@@ -103,9 +103,10 @@ def _bar(label: str, bits: int | None, quiet: bool) -> Iterator[Any]:
 def _signals_interrupt() -> Iterator[None]:
     """Makes requests to end exceptions: Python would end at once, and files be left behind."""
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # One that is ignored, as by nohup, stays so; and only the main thread can be interrupted.
-    own = threading.current_thread() is threading.main_thread()
-    taken = [one for one in numbers if own and signal.getsignal(one) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():  # no other can be interrupted
+        numbers = []
+    # A signal that is ignored, as by nohup, stays so.
+    taken = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
     def interrupt(number: int, _: object) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)  # whoever asks twice does not want to wait

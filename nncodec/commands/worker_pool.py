@@ -1,9 +1,9 @@
-"""Jobs, one after another in this process or side by side in others.
+"""Jobs, one after another in this process or side by side in worker processes.
 
-Who does them shows nowhere: results come in the order of the jobs. The other processes are new ones
-(spawn), which inherit no state but the environment. Interruptions do not reach them, so that none
-prints of it; this process tells them to end. They end at once, but for a file that is being
-written: it is finished first.
+Which process does a job shows nowhere: results come in the order of the jobs. Workers are new
+processes (spawn), which inherit no state but the environment, and import no click. Interruptions do
+not reach them, so that none prints of it; this process tells them to end. They end at once, but for
+a file that is being written: it is finished first.
 """
 
 import contextlib
@@ -21,13 +21,15 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from nncodec.coding.threads import Progress
-from nncodec.commands.one_file import Done, Watch
-from nncodec.commands.terminal import ShowCounts
+from nncodec.commands.one_file import FileReport, Watch
 from nncodec.errors import NncodecError
 from nncodec.files.streams import os_error_line
 
-Result = Done | NncodecError
-"""What came of a job; errors are one line that begins with the name of a file."""
+Result = FileReport | NncodecError
+"""The outcome of a job; errors are one line that begins with the name of a file."""
+
+ShowCounts = Callable[[Sequence[int], Sequence[int]], None]
+"""Called with how many bits each file has, 0 where it is unknown, and how many are coded."""
 
 _LOOK_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
@@ -40,16 +42,16 @@ class Job:
 
     Attributes:
         label: the file's name, for messages.
-        run: does it, and tells how far it is; can be pickled.
+        run: does it, and tells how far it is; it can be pickled.
     """
 
     label: str
-    run: Callable[[Watch], Done]
+    run: Callable[[Watch], FileReport]
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """What a `ShowCounts` is called with: lists, or memory that processes share.
+    """The arguments of `ShowCounts`: lists, or memory that processes share.
 
     A job writes to its own elements alone, so that no lock is needed, which a process that is
     killed might hold.
@@ -61,41 +63,42 @@ class _Counts:
 
 def run_jobs(
     jobs: Sequence[Job],
-    processes: int,
-    tell: Callable[[Job, Result], None],
+    workers: int,
+    report: Callable[[Job, Result], None],
     show: ShowCounts | None,
 ) -> None:
     """Does jobs.
 
     Args:
         jobs: what to do.
-        processes: how many side by side. One, or a single job, needs none but this.
-        tell: is called with every result in the order of the jobs, as soon as may be.
+        workers: how many processes work side by side. This process does a single job, or the jobs
+            of a single worker.
+        report: is called with every result in the order of the jobs, as soon as may be.
         show: is called now and then while there is work.
 
     Raises:
         NncodecError: no process can be started.
     """
-    processes = min(processes, len(jobs))
-    if processes > 1:
-        _run_in_others(jobs, processes, tell, show)
+    workers = min(workers, len(jobs))
+    if workers > 1:
+        _run_in_workers(jobs, workers, report, show)
         return
     counts = _Counts([0] * len(jobs), [0] * len(jobs)) if show else None
     refresh = functools.partial(show, counts.known, counts.coded) if show and counts else None
     for index, job in enumerate(jobs):
-        tell(job, _attempt(job, Watch(functools.partial(_counted, counts, index, refresh))))
+        report(job, _attempt(job, Watch(functools.partial(_counted, counts, index, refresh))))
 
 
-def _run_in_others(
+def _run_in_workers(
     jobs: Sequence[Job],
-    processes: int,
-    tell: Callable[[Job, Result], None],
+    workers: int,
+    report: Callable[[Job, Result], None],
     show: ShowCounts | None,
 ) -> None:
     context = multiprocessing.get_context("spawn")
     counts = _Counts(context.RawArray("q", len(jobs)), context.RawArray("q", len(jobs)))
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(processes, context, _start_worker, (counts if show else None,))
+    executor = ProcessPoolExecutor(workers, context, _start_worker, (counts if show else None,))
     try:
         futures = _submit(executor, jobs)
         for job, future in zip(jobs, futures, strict=True):
@@ -104,7 +107,7 @@ def _run_in_others(
                 if future.done():
                     break
                 wait([future], _LOOK_SECONDS)
-            tell(job, _result(job, future))
+            report(job, _result(job, future))
     except BaseException:
         _end_workers(set(multiprocessing.active_children()) - others)
         executor.shutdown(cancel_futures=True)
@@ -113,7 +116,7 @@ def _run_in_others(
 
 
 def _submit(executor: ProcessPoolExecutor, jobs: Iterable[Job]) -> list[Future[Result]]:
-    """Starts the processes, too."""
+    """Starts the workers, and gives them the jobs."""
     try:
         with _interruptions_held():
             return [executor.submit(_work, job, index) for index, job in enumerate(jobs)]
@@ -143,14 +146,14 @@ def _attempt(job: Job, watch: Watch) -> Result:
 def _counted(
     counts: _Counts | None, index: int, refresh: Callable[[], None] | None, _: str, bits: int
 ) -> Iterator[Progress | None]:
-    """What a `Watch` calls around the coding of one job, whose counts it fills in."""
+    """Fills in the counts of one job: the `coding` of its `Watch`."""
     if counts is None:
         yield None
         return
     counts.known[index] = bits
 
-    def count(some: int) -> None:
-        counts.coded[index] += some
+    def count(bits: int) -> None:
+        counts.coded[index] += bits
         if refresh:
             refresh()
 

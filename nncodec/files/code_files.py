@@ -3,7 +3,7 @@
 A code file is a `.npz` with `codes` (packed bits) and `shape`, or a `.npy` or `.npz` that holds one
 unpacked array; which it is shows in its content, not in its name. `read_code_file` gives the
 canonical codes and a `Source`, from which `write_code_file` makes the same arrays again. How arrays
-lie in files is the business of `array_files`.
+lie in files is the business of `array_files`. FORMAT.md says in section 4 what a `Source` means.
 """
 
 import operator
@@ -50,6 +50,7 @@ def read_code_file(
     *,
     layout: str = "auto",
     layer_depth: int | None = None,
+    layers: int | None = None,
     max_bits: int = MAX_BITS,
 ) -> CodeFile:
     """Reads a code file.
@@ -59,13 +60,15 @@ def read_code_file(
         layout: "nhwc", "nchw", or "auto": the one under which the codes are cheaper.
         layer_depth: cuts the depth axis of arrays with 3 or 4 axes into layers of so many bits; the
             whole depth is one layer otherwise. With 5 axes it must be what the array says.
+        layers: how many layers to give, from the first; all by default.
         max_bits: the most code bits to read; more are refused before memory is taken for them.
 
     Returns:
         The canonical codes and how to write the same file again.
 
     Raises:
-        CodesError: the file cannot be read, is damaged, or cannot be taken as codes.
+        CodesError: the file cannot be read, is damaged, or cannot be taken as codes, or has fewer
+            layers.
     """
     if layout not in ("auto", *LAYOUTS):
         raise CodesError(f"unknown layout {layout!r}; choose auto, {' or '.join(LAYOUTS)}")
@@ -79,19 +82,11 @@ def read_code_file(
         codes = to_canonical(array, layout, layer_depth)
     except CodesError as error:
         raise CodesError(f"{file_label(file)}: {error}") from error.__cause__
-    source["layout"] = layout
-    return CodeFile(codes, Source(**source))
-
-
-def read_codes(
-    stream: BinaryIO, layout: str, layer_depth: int | None, layers: int | None, max_bits: int
-) -> tuple[Codes, Source]:
-    """The first layers of a code file, all of them if `layers` is None, and what the file was."""
-    code_file = read_code_file(stream, layout=layout, layer_depth=layer_depth, max_bits=max_bits)
-    held = len(code_file.codes)
-    if layers is not None and layers > held:
-        raise CodesError(f"layers {layers}: the file has {held}; ask for some of them")
-    return code_file.codes[:layers], code_file.source
+    if layers is not None and not 1 <= layers <= len(codes):
+        raise CodesError(
+            f"{file_label(file)}: layers {layers}: the file has {len(codes)}; ask for some of them"
+        )
+    return CodeFile(codes[:layers], Source(layout=layout, **source))
 
 
 def write_code_file(
@@ -100,7 +95,7 @@ def write_code_file(
     """Writes codes as the arrays that `source` describes.
 
     Args:
-        file: path, or binary stream. An existing file is overwritten.
+        file: path, or binary stream. An existing file is replaced, whole or not at all.
         codes: {0, 1}, [layers, batch, height, width, layer_depth]; the first layers of the original
             give the original's arrays, shorter in the axis that holds the layers.
         source: what `read_code_file` said of the original.
@@ -126,7 +121,7 @@ def write_code_file(
 
 
 def _parse(data: bytes, max_bits: int) -> tuple[Codes, dict[str, Any]]:
-    """Gives the codes in the order of the file, and the fields of the `Source` except layout."""
+    """Parses a code file: its codes in its own order, and its `Source`'s fields but the layout."""
     if data.startswith(NPY_MAGIC):
         array = read_npy(data, (3, 4, 5), "the array", max_bits)
         values, signed = _binary_values(array, "the array")

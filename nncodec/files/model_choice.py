@@ -22,8 +22,6 @@ AUTO = "auto"
 ModelChoice = str | os.PathLike[str] | Model
 """AUTO, ADAPTIVE, the name of a model, the path of a model file, or a model."""
 
-_REMEDY = "get another copy of the file"
-
 SAMPLE_BITS = 1 << 16
 """The most bits of a tensor that each model is tried on."""
 
@@ -31,7 +29,7 @@ SAMPLE_BITS = 1 << 16
 def model_to_encode(
     choice: ModelChoice, codes: Codes, *, embed: bool = False, threads: int = 1
 ) -> Model | None:
-    """The model that codes a tensor, None for the adaptive stage alone.
+    """Finds the model to code a tensor with; None stands for the adaptive stage alone.
 
     Args:
         choice: what was asked for.
@@ -70,11 +68,11 @@ def model_to_encode(
 
 
 def model_to_decode(container: Container, choice: ModelChoice | None = None) -> Model | None:
-    """The model that a container names, None for the adaptive stage alone.
+    """Finds the model that a container names; None stands for the adaptive stage alone.
 
     Args:
         container: what was read of it.
-        choice: a model, its name or its path, if the container's should not be looked for.
+        choice: a model, its name or its path, where the container's is not to be looked for.
 
     Raises:
         BitstreamError: the model in the container is damaged.
@@ -86,7 +84,9 @@ def model_to_decode(container: Container, choice: ModelChoice | None = None) -> 
     if container.model:
         model = unpack_embedded(container.model)
         if model.model_id != model_id:
-            raise BitstreamError(f"the file holds another model than it names; {_REMEDY}")
+            raise BitstreamError(
+                "the file holds another model than it names; get another copy of the file"
+            )
         return model
     if choice is None:
         return find_model(model_id)
@@ -94,7 +94,11 @@ def model_to_decode(container: Container, choice: ModelChoice | None = None) -> 
 
 
 def _sample(codes: Codes, candidates: int) -> Codes:
-    """Some images, of those the first layers, of one layer some rows: half the coding in all."""
+    """Takes a part of a tensor that costs about half as much to try as the tensor to code.
+
+    The part has fewer images; if one image is too large, its first layers; if one layer is too
+    large, rows from its middle.
+    """
     share = min(SAMPLE_BITS / codes.size, 0.5 / candidates)
     images = max(1, math.floor(codes.shape[1] * share))
     share = min(1.0, share * codes.shape[1] / images)
@@ -102,5 +106,5 @@ def _sample(codes: Codes, candidates: int) -> Codes:
     share = min(1.0, share * len(codes) / layers)
     rows = max(1, math.floor(codes.shape[2] * share))
     first = (codes.shape[2] - rows) // 2
-    each = codes.shape[1] // images
-    return codes[:layers, : each * images : each, first : first + rows]
+    stride = codes.shape[1] // images
+    return codes[:layers, : stride * images : stride, first : first + rows]

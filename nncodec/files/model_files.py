@@ -37,7 +37,7 @@ class FoundModel:
     path: Path
 
     def claims(self) -> dict[str, Any]:
-        """What the file says of itself: a quick look, to be confirmed by loading; {} if nothing.
+        """Reads what the file says of itself, which loading it has to confirm; {} if nothing.
 
         Returns:
             "model_id" in hexadecimal digits, "layers" and "channels".
@@ -55,7 +55,7 @@ class FoundModel:
         return {"model_id": model_id, "layers": layers, "channels": channels}
 
     def load(self) -> Model:
-        """Reads it; errors as for `load_model`."""
+        """Reads the model; errors as for `load_model`."""
         return read_model(self.path)
 
 
@@ -89,7 +89,7 @@ def read_model(path: str | os.PathLike[str]) -> Model:
 
 
 def list_models() -> list[FoundModel]:
-    """The models that ship, then those in the folders of NNCODEC_MODELS, each folder by name.
+    """Lists the models that ship, then those in the folders of NNCODEC_MODELS, each by name.
 
     Raises:
         ModelError: a folder cannot be read.
@@ -98,7 +98,7 @@ def list_models() -> list[FoundModel]:
 
 
 def model_folders() -> list[Path]:
-    """Where models are looked for."""
+    """Lists the folders in which models are looked for."""
     listed = os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)
     return [Path(__file__).with_name("pretrained"), *(Path(name) for name in listed if name)]
 
@@ -112,7 +112,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     text = os.fspath(name)
     if text.endswith(SUFFIX) or os.path.dirname(text):
         return read_model(text)
-    found = [one for one in list_models() if one.name == text]
+    found = [candidate for candidate in list_models() if candidate.name == text]
     if not found:
         raise ModelError(f"there is no model {text!r}; {_where()}, or give the path of a file")
     return found[0].load()
@@ -133,7 +133,7 @@ def find_model(model_id: bytes) -> Model:
 
 
 def name_of_model(model_id: bytes) -> str:
-    """What a model is called: ADAPTIVE for none, its id where it is not found."""
+    """Gives the name of a model: ADAPTIVE for none, its id where it is not found."""
     if not model_id:
         return ADAPTIVE
     with contextlib.suppress(ModelError):  # a folder that cannot be read: no name, no harm

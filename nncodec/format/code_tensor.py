@@ -1,4 +1,4 @@
-"""The code tensor: validation and packing.
+"""The code tensor: its validation, and packing its bits (FORMAT.md, section 2).
 
 The canonical code tensor is uint8 {0, 1} with the axes (layers, batch, height, width, layer_depth).
 """
@@ -30,22 +30,26 @@ def validate_codes(array: npt.ArrayLike) -> Codes:
         CodesError: another number of axes, an empty axis, another dtype or another value.
     """
     try:
-        given = np.asarray(array)
+        codes = np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CodesError("codes cannot be made an array; give a numpy array of uint8") from error
-    check_shape(given.shape, (5,), "the code tensor")
-    if given.dtype.kind not in "biuf":
-        raise CodesError(f"the code tensor has dtype {given.dtype.name}; convert it to uint8")
-    if given.dtype.kind == "b":
-        given = given.view(np.uint8)
+    check_shape(codes.shape, (5,), "the code tensor")
+    if codes.dtype.kind not in "biuf":
+        raise CodesError(f"the code tensor has dtype {codes.dtype.name}; convert it to uint8")
+    if codes.dtype.kind == "b":
+        codes = codes.view(np.uint8)
     with np.errstate(invalid="ignore"):  # signalling NaN
-        zeros, ones = given == 0, given == 1
-    require_values(zeros | ones, given, "the code tensor", "must be 0 or 1")
-    return np.ascontiguousarray(given if given.dtype == np.uint8 else ones.view(np.uint8))
+        zeros, ones = codes == 0, codes == 1
+    require_values(zeros | ones, codes, "the code tensor", "must be 0 or 1")
+    return np.ascontiguousarray(codes if codes.dtype == np.uint8 else ones.view(np.uint8))
 
 
 def pack_bits(codes: npt.NDArray[Any]) -> bytes:
-    """Packs uint8 {0, 1} of any shape, in C order, the first bit highest, zeros at the end."""
+    """Packs bits into bytes, the first bit highest, zeros at the end (FORMAT.md, section 2).
+
+    Args:
+        codes: uint8 {0, 1} of any shape; its bits are taken in C order.
+    """
     return np.packbits(codes, axis=None).tobytes()
 
 
@@ -88,7 +92,17 @@ def unpack_bits(
 def require_values(
     good: npt.NDArray[np.bool_], values: npt.NDArray[Any], what: str, rule: str
 ) -> None:
-    """Names the first value that is not good."""
+    """Refuses an array for the first of its values that is not good.
+
+    Args:
+        good: whether each value is allowed.
+        values: the array.
+        what: what the message calls it.
+        rule: what every value must be, for the message.
+
+    Raises:
+        CodesError: a value is not good.
+    """
     if good.all():
         return
     index = tuple(int(i) for i in np.unravel_index(int(np.argmin(good)), good.shape))
@@ -99,7 +113,7 @@ def require_values(
 def check_shape(
     shape: Sequence[int], axes: tuple[int, ...], what: str, max_bits: int = MAX_BITS
 ) -> None:
-    """Refuses a wrong number of axes, and what `check_sizes` refuses."""
+    """Refuses a shape of another number of axes, and what `check_sizes` refuses."""
     if len(shape) not in axes:
         allowed = " or ".join(str(n) for n in axes)
         raise CodesError(f"{what} has {len(shape)} axes, a wrong number; it must have {allowed}")
@@ -107,7 +121,7 @@ def check_shape(
 
 
 def check_sizes(shape: Sequence[int], what: str, max_bits: int = MAX_BITS) -> tuple[int, ...]:
-    """Refuses negative and empty axes and more than `max_bits` codes; gives plain integers."""
+    """Refuses sizes below 1, and more than `max_bits` codes; gives the sizes as plain integers."""
     sizes = tuple(operator.index(size) for size in shape)
     if any(size < 0 for size in sizes):
         raise CodesError(f"{what} {sizes} has a negative size; every axis starts at 1")
