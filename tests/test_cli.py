@@ -23,7 +23,7 @@ from nncodec.errors import NncodecError
 from nncodec.files import streams
 from nncodec.format.fields import varint
 from nncodec.format.header import MAGIC
-from nncodec.training.data import synthetic, tfrecord
+from nncodec.training.data import examples, synthetic
 from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
 
@@ -351,13 +351,13 @@ class Terminal(io.StringIO):
 def test_synthesize_dataset(run: Run) -> None:
     args = ["synthesize", "dataset", "--output", "d.tfrecord", "--count", "3", "--seed", "5"]
     assert run(*args).exit_code == 0
-    samples = list(tfrecord.read_codes("d.tfrecord"))
+    samples = list(examples.read_samples("d.tfrecord"))
     assert np.array_equal(samples, list(synthetic.generate(3, seed=5)))
     assert_refused(
         run, args, "d.tfrecord: exists already; add --force to replace it, or name another"
     )
     assert run(*args[:-1], "6", "--force").exit_code == 0
-    assert next(tfrecord.read_codes("d.tfrecord")).shape == (35, 48, 8)
+    assert next(examples.read_samples("d.tfrecord")).shape == (35, 48, 8)
 
 
 @pytest.mark.parametrize("name", ["sample.npy", "sample.npz"])

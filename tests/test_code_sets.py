@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.errors import ModelError, NncodecError
+from nncodec.errors import NncodecError
 from nncodec.files.array_files import npz_bytes
 from nncodec.format.code_tensor import Codes
-from nncodec.training.configs import InputConfig, Layers
-from nncodec.training.data import tfrecord
+from nncodec.training.configs import InputConfig, ModelConfig, make_config
 from nncodec.training.data.batches import Batches, CodeSet, SyntheticSet
 from nncodec.training.data.code_sets import STACK_BITS, SYNTHETIC_SAMPLES, read_code_sets
+from nncodec.training.data.examples import write_samples
 
 
 def random_codes(*shape: int, seed: int = 0) -> Codes:
@@ -191,7 +191,13 @@ def test_synthetic_codes_stay_the_same() -> None:
 
 # --- what is read ------------------------------------------------------------------------------
 
-LAYERS = Layers(layer_depth=4, layer_count=3)
+
+def layers_of(layer_depth: int, layer_count: int, coded_layer_count: int = 0) -> ModelConfig:
+    words = {"layer_depth": layer_depth, "layer_count": layer_count}
+    return make_config(ModelConfig, words | {"coded_layer_count": coded_layer_count})
+
+
+LAYERS = layers_of(4, 3)
 
 
 def save_codes(path: pathlib.Path, codes: Codes) -> Codes:
@@ -202,21 +208,23 @@ def save_codes(path: pathlib.Path, codes: Codes) -> Codes:
 
 
 def save_records(path: pathlib.Path, samples: Sequence[Codes]) -> list[bytes]:
-    tfrecord.write_codes(path, samples)
+    with path.open("wb") as file:
+        write_samples(file, samples)
     return [sample.tobytes() for sample in samples]
 
 
 def read(
     data: Any,
     *,
-    layers: Layers = LAYERS,
+    layers: ModelConfig = LAYERS,
     share: float = 0.25,
     seed: int = 0,
     unique: bool = True,
     **words: Any,
 ) -> tuple[CodeSet, CodeSet]:
     patterns = [str(item) for item in data] if isinstance(data, list) else str(data)
-    config = InputConfig(data=patterns, unique_code_size=unique, layout="nhwc", **words)
+    given = {"data": patterns, "unique_code_size": unique, "layout": "nhwc"}
+    config = make_config(InputConfig, given | words)
     return read_code_sets(config, layers, validation_share=share, seed=seed)
 
 
@@ -330,32 +338,33 @@ def test_layout(tmp_path: pathlib.Path) -> None:
     codes = random_codes(2, 1, 3, 5, 4)
     save_codes(tmp_path / "codes.npz", np.ascontiguousarray(np.moveaxis(codes, -1, -3)))
     for layout in ("auto", "nchw"):
-        config = InputConfig(data=str(tmp_path / "codes.npz"), unique_code_size=True, layout=layout)
+        given = {"data": str(tmp_path / "codes.npz"), "unique_code_size": True, "layout": layout}
+        config = make_config(InputConfig, given)
         training, _ = read_code_sets(config, LAYERS, validation_share=0, seed=0)
         assert np.array_equal(training.files[0], codes)
 
 
 def test_coded_layer_count_takes_codes_of_more_layers(tmp_path: pathlib.Path) -> None:
     codes = save_codes(tmp_path / "codes.npz", random_codes(7, 1, 4, 5, 4))
-    training, _ = read(tmp_path / "codes.npz", layers=Layers(4, 3, 2), share=0)
+    training, _ = read(tmp_path / "codes.npz", layers=layers_of(4, 3, 2), share=0)
     assert np.array_equal(training.files[0], codes[:3])
 
 
 def test_synthetic() -> None:
-    training, validation = read("synthetic", layers=Layers(2, 4))
+    training, validation = read("synthetic", layers=layers_of(2, 4))
     assert (training.samples, validation.samples) == SYNTHETIC_SAMPLES
     assert {file.shape[0::2] for file in (*training.files, *validation.files)} == {(4, 35, 2)}
     drawn = {sample.tobytes() for step in range(4) for sample in training.batches(64).draw(step)}
     assert not drawn & set(samples_of(validation))
-    training, _ = read("synthetic", layers=Layers(3, 5, 2))
+    training, _ = read("synthetic", layers=layers_of(3, 5, 2))
     assert training.files[0].shape[0::2] == (2, 35, 3)
-    assert read("synthetic", layers=Layers(2, 4), share=0)[1].samples == 0
+    assert read("synthetic", layers=layers_of(2, 4), share=0)[1].samples == 0
 
 
 def test_synthetic_with_other_validation_codes(tmp_path: pathlib.Path) -> None:
     codes = save_codes(tmp_path / "codes.npz", random_codes(4, 1, 4, 5, 2))
     path = str(tmp_path / "codes.npz")
-    _, validation = read("synthetic", layers=Layers(2, 4), validation=path)
+    _, validation = read("synthetic", layers=layers_of(2, 4), validation=path)
     assert samples_of(validation) == network_order(codes)
 
 
@@ -413,7 +422,7 @@ def test_too_many_layers(tmp_path: pathlib.Path) -> None:
 def test_too_few_layers(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "codes.tfrecord"
     save_records(path, [random_codes(4, 5, 8), random_codes(4, 5, 4)])
-    assert refusal(path, layers=Layers(4, 3, 2), unique=False) == (
+    assert refusal(path, layers=layers_of(4, 3, 2), unique=False) == (
         f"{path}: record 2: the number of layers, 1, is below coded_layer_count 2; lower that in "
         "the model configuration, or leave these codes out"
     )
@@ -460,5 +469,5 @@ def test_damaged_files_are_named(folder: pathlib.Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("words", [(0, 1, 0), (1, 0, 0), (1, 1, -1), (1, 1, 2)])
 def test_layers_out_of_range(words: tuple[int, int, int]) -> None:
-    with pytest.raises(ModelError, match="must be"):
-        Layers(*words)
+    with pytest.raises(NncodecError, match="must be"):
+        layers_of(*words)

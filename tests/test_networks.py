@@ -209,33 +209,32 @@ def test_weights_are_drawn_from_the_seed(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"layer_depth": 0}, "layer_depth must be at least 1, not 0"),
-        ({"layer_count": -1}, "layer_count must be at least 1, not -1"),
+        ({"layer_depth": 0}, "layer_depth must be a whole number, at least 1, not 0"),
+        ({"layer_count": -1}, "layer_count must be a whole number, at least 1, not -1"),
+        ({"coded_layer_count": 4}, "coded_layer_count must be at most 3 (layer_count), not 4"),
+        ({"coded_layer_count": -1}, "coded_layer_count must be a whole number, at least 0, not -1"),
+        ({"layer_depth": "2"}, 'layer_depth must be a whole number, at least 1, not "2"'),
+        ({"layer_count": 3.0}, "layer_count must be a whole number, at least 1, not 3.0"),
+        ({"layer_count": True}, "layer_count must be a whole number, at least 1, not true"),
         (
-            {"coded_layer_count": 4},
-            "coded_layer_count must be within 0 ... 3 (layer_count), not 4",
+            {"coded_layer_count": None},
+            "coded_layer_count must be a whole number, at least 0, not null",
         ),
-        (
-            {"coded_layer_count": -1},
-            "coded_layer_count must be within 0 ... 3 (layer_count), not -1",
-        ),
-        ({"layer_depth": "2"}, "layer_depth must be an integer, not '2'"),
-        ({"layer_count": 3.0}, "layer_count must be an integer, not 3.0"),
-        ({"layer_count": True}, "layer_count must be an integer, not True"),
-        ({"coded_layer_count": None}, "coded_layer_count must be an integer, not None"),
+        ({"layer_count": {3}}, 'layer_count must be a whole number, at least 1, not "{3}"'),
+        ({"depth": 2}, "unknown key 'depth'; the keys are layer_depth, layer_count, coded_"),
+        ({3: 2}, "unknown key '3'; the keys are layer_depth, layer_count, coded_layer_count"),
     ],
 )
-def test_configurations_are_checked(name: str, words: dict[str, Any], message: str) -> None:
+def test_configurations_are_checked(name: str, words: dict[Any, Any], message: str) -> None:
     with pytest.raises(ModelError) as caught:
         make_network(name, WORDS | words)
-    assert str(caught.value) == message
+    assert str(caught.value).startswith(f"network {name}: {message}")
 
 
 @every_network
-def test_words_are_checked(name: str) -> None:
-    with pytest.raises(ModelError, match=f"^network {name} has no word 'depth'; it has layer_dep"):
-        make_network(name, WORDS | {"depth": 2})
-    with pytest.raises(ModelError, match=f"^network {name} needs the word 'layer_count'$"):
+def test_no_key_may_be_missing(name: str) -> None:
+    message = f"^network {name}: the key 'layer_count' is missing; add it$"
+    with pytest.raises(ModelError, match=message):
         make_network(name, {"layer_depth": 2})
 
 

@@ -17,14 +17,14 @@ import torch
 from click.testing import Result
 from tqdm import tqdm
 
+import nncodec.training
 from nncodec.coding.codec import code_lengths
-from nncodec.commands import train as train_module
-from nncodec.commands import training_progress
 from nncodec.commands.terminal import Commands
 from nncodec.commands.train import train
 from nncodec.files.array_files import npz_bytes
 from nncodec.files.model_files import read_model
 from nncodec.model.model import Model
+from nncodec.training import curves
 from nncodec.training.checkpoints import read_checkpoint
 from nncodec.training.data import tfrecord
 from nncodec.training.networks.files import load_network
@@ -93,6 +93,12 @@ def write_configs(**changes: dict[str, Any]) -> None:
 def assert_refused(result: Result, line: str) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"nncodec: {line}\n"
+
+
+def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a package seem not to be installed."""
+    for module in (nncodec.training, curves):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else name)
 
 
 def test_a_training_folder(run: Run) -> None:
@@ -287,7 +293,7 @@ def test_a_folder_that_is_a_file(run: Run) -> None:
 
 
 def test_adaptive_trains_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "find_spec", lambda name: None)  # nor does it need PyTorch
+    without("torch", monkeypatch)  # nor does it need PyTorch
     result = run(model="adaptive")
     model = saved_model()
     rate = model.facts["validation_rate"]
@@ -304,10 +310,18 @@ def test_adaptive_trains_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_pytorch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "find_spec", lambda name: None)
+    without("torch", monkeypatch)
     assert_refused(
         run(),
         "training a network needs PyTorch, which is not installed; run: pip install torch",
+    )
+
+
+def test_without_pydantic(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    without("pydantic", monkeypatch)
+    assert_refused(
+        run(model="adaptive"),
+        "training needs pydantic, which is not installed; run: pip install pydantic",
     )
 
 
@@ -336,12 +350,7 @@ def test_tensorboard(run: Run) -> None:
 
 
 def test_without_tensorboard(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = find_spec
-    monkeypatch.setattr(
-        training_progress,
-        "find_spec",
-        lambda name: None if name == "tensorboard" else installed(name),
-    )
+    without("tensorboard", monkeypatch)
     assert run().exit_code == 0
     assert not list(pathlib.Path("trained").glob("events*"))
 
@@ -374,10 +383,10 @@ def test_a_bar_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             {"width": 3},
             "unknown key 'width'; the keys are layer_depth, layer_count, coded",
         ),
-        ("model", {"layer_depth": "4"}, 'layer_depth must be a whole number, not "4"'),
-        ("model", {"layer_count": 0}, "layer_count must be at least 1, not 0"),
+        ("model", {"layer_depth": "4"}, 'layer_depth must be a whole number, at least 1, not "4"'),
+        ("model", {"layer_count": 0}, "layer_count must be a whole number, at least 1, not 0"),
         ("train", {"rate": 1}, "unknown key 'rate'; the keys are batch_size, learning_rate"),
-        ("input", {"data": 3}, "data must be a string or a list of strings, not 3"),
+        ("input", {"data": 3}, "data must be a path or some paths, not 3"),
     ],
 )
 def test_configurations_are_named(

@@ -20,7 +20,7 @@ from nncodec.errors import NncodecError
 from nncodec.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from nncodec.training.code_length import measure, signs
 from nncodec.training.data.batches import CodeSet
-from nncodec.training.distributed import Processes, join_processes
+from nncodec.training.distributed import ProcessGroup, join_process_group
 from nncodec.training.optimiser import Optimiser
 from nncodec.training.trainer import Trained, Trainer, Update
 from tests.tiny_network import code_sets, config, tiny, trainer
@@ -98,13 +98,13 @@ def test_measure_weighs_bits_alike_and_changes_nothing() -> None:
 def test_processes_measure_different_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[torch.Tensor] = []
 
-    def keep(processes: Processes, values: torch.Tensor) -> torch.Tensor:
+    def keep(processes: ProcessGroup, values: torch.Tensor) -> torch.Tensor:
         told.append(values)
         return values
 
-    monkeypatch.setattr(Processes, "sum", keep)
+    monkeypatch.setattr(ProcessGroup, "sum", keep)
     codes = code_sets()[0]
-    for processes in (Processes(), Processes(0, 2), Processes(1, 2)):
+    for processes in (ProcessGroup(), ProcessGroup(0, 2), ProcessGroup(1, 2)):
         measure(tiny(), codes, 2, processes)
     whole, first, second = told
     assert torch.allclose(first + second, whole)
@@ -404,14 +404,14 @@ def test_two_processes_do_what_one_does(tmp_path: pathlib.Path) -> None:
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NncodecError, match="there is no device 'tpu'; choose auto, cpu, cuda"):
-        join_processes("tpu").__enter__()
+        join_process_group("tpu").__enter__()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(NncodecError, match="PyTorch finds no CUDA device here; choose --device"):
-        join_processes("cuda").__enter__()
-    with join_processes("auto") as processes:
+        join_process_group("cuda").__enter__()
+    with join_process_group("auto") as processes:
         assert (processes.rank, processes.count, processes.device.type) == (0, 1, "cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(NncodecError, match="process 2 of this machine has no CUDA device, there"):
-        join_processes("auto").__enter__()
+        join_process_group("auto").__enter__()

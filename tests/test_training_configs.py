@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nncodec.errors import NncodecError
+from nncodec.format.source import LAYOUTS
 from nncodec.training.configs import (
     InputConfig,
     TrainingConfig,
@@ -134,6 +135,8 @@ def test_unknown_key(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path, json.dumps(ORIGINAL | {"learning rate": 1}))
     message = refusal(path, TrainingConfig)
     assert message.startswith("unknown key 'learning rate'; the keys are batch_size, learning_rate")
+    path = write(tmp_path, json.dumps(ORIGINAL | {"": 1, "steps": 0}))
+    assert refusal(path, TrainingConfig).startswith("unknown key ''; the keys are batch_size")
 
 
 @pytest.mark.parametrize("key", ORIGINAL)
@@ -146,33 +149,35 @@ def test_missing_key(tmp_path: pathlib.Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [
-        ("batch_size", "4", 'a whole number, not "4"'),
-        ("batch_size", 4.0, "a whole number, not 4.0"),
-        ("batch_size", True, "a whole number, not true"),
-        ("batch_size", None, "a whole number, not null"),
-        ("batch_size", 0, "at least 1, not 0"),
-        ("learning_rate", "0.1", 'a number within -1e30 ... 1e30, not "0.1"'),
-        ("learning_rate", [0.1], "a number within -1e30 ... 1e30, not [0.1]"),
-        ("learning_rate", False, "a number within -1e30 ... 1e30, not false"),
-        ("learning_rate", 2e30, "a number within -1e30 ... 1e30, not 2e+30"),
-        ("learning_rate", 0, "above 0, not 0.0"),
-        ("decay_rate", 1.5, "above 0 and at most 1, not 1.5"),
-        ("decay_rate", 0, "above 0 and at most 1, not 0.0"),
-        ("samples_per_decay", -1, "above 0, not -1.0"),
-        ("epsilon", 0, "above 0, not 0.0"),
-        ("schedule", 1, "a string, not 1"),
+        ("batch_size", "4", 'a whole number, at least 1, not "4"'),
+        ("batch_size", 4.0, "a whole number, at least 1, not 4.0"),
+        ("batch_size", True, "a whole number, at least 1, not true"),
+        ("batch_size", None, "a whole number, at least 1, not null"),
+        ("batch_size", 0, "a whole number, at least 1, not 0"),
+        ("learning_rate", "0.1", 'a number, above 0 and at most 1e+30, not "0.1"'),
+        ("learning_rate", [0.1], "a number, above 0 and at most 1e+30, not [0.1]"),
+        ("learning_rate", False, "a number, above 0 and at most 1e+30, not false"),
+        ("learning_rate", 2e30, "a number, above 0 and at most 1e+30, not 2e+30"),
+        ("learning_rate", 10**400, f"a number, above 0 and at most 1e+30, not {10**400}"),
+        ("learning_rate", 0, "a number, above 0 and at most 1e+30, not 0"),
+        ("decay_rate", 1.5, "a number, above 0 and at most 1, not 1.5"),
+        ("decay_rate", 0, "a number, above 0 and at most 1, not 0"),
+        ("samples_per_decay", -1, "a number, above 0 and at most 1e+30, not -1"),
+        ("epsilon", 0, "a number, above 0 and at most 1e+30, not 0"),
+        ("schedule", 1, "one of staircase, cosine, not 1"),
         ("schedule", "linear", 'one of staircase, cosine, not "linear"'),
-        ("warmup_steps", -1, "at least 0, not -1"),
-        ("steps", 0, "at least 1, not 0"),
-        ("input_dropout", 1, "at least 0 and below 1, not 1.0"),
-        ("weight_decay", -0.5, "at least 0, not -0.5"),
-        ("clip_norm", -1, "at least 0, not -1.0"),
+        ("warmup_steps", -1, "a whole number, at least 0, not -1"),
+        ("steps", 0, "a whole number, at least 1, not 0"),
+        ("input_dropout", 1, "a number, at least 0 and below 1, not 1"),
+        ("weight_decay", -0.5, "a number, at least 0 and at most 1e+30, not -0.5"),
+        ("clip_norm", -1, "a number, at least 0 and at most 1e+30, not -1"),
         ("mixed_precision", 1, "true or false, not 1"),
-        ("crop", -8, "at least 0, not -8"),
-        ("validation_share", 1.0, "at least 0 and below 1, not 1.0"),
-        ("steps_per_evaluation", 0, "at least 1, not 0"),
-        ("patience", 0, "at least 1, not 0"),
-        ("seed", 2**32, "within 0 ... 2^32 - 1, not 4294967296"),
+        ("crop", -8, "a whole number, at least 0, not -8"),
+        ("validation_share", 1.0, "a number, at least 0 and below 1, not 1.0"),
+        ("steps_per_evaluation", 0, "a whole number, at least 1, not 0"),
+        ("patience", 0, "a whole number, at least 1, not 0"),
+        ("seed", 2**32, "a whole number, at least 0 and below 4294967296, not 4294967296"),
+        ("start_fitting", "never", 'one of auto, first, last, not "never"'),
     ],
 )
 def test_wrong_training_values(
@@ -185,18 +190,23 @@ def test_wrong_training_values(
 @pytest.mark.parametrize(
     ("key", "value", "rule"),
     [
-        ("data", 1, "a string or a list of strings"),
-        ("data", ["a", 1], "a string or a list of strings"),
+        ("data", 1, "a path or some paths"),
+        ("data", ["a", 1], "a path or some paths"),
         ("data", "", "a path or some paths"),
         ("data", [], "a path or some paths"),
         ("unique_code_size", "true", "true or false"),
-        ("layout", "hwc", "one of auto, nhwc, nchw"),
-        ("validation", {}, "a string or a list of strings"),
+        ("layout", "hwc", f"one of auto, {', '.join(LAYOUTS)}"),
+        ("validation", {}, "a path or some paths"),
     ],
 )
 def test_wrong_input_values(tmp_path: pathlib.Path, key: str, value: Any, rule: str) -> None:
     path = write(tmp_path, json.dumps(INPUT | {key: value}))
     assert refusal(path, InputConfig) == f"{key} must be {rule}, not {json.dumps(value)}"
+
+
+def test_a_number_that_no_float_holds(tmp_path: pathlib.Path) -> None:
+    path = write(tmp_path, json.dumps(ORIGINAL).replace("0.1", "1e400"))
+    assert refusal(path).startswith("learning_rate must be a number, above 0 and at most 1e+30")
 
 
 @pytest.mark.parametrize(
@@ -205,6 +215,7 @@ def test_wrong_input_values(tmp_path: pathlib.Path, key: str, value: Any, rule: 
         (b"", "is no JSON (Expecting value: line 1 column 1 (char 0)); correct it there"),
         (b'{"a": 1,\n "b" 2}', "is no JSON (Expecting ':' delimiter: line 2 column 6 (char 14))"),
         (b'{"a": NaN}', "is no JSON (NaN is no number in JSON); correct it there"),
+        (b'{"a": -Infinity}', "is no JSON (-Infinity is no number in JSON); correct it there"),
         (b'{"a": 1, "a": 2}', "is no JSON (the key 'a' is there twice); correct it there"),
         (b"\xff\xfe\xff", "is no JSON ("),
         (b"[" * 100_000, "is no JSON ("),

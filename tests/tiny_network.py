@@ -12,24 +12,24 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nncodec.training.configs import TrainingConfig
+from nncodec.training.configs import ModelConfig, TrainingConfig, make_config
 from nncodec.training.data.batches import CodeSet
-from nncodec.training.distributed import Processes, join_processes
-from nncodec.training.networks.network import Network, NetworkConfig
+from nncodec.training.distributed import ProcessGroup, join_process_group
+from nncodec.training.networks.network import Network
 from nncodec.training.trainer import Trainer
 from tests.samples import averaged_codes
 
 LAYER_DEPTH = 4
 
 
-class TinyConfig(NetworkConfig):
-    """The words of all networks."""
+class TinyConfig(ModelConfig):
+    """The configuration of every model."""
 
 
 class Tiny(Network):
     """Sees the left neighbour and the layer before; every layer has weights of its own."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         depth = config.layer_depth
         self.maps = nn.ModuleList(nn.Linear(2 * depth, depth) for _ in range(config.layer_count))
@@ -66,20 +66,20 @@ def config(**words: Any) -> TrainingConfig:
         "epsilon": 1e-8,
         "steps_per_evaluation": 5,
     }
-    return TrainingConfig(**(original | words))
+    return make_config(TrainingConfig, original | words)
 
 
-def trainer(processes: Processes | None = None, **words: Any) -> Trainer:
-    return Trainer(tiny(), *code_sets(), config(**words), processes)
+def trainer(group: ProcessGroup | None = None, **words: Any) -> Trainer:
+    return Trainer(tiny(), *code_sets(), config(**words), group)
 
 
 def main() -> None:
     folder, steps = sys.argv[1], int(sys.argv[2])
     torch.set_num_threads(1)
-    with join_processes("cpu") as processes:
-        run = trainer(processes, batch_size=4 // processes.count, steps=steps, patience=steps)
+    with join_process_group("cpu") as group:
+        run = trainer(group, batch_size=4 // group.count, steps=steps, patience=steps)
         trained = run.run(f"{folder}/checkpoint.safetensors")
-        save_file(trained.network.state_dict(), f"{folder}/rank{processes.rank}.safetensors")
+        save_file(trained.network.state_dict(), f"{folder}/rank{group.rank}.safetensors")
 
 
 if __name__ == "__main__":

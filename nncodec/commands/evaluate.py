@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.util import find_spec
 
 import click
 import numpy as np
@@ -15,11 +14,11 @@ from nncodec.commands.one_file import Reading
 from nncodec.commands.options import device_option, json_option, reading_options
 from nncodec.commands.reports import evaluation, evaluation_text, evaluations
 from nncodec.commands.terminal import print_text, progress_bar
-from nncodec.errors import NncodecError
 from nncodec.files.model_choice import model_to_encode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import open_input
 from nncodec.format.code_tensor import Codes
+from nncodec.training import require_packages
 
 
 @click.command()
@@ -88,12 +87,9 @@ def evaluate(
 
 def _network_measure(network: str, device: str) -> Callable[[Codes], npt.NDArray[np.float64]]:
     """Reads a float network, and gives the function that measures codes under it."""
-    if find_spec("torch") is None:
-        raise NncodecError(
-            "--network needs PyTorch, which is not installed; run: pip install torch"
-        )
+    require_packages("--network", torch="PyTorch", pydantic="pydantic")
     from nncodec.training.code_length import code_lengths_of_network
-    from nncodec.training.distributed import find_device
+    from nncodec.training.devices import find_device
     from nncodec.training.networks.files import load_network
 
     return partial(code_lengths_of_network, load_network(network).to(find_device(device)))

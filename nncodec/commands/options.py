@@ -9,7 +9,7 @@ from nncodec.files.model_choice import AUTO
 from nncodec.files.streams import STANDARD_STREAM
 from nncodec.format.limits import MAX_BITS
 from nncodec.format.source import LAYOUTS
-from nncodec.training.configs import DEVICES
+from nncodec.training.devices import DEVICES
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

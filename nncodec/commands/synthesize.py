@@ -11,7 +11,8 @@ from nncodec.commands.terminal import progress_bar
 from nncodec.files.array_files import npy_bytes, npz_bytes
 from nncodec.files.streams import STANDARD_STREAM, open_output, output_label
 from nncodec.format.code_tensor import Codes
-from nncodec.training.data import synthetic, tfrecord
+from nncodec.training.data import synthetic
+from nncodec.training.data.examples import write_samples
 
 _output_option = click.option("--output", required=True, metavar="FILE", help="The file to write.")
 _seed = click.option(
@@ -43,7 +44,7 @@ def dataset(output: str, count: int, seed: int, force: bool, quiet: bool) -> Non
         open_output(output, force=force) as file,
         progress_bar(output_label(output), count * bits, quiet) as progress,
     ):
-        tfrecord.write_codes(file, _counted(samples, progress))
+        write_samples(file, _counted(samples, progress))
 
 
 @synthesize.command()

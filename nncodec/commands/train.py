@@ -9,35 +9,27 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
-from importlib import import_module
-from importlib.util import find_spec
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nncodec.commands.options import device_option, quiet_option
 from nncodec.commands.terminal import print_text, progress_bar
-from nncodec.commands.training_progress import watching
+from nncodec.commands.training_progress import showing_training
 from nncodec.errors import NncodecError
-from nncodec.files.model_files import ADAPTIVE
+from nncodec.files.model_files import ADAPTIVE, save_model
 from nncodec.files.streams import file_label, naming, open_output
-from nncodec.training.configs import (
-    SYNTHETIC,
-    ConfigFile,
-    InputConfig,
-    Layers,
-    TrainingConfig,
-    library_versions,
-    read_config_file,
-)
-from nncodec.training.data.batches import CodeSet
-from nncodec.training.data.code_sets import read_code_sets
-from nncodec.training.networks.registry import NETWORKS, make_network
+from nncodec.model.model import Model
+from nncodec.training import require_packages
+from nncodec.training.networks.registry import NETWORKS, config_class, make_network
 
 if TYPE_CHECKING:
     from nncodec.model.adaptive.start import Start
-    from nncodec.training.networks.network import Network, NetworkConfig
+    from nncodec.training.configs import ConfigFile, InputConfig, ModelConfig, TrainingConfig
+    from nncodec.training.data.code_sets import CodeSets
+    from nncodec.training.networks.network import Network
+    from nncodec.training.trainer import Trained, Trainer, Update
 
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
@@ -45,26 +37,6 @@ NETWORK = "network.safetensors"
 
 MAX_BITS_BESIDE = 1 << 25
 """Above, a network is trained by itself, because the adaptive stage would take too long first."""
-
-
-@dataclass(frozen=True)
-class _Configs:
-    """What the command was given.
-
-    Attributes:
-        model: a network's name, or ADAPTIVE.
-        words: of its configuration, all of them.
-    """
-
-    model: str
-    words: dict[str, Any]
-    layers: Layers
-    training: TrainingConfig
-    input_: InputConfig
-    files: dict[str, ConfigFile]
-
-    def facts(self) -> dict[str, Any]:
-        return {"model": self.model, "model_config": self.words, "data": self.input_.data}
 
 
 @click.command()
@@ -106,161 +78,220 @@ def train(
         --input-config input.json --train-dir trained
       torchrun --nproc-per-node 2 --no-python nncodec train --model-config ...
     """
+    require_packages("training", pydantic="pydantic")
+    if model != ADAPTIVE:
+        require_packages("training a network", torch="PyTorch")
     configs = _read_configs(model, model_config, train_config, input_config)
     if model == ADAPTIVE:
-        _prepare(train_dir, resume)
-        training, validation = _read_sets(configs, quiet)
-        _save_configs(configs, train_dir)
-        facts = configs.facts() | {"versions": library_versions("numpy")}
-        _write_model(None, None, training, validation, configs, facts, train_dir, quiet)
-        return
-    import torch
+        _train_adaptive(_Run(configs, train_dir, resume, quiet))
+    else:
+        _train_network(_Run(configs, train_dir, resume, quiet), device)
 
-    from nncodec.training.distributed import join_processes
+
+@dataclass(frozen=True)
+class _Configs:
+    """The configurations of a training.
+
+    Attributes:
+        name: of the network, or ADAPTIVE.
+        model, training, input_: what is in the files.
+        files: by the names under which the training folder keeps them.
+    """
+
+    name: str
+    model: ModelConfig
+    training: TrainingConfig
+    input_: InputConfig
+    files: dict[str, ConfigFile]
+
+    def facts(self) -> dict[str, Any]:
+        model_config = self.model.model_dump()
+        return {"model": self.name, "model_config": model_config, "data": self.input_.data}
+
+
+def _read_configs(name: str, model: str, training: str, input_: str) -> _Configs:
+    from nncodec.training.configs import InputConfig, ModelConfig, TrainingConfig, read_config_file
+
+    paths = {"model_config": model, "train_config": training, "input_config": input_}
+    files = {f"{key}.json": read_config_file(path) for key, path in paths.items()}
+    model_file, training_file, input_file = files.values()
+    return _Configs(
+        training=training_file.parse(TrainingConfig),
+        input_=input_file.parse(InputConfig),
+        model=model_file.parse(ModelConfig if name == ADAPTIVE else config_class(name)),
+        name=name,
+        files=files,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training in a folder.
+
+    Attributes:
+        configs: what is trained, and how.
+        folder: where everything is kept.
+        resume: whether the folder may have a checkpoint to go on from.
+        quiet: whether to print nothing.
+    """
+
+    configs: _Configs
+    folder: str
+    resume: bool
+    quiet: bool
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def prepare_folder(self) -> None:
+        with naming(file_label(self.folder)):
+            os.makedirs(self.folder, exist_ok=True)
+            if os.listdir(self.folder) and not self.resume:
+                raise NncodecError(
+                    "is not empty; add --resume to go on in it, or name another folder"
+                )
+
+    def read_code_sets(self) -> CodeSets:
+        from nncodec.training.data.code_sets import read_code_sets
+
+        training = self.configs.training
+        with progress_bar("reading codes", 0, self.quiet) as progress:
+            return read_code_sets(
+                self.configs.input_,
+                self.configs.model,
+                validation_share=training.validation_share,
+                seed=training.seed,
+                progress=progress,
+            )
+
+    def save_configs(self) -> None:
+        configs = self.configs
+        contents = {name: file.content for name, file in configs.files.items()}
+        resolved = {
+            "model": configs.name,
+            "model_config": configs.model.model_dump(),
+            "train_config": configs.training.model_dump(),
+            "input_config": configs.input_.model_dump(),
+        }
+        contents["resolved_config.json"] = json.dumps(resolved, indent=2).encode() + b"\n"
+        for name, content in contents.items():
+            with open_output(self.path(name), force=True) as file:
+                file.write(content)
+
+    def save_model(
+        self, network: Network | None, start: Start | None, sets: CodeSets, facts: dict[str, Any]
+    ) -> None:
+        """Turns what was trained into a model, in integers and with a start, and writes it."""
+        from nncodec.training.model_building import bits_to_build, build_model
+
+        files = sets.training.files, sets.validation.files
+        bits = bits_to_build(*files, beside_start=start is not None, network=network is not None)
+        with progress_bar("building the model", bits, self.quiet) as progress:
+            model = build_model(
+                network,
+                *files,
+                layer_count=self.configs.model.layer_count,
+                start=start,
+                progress=progress,
+            )
+        path = self.path(MODEL)
+        save_model(Model(model.start, model.network, {**facts, **model.facts}), path)
+        self.report(path, model.facts["validation_rate"])
+
+    def report(self, path: str, rate: float | None, name: str = "") -> None:
+        """Prints what was written, and its rate on validation codes if there are any."""
+        said = [name] if name else []
+        said += [f"validation rate {rate:.4f}"] if rate else []
+        if not self.quiet:
+            print_text(": ".join(filter(None, [file_label(path), ", ".join(said)])))
+
+
+def _train_adaptive(run: _Run) -> None:
+    from nncodec.training.configs import library_versions
+
+    run.prepare_folder()
+    sets = run.read_code_sets()
+    run.save_configs()
+    facts = run.configs.facts() | {"versions": library_versions("numpy")}
+    run.save_model(None, None, sets, facts)
+
+
+def _train_network(run: _Run, device: str) -> None:
+    from nncodec.training.distributed import join_process_group
     from nncodec.training.networks.files import save_network
     from nncodec.training.trainer import Trainer
 
-    with join_processes(device) as processes:
-        quiet = quiet or processes.rank > 0
-        if processes.rank == 0:
-            _prepare(train_dir, resume)
-        processes.wait()
-        training, validation = _read_sets(configs, quiet)
-        torch.manual_seed(configs.training.seed)
-        network = make_network(model, configs.words)
+    configs = run.configs
+    with join_process_group(device) as group:
+        if group.rank == 0:
+            run.prepare_folder()
+        else:
+            run = _Run(configs, run.folder, run.resume, quiet=True)
+        group.wait()
+        sets = run.read_code_sets()
+        network = make_network(configs.name, configs.model.model_dump(), seed=configs.training.seed)
         start = None
-        if _start_comes_first(configs, network, training):
-            start, training, validation = _beside_stage(configs, training, validation, quiet)
-        trainer = Trainer(network, training, validation, configs.training, processes)
-        checkpoint = os.path.join(train_dir, CHECKPOINT)
-        if resume and os.path.exists(checkpoint):
+        if _start_comes_first(configs, network, sets):
+            start, sets = _fit_start_first(run, sets)
+        trainer = Trainer(network, sets.training, sets.validation, configs.training, group)
+        checkpoint = run.path(CHECKPOINT)
+        if run.resume and os.path.exists(checkpoint):
             trainer.load(checkpoint)
-        if processes.rank > 0:
+        if group.rank > 0:
             trainer.run()
             return
-        _save_configs(configs, train_dir)
-        with watching(configs.training, trainer.step, train_dir, quiet) as watch:
-            trained = trainer.run(checkpoint, watch)
+        run.save_configs()
+        trained = _train_visibly(run, trainer)
     facts = configs.facts() | trained.facts | {"start_fitting": "first" if start else "last"}
-    save_network(trained.network, os.path.join(train_dir, NETWORK), facts)
-    if not trained.network.integer_form:
-        if not quiet:
-            rate = facts["network_validation_rate"]
-            measured = f", validation rate {rate:.4f}" if rate else ""
-            print_text(f"{file_label(os.path.join(train_dir, NETWORK))}: {model}{measured}")
-            print_text(f"{model} has no integer form: it measures codes, and codes none")
+    save_network(trained.network, run.path(NETWORK), facts)
+    if trained.network.integer_form:
+        run.save_model(trained.network, start, sets, facts)
         return
-    _write_model(trained.network, start, training, validation, configs, facts, train_dir, quiet)
+    run.report(run.path(NETWORK), facts["network_validation_rate"], configs.name)
+    if not run.quiet:
+        print_text(f"{configs.name} has no integer form: it measures codes, and codes none")
 
 
-def _read_configs(model: str, model_config: str, train_config: str, input_config: str) -> _Configs:
-    files = {
-        "model_config.json": read_config_file(model_config),
-        "train_config.json": read_config_file(train_config),
-        "input_config.json": read_config_file(input_config),
-    }
-    model_file, train_file, input_file = files.values()
-    training, input_ = train_file.parse(TrainingConfig), input_file.parse(InputConfig)
-    if model == ADAPTIVE:
-        layers = model_file.parse(Layers)
-        return _Configs(model, asdict(layers), layers, training, input_, files)
-    if find_spec("torch") is None:
-        raise NncodecError(
-            "training a network needs PyTorch, which is not installed; run: pip install torch"
-        )
-    module, _, config_class = NETWORKS[model]
-    config: NetworkConfig = model_file.parse(getattr(import_module(module), config_class))
-    layers = Layers(config.layer_depth, config.layer_count, config.coded_layer_count)
-    return _Configs(model, asdict(config), layers, training, input_, files)
+def _train_visibly(run: _Run, trainer: Trainer) -> Trained:
+    from nncodec.training.curves import drawing_curves
+
+    config = run.configs.training
+    with (
+        drawing_curves(run.folder, trainer.step) as draw,
+        showing_training(config, trainer.step, run.quiet) as show,
+    ):
+
+        def watch(update: Update) -> None:
+            show(update)
+            draw(update)
+
+        return trainer.run(run.path(CHECKPOINT), watch)
 
 
-def _read_sets(configs: _Configs, quiet: bool) -> tuple[CodeSet, CodeSet]:
-    training = configs.training
-    with progress_bar("reading codes", 0, quiet) as progress:
-        return read_code_sets(
-            configs.input_,
-            configs.layers,
-            validation_share=training.validation_share,
-            seed=training.seed,
-            progress=progress,
-        )
+def _start_comes_first(configs: _Configs, network: Network, sets: CodeSets) -> bool:
+    from nncodec.training.configs import SYNTHETIC
 
-
-def _prepare(train_dir: str, resume: bool) -> None:
-    with naming(file_label(train_dir)):
-        os.makedirs(train_dir, exist_ok=True)
-        if os.listdir(train_dir) and not resume:
-            raise NncodecError("is not empty; add --resume to go on in it, or name another folder")
-
-
-def _save_configs(configs: _Configs, train_dir: str) -> None:
-    contents = {name: file.content for name, file in configs.files.items()}
-    resolved = {
-        "model": configs.model,
-        "model_config": configs.words,
-        "train_config": asdict(configs.training),
-        "input_config": asdict(configs.input_),
-    }
-    contents["resolved_config.json"] = json.dumps(resolved, indent=2).encode() + b"\n"
-    for name, content in contents.items():
-        with open_output(os.path.join(train_dir, name), force=True) as file:
-            file.write(content)
-
-
-def _start_comes_first(configs: _Configs, network: Network, training: CodeSet) -> bool:
     order = configs.training.start_fitting
     if order != "auto":
         return order == "first"
     endless = configs.input_.data == SYNTHETIC
-    return network.integer_form and not endless and training.bits <= MAX_BITS_BESIDE
+    return network.integer_form and not endless and sets.training.bits <= MAX_BITS_BESIDE
 
 
-def _beside_stage(
-    configs: _Configs, training: CodeSet, validation: CodeSet, quiet: bool
-) -> tuple[Start, CodeSet, CodeSet]:
-    """Fits the start of the adaptive stage; gives it, and both sets with what the stage says."""
-    from nncodec.model.model import Model
-    from nncodec.training.model_building import bits_to_fit, fit_some
+def _fit_start_first(run: _Run, sets: CodeSets) -> tuple[Start, CodeSets]:
+    """Fits the start of the adaptive stage; gives it, and both sets with the stage's logits."""
+    from nncodec.training.data.batches import CodeSet
+    from nncodec.training.data.code_sets import CodeSets
+    from nncodec.training.model_building import bits_to_fit, fit_first_files
     from nncodec.training.start_fitting import left_by_stage
 
-    bits = bits_to_fit(training.files) + training.bits + validation.bits
-    with progress_bar("adaptive stage", bits, quiet) as progress:
-        start = fit_some(training.files, configs.layers.layer_count, progress=progress)
+    bits = bits_to_fit(sets.training.files) + sets.training.bits + sets.validation.bits
+    with progress_bar("adaptive stage", bits, run.quiet) as progress:
+        layer_count = run.configs.model.layer_count
+        start = fit_first_files(sets.training.files, layer_count, progress=progress)
         model = Model(start)
-        training, validation = (
+        with_logits = (
             CodeSet(codes.files, [left_by_stage(file, model, progress) for file in codes.files])
-            for codes in (training, validation)
+            for codes in sets
         )
-    return start, training, validation
-
-
-def _write_model(
-    network: Network | None,
-    start: Start | None,
-    training: CodeSet,
-    validation: CodeSet,
-    configs: _Configs,
-    facts: dict[str, Any],
-    train_dir: str,
-    quiet: bool,
-) -> None:
-    """Turns what was trained into a model, in integers and with a start for the adaptive stage."""
-    from nncodec.files.model_files import save_model
-    from nncodec.training.model_building import bits_to_pass, build_model
-
-    files = training.files, validation.files
-    bits = bits_to_pass(*files, beside_start=start is not None, network=network is not None)
-    with progress_bar("building the model", bits, quiet) as progress:
-        model = build_model(
-            network,
-            *files,
-            layer_count=configs.layers.layer_count,
-            start=start,
-            facts=facts,
-            progress=progress,
-        )
-    path = os.path.join(train_dir, MODEL)
-    save_model(model, path)
-    if not quiet:
-        rate = model.facts.get("validation_rate")
-        print_text(file_label(path) + (f": validation rate {rate:.4f}" if rate else ""))
+        return start, CodeSets(*with_logits)

@@ -23,7 +23,7 @@ from nncodec.files.streams import file_label, naming, open_output
 FORMAT_VERSION = 1
 
 _KEY = "nncodec_checkpoint"
-_REMEDY = "start again in another folder, or bring back a copy"
+_START_AGAIN = "start again in another folder, or bring back a copy"
 
 Tensors = Mapping[str, Tensor]
 
@@ -74,25 +74,26 @@ def read_checkpoint(path: str) -> Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                names = file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
         except SafetensorError as error:
             reason = " ".join(str(error).split())
-            raise ModelError(f"is no whole checkpoint ({reason}); {_REMEDY}") from error
+            raise ModelError(f"is no whole checkpoint ({reason}); {_START_AGAIN}") from error
         if _KEY not in metadata:
-            raise ModelError(f"is no checkpoint of a training; {_REMEDY}")
+            raise ModelError(f"is no checkpoint of a training; {_START_AGAIN}")
         try:
             entry = json.loads(metadata[_KEY])
             version, state, digest = entry["version"], entry["state"], entry["sha256"]
             words = json.loads(state)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ModelError(f"is a damaged checkpoint; {_REMEDY}") from error
+            raise ModelError(f"is a damaged checkpoint; {_START_AGAIN}") from error
         if version != FORMAT_VERSION:
             raise ModelError(
                 f"is a checkpoint of format version {version!r}, and this nncodec reads version "
                 f"{FORMAT_VERSION}; go on with the version that wrote it"
             )
         if digest != _digest(tensors, state):
-            raise ModelError(f"is a damaged checkpoint: its checksum is wrong; {_REMEDY}")
+            raise ModelError(f"is a damaged checkpoint: its checksum is wrong; {_START_AGAIN}")
     groups: dict[str, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
         group, _, name = full_name.partition("/")

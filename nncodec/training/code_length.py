@@ -13,32 +13,37 @@ from torch import Tensor, nn
 from nncodec.errors import ModelError
 from nncodec.format.code_tensor import Codes
 from nncodec.training.data.batches import CodeSet
-from nncodec.training.distributed import Processes
+from nncodec.training.distributed import ProcessGroup
 from nncodec.training.networks.network import Network
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Code lengths in bits a code bit: of all layers together, and of each."""
+    """Code lengths in bits a code bit.
+
+    Attributes:
+        total: of all layers together.
+        layers: of each layer.
+    """
 
     total: float
     layers: list[float]
 
 
 class LayerRates(nn.Module):
-    """The rates of layers, as what a module computes: processes share the gradients of those."""
+    """A module that computes the rate of each layer: a group of processes shares its gradients."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
-        """Gives the rate of each layer, float [layers], of what `Network.code_length` takes."""
+        """Computes the rate of each layer, float [layers]; arguments as `Network.code_length`."""
         return self.network.code_length(codes, beside) / layer_bits(self.network, codes.shape)
 
 
 def layer_bits(network: Network, shape: tuple[int, ...]) -> int:
-    """The bits of a layer in codes of shape (samples, height, width, depth)."""
+    """Counts the bits of a layer in codes of shape (samples, height, width, depth)."""
     return math.prod(shape[:3]) * network.config.layer_depth
 
 
@@ -53,7 +58,7 @@ def floats(logits: npt.NDArray[Any], device: torch.device) -> Tensor:
 
 
 def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.float64]:
-    """The theoretical size of every layer under a float network.
+    """Measures the theoretical size of every layer under a float network.
 
     Args:
         network: on any device; the last digits may differ from one to another.
@@ -70,42 +75,42 @@ def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.fl
             f"the network is for layers of {network.config.layer_depth} bits, the codes have "
             f"{codes.shape[-1]}; use another"
         )
-    here = Processes(device=next(network.parameters()).device)
-    rates = measure(network, CodeSet([codes]), 1, here)
+    group = ProcessGroup(device=next(network.parameters()).device)
+    rates = measure(network, CodeSet([codes]), 1, group)
     assert rates
     return np.array([rate * codes[0].size for rate in rates.layers], dtype=np.float64)
 
 
 @torch.no_grad()
 def measure(
-    network: Network, codes: CodeSet, batch_size: int, processes: Processes | None = None
+    network: Network, codes: CodeSet, batch_size: int, group: ProcessGroup | None = None
 ) -> Rates | None:
     """Measures codes under a network, without changing either.
 
     Args:
-        network: on the device of the processes, in whatever mode.
+        network: on the device of this process, in whatever mode.
         codes: which fit it.
         batch_size: how many samples to take at once.
-        processes: those that measure together, each a share of the codes; this one alone, on the
-            CPU, by default.
+        group: the processes that measure together, each a share of the codes; by default this
+            process alone, on the CPU.
 
     Returns:
         The rates of all codes together, the same in each process; None if there are no codes.
     """
-    processes = processes or Processes()
+    group = group or ProcessGroup()
     was_training = network.training
     network.eval()
     sums = torch.zeros(2, network.config.layer_count, dtype=torch.float64)
     beside = codes.beside.in_order(batch_size) if codes.beside else itertools.repeat(None)
-    batches = zip(codes.in_order(batch_size), beside)  # noqa: B905 - the latter may be endless
+    batches = zip(codes.in_order(batch_size), beside, strict=False)  # the latter may be endless
     for number, (batch, logits) in enumerate(batches):
-        if number % processes.count == processes.rank:
-            others = None if logits is None else floats(logits, processes.device)
-            lengths = network.code_length(signs(batch, processes.device), others).cpu()
+        if number % group.count == group.rank:
+            others = None if logits is None else floats(logits, group.device)
+            lengths = network.code_length(signs(batch, group.device), others).cpu()
             sums[0, : len(lengths)] += lengths
             sums[1, : len(lengths)] += layer_bits(network, batch.shape)
     network.train(was_training)
-    lengths, bits = processes.sum(sums)
+    lengths, bits = group.sum(sums)
     if not bits.any():
         return None
     return Rates((lengths.sum() / bits.sum()).item(), (lengths / bits)[bits > 0].tolist())

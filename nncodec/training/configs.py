@@ -1,64 +1,73 @@
-"""The three configuration files of training: model, training and input, each one JSON object.
+"""The three configurations of training: model, training and input, each one JSON object in a file.
 
 They have the keys of the original entropy coder, whose files are taken as they are. Its trainer
 kept them as `model_config.json`, `train_config.json` and `input_config.json`. All other keys are
-optional, and unknown ones are refused. The words of a model configuration belong to its network
-(`networks.registry`); here they are only read.
+optional, and unknown ones are refused. pydantic checks every value, once; an error is one line.
 """
 
-import dataclasses
 import json
 import math
-import operator
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from nncodec.errors import ModelError, NncodecError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from nncodec.errors import NncodecError
 from nncodec.files.streams import naming, open_input
-from nncodec.format.source import LAYOUTS
-
-Config = TypeVar("Config")
-_Rule = tuple[str, Callable[[Any], bool]]
-
-DEVICES = ("auto", "cpu", "cuda")
-"""Where float networks compute; auto is CUDA where there is any."""
 
 SYNTHETIC = "synthetic"
 """In place of a path, codes drawn on the fly."""
 
-_POSITIVE: _Rule = ("above 0", lambda value: value > 0)
-_NOT_NEGATIVE: _Rule = ("at least 0", lambda value: value >= 0)
-_COUNT: _Rule = ("at least 1", lambda value: value >= 1)
-_SHARE: _Rule = ("at least 0 and below 1", lambda value: 0 <= value < 1)
+_LARGEST = 1e30  # float32 ends at 3e38
+_TYPES = {bool: "true or false", int: "a whole number", float: "a number"}
+_BOUNDS = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
+_ORDER = {"extra_forbidden": 0, "invalid_key": 0, "missing": 1}
 
-_TYPES: dict[Any, _Rule] = {
-    bool: ("true or false", lambda value: type(value) is bool),
-    # Python takes a bool for an int, JSON writes 1 for 1.0, and float32 ends at 3e38.
-    int: ("a whole number", lambda value: type(value) is int),
-    float: (
-        "a number within -1e30 ... 1e30",
-        lambda value: type(value) in (int, float) and abs(value) <= 1e30,
-    ),
-    str: ("a string", lambda value: type(value) is str),
-    str | list[str]: (
-        "a string or a list of strings",
-        lambda value: (
-            isinstance(value, str)
-            or (isinstance(value, list) and all(isinstance(item, str) for item in value))
-        ),
-    ),
-}
+Count = Annotated[int, Field(ge=1)]
+NotNegativeCount = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=_LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=_LARGEST)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-def _one_of(*choices: str) -> _Rule:
-    return f"one of {', '.join(choices)}", lambda value: value in choices
+class Config(BaseModel):
+    """A configuration. Of its values, only whole numbers are converted, where floats are meant."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+class ModelConfig(Config):
+    """What every model is configured by, with the original's meaning.
+
+    Attributes:
+        layer_depth: bits of a layer at a position.
+        layer_count: the most layers of the model.
+        coded_layer_count: how many layers, from the first, are trained on and predicted at all; 0
+            for as many as the codes have.
+    """
+
+    layer_depth: Count
+    layer_count: Count
+    coded_layer_count: NotNegativeCount = 0
+
+    @model_validator(mode="after")
+    def _check_coded_layer_count(self) -> "ModelConfig":
+        if self.coded_layer_count > self.layer_count:
+            raise ValueError(
+                f"coded_layer_count must be at most {self.layer_count} (layer_count), "
+                f"not {self.coded_layer_count}"
+            )
+        return self
+
+
+class TrainingConfig(Config):
     """How a network is trained. The first four keys are the original's and have no defaults.
 
     Attributes:
@@ -88,56 +97,29 @@ class TrainingConfig:
             which is then trained on what the stage leaves, and is worth less by itself. "last":
             after the network, which is trained by itself. "auto": first, where the network has an
             integer form and there are at most 2^25 code bits.
-
-    Raises:
-        NncodecError: a value is out of range.
     """
 
-    batch_size: int
-    learning_rate: float
-    decay_rate: float
-    samples_per_decay: float
-    epsilon: float = 1.0
-    schedule: str = "staircase"
-    warmup_steps: int = 0
-    steps: int = 50_000
-    input_dropout: float = 0.0
-    weight_decay: float = 0.0
-    clip_norm: float = 0.0
+    batch_size: Count
+    learning_rate: Positive
+    decay_rate: Annotated[float, Field(gt=0, le=1)]
+    samples_per_decay: Positive
+    epsilon: Positive = 1.0
+    schedule: Literal["staircase", "cosine"] = "staircase"
+    warmup_steps: NotNegativeCount = 0
+    steps: Count = 50_000
+    input_dropout: Share = 0.0
+    weight_decay: NotNegative = 0.0
+    clip_norm: NotNegative = 0.0
     mixed_precision: bool = False
-    crop: int = 0
-    validation_share: float = 0.1
-    steps_per_evaluation: int = 200
-    patience: int = 15
-    seed: int = 0
-    start_fitting: str = "auto"
-
-    def __post_init__(self) -> None:
-        _check_rules(
-            self,
-            {
-                "batch_size": _COUNT,
-                "learning_rate": _POSITIVE,
-                "decay_rate": ("above 0 and at most 1", lambda value: 0 < value <= 1),
-                "samples_per_decay": _POSITIVE,
-                "epsilon": _POSITIVE,
-                "schedule": _one_of("staircase", "cosine"),
-                "warmup_steps": _NOT_NEGATIVE,
-                "steps": _COUNT,
-                "input_dropout": _SHARE,
-                "weight_decay": _NOT_NEGATIVE,
-                "clip_norm": _NOT_NEGATIVE,
-                "crop": _NOT_NEGATIVE,
-                "validation_share": _SHARE,
-                "steps_per_evaluation": _COUNT,
-                "patience": _COUNT,
-                "start_fitting": _one_of("auto", "first", "last"),
-                "seed": ("within 0 ... 2^32 - 1", lambda value: 0 <= value < 1 << 32),
-            },
-        )
+    crop: NotNegativeCount = 0
+    validation_share: Share = 0.1
+    steps_per_evaluation: Count = 200
+    patience: Count = 15
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    start_fitting: Literal["auto", "first", "last"] = "auto"
 
     def learning_rate_at(self, step: int, batch_size: int) -> float:
-        """The learning rate of a step.
+        """Computes the learning rate of a step.
 
         Args:
             step: from 0.
@@ -152,8 +134,7 @@ class TrainingConfig:
         return self.learning_rate * warmup * decay
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputConfig:
+class InputConfig(Config):
     """What a network is trained on.
 
     Paths are relative to the current folder. Each is a TFRecord file, a code file, a folder of
@@ -165,47 +146,12 @@ class InputConfig:
         layout: of code files: "nhwc", "nchw", or "auto", for each file the cheaper one.
         validation: paths of codes that are never trained on, also where they are among `data`;
             without them, `validation_share` of the data.
-
-    Raises:
-        NncodecError: a value is out of range.
     """
 
-    data: str | list[str]
+    data: Annotated[str | list[str], Field(min_length=1, description="a path or some paths")]
     unique_code_size: bool
-    layout: str = "auto"
-    validation: str | list[str] = dataclasses.field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        named = ("a path or some paths", bool)
-        _check_rules(self, {"data": named, "layout": _one_of("auto", *LAYOUTS)})
-
-
-@dataclass(frozen=True)
-class Layers:
-    """The words of a model configuration that codes have to fit.
-
-    Attributes:
-        layer_depth: bits of a layer at a position.
-        layer_count: the most layers of the model.
-        coded_layer_count: how many layers are trained on, from the first, of codes that may have
-            any number; 0 for all layers of all codes.
-
-    Raises:
-        ModelError: a number is out of range.
-    """
-
-    layer_depth: int
-    layer_count: int
-    coded_layer_count: int = 0
-
-    def __post_init__(self) -> None:
-        if self.layer_depth < 1 or self.layer_count < 1:
-            raise ModelError("layer_depth and layer_count must be at least 1")
-        if not 0 <= self.coded_layer_count <= self.layer_count:
-            raise ModelError(
-                f"coded_layer_count must be within 0 ... {self.layer_count} (layer_count), "
-                f"not {self.coded_layer_count}"
-            )
+    layout: Literal["auto", "nhwc", "nchw"] = "auto"
+    validation: Annotated[str | list[str], Field(description="a path or some paths")] = []
 
 
 @dataclass(frozen=True)
@@ -222,11 +168,8 @@ class ConfigFile:
     content: bytes
     words: dict[str, Any]
 
-    def parse(self, kind: type[Config]) -> Config:
-        """Makes a configuration of the words.
-
-        Args:
-            kind: a dataclass of `bool`, `int`, `float`, `str` and lists of `str`.
+    def parse(self, kind: type[AnyConfig]) -> AnyConfig:
+        """Makes a configuration of the object.
 
         Raises:
             NncodecError: a key is unknown or missing, or a value has the wrong type or is out of
@@ -256,33 +199,43 @@ def read_config_file(path: str) -> ConfigFile:
         return ConfigFile(label, content, words)
 
 
-def make_config(kind: type[Config], words: Mapping[str, Any]) -> Config:
-    """Makes a configuration of words; as `ConfigFile.parse`, without the name of a file."""
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # any dataclass
-    known = [field.name for field in fields]
-    for key in words:
-        if key not in known:
-            raise NncodecError(f"unknown key {key!r}; the keys are {', '.join(known)}")
-    nothing = dataclasses.MISSING
-    for field in fields:
-        if field.name not in words and field.default is field.default_factory is nothing:
-            raise NncodecError(f"the key {field.name!r} is missing; add it")
-    types = get_type_hints(kind)
-    return kind(**{key: _typed(key, value, types[key]) for key, value in words.items()})
+def make_config(kind: type[AnyConfig], words: Mapping[str, Any]) -> AnyConfig:
+    """Makes a configuration of keys and values; as `ConfigFile.parse`, without the file's name."""
+    try:
+        return kind.model_validate(dict(words))
+    except ValidationError as error:
+        raise NncodecError(_complaint(kind, words, error)) from None
 
 
-def _typed(key: str, value: Any, wanted: Any) -> Any:
-    rule, holds = _TYPES[wanted]
-    if not holds(value):
-        raise NncodecError(f"{key} must be {rule}, not {json.dumps(value)}")
-    return float(value) if wanted is float else value
+def _complaint(kind: type[Config], words: Mapping[str, Any], error: ValidationError) -> str:
+    """Puts one error into a line: of unknown keys first, because a key may be misspelt."""
+    errors = sorted(error.errors(), key=lambda details: _ORDER.get(details["type"], len(_ORDER)))
+    details = errors[0]
+    if not details["loc"]:  # of a validator of several keys, which says it all
+        return str(details["ctx"]["error"])
+    key = str(details["loc"][0])
+    if key not in kind.model_fields:
+        return f"unknown key {key!r}; the keys are {', '.join(kind.model_fields)}"
+    if details["type"] == "missing":
+        return f"the key {key!r} is missing; add it"
+    rule = _rule(kind.model_fields[key])
+    return f"{key} must be {rule}, not {json.dumps(words[key], default=repr)}"
 
 
-def _check_rules(config: object, rules: Mapping[str, _Rule]) -> None:
-    for word, (text, holds) in rules.items():
-        value = operator.attrgetter(word)(config)
-        if not holds(value):
-            raise NncodecError(f"{word} must be {text}, not {json.dumps(value)}")
+def _rule(field: FieldInfo) -> str:
+    """Says which values a key takes."""
+    if field.description:
+        return field.description
+    if get_origin(field.annotation) is Literal:
+        return f"one of {', '.join(get_args(field.annotation))}"
+    (text,) = (text for kind, text in _TYPES.items() if field.annotation is kind)
+    bounds = [
+        f"{word} {getattr(bound, name)}"
+        for bound in field.metadata
+        for name, word in _BOUNDS
+        if hasattr(bound, name)
+    ]
+    return f"{text}, {' and '.join(bounds)}" if bounds else text
 
 
 def _object_of_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -299,6 +252,6 @@ def _refuse_constant(name: str) -> None:
 
 
 def library_versions(*packages: str) -> dict[str, str]:
-    """The version of nncodec, of installed packages, and of Python, by name."""
+    """Gives the version of nncodec, of installed packages, and of Python, by name."""
     versions = {package: version(package) for package in ("nncodec", *packages)}
     return versions | {"python": platform.python_version()}

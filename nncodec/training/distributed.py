@@ -1,6 +1,6 @@
-"""The processes that train together, started by `torchrun`, and the device of each.
+"""The group of processes that train together, started by `torchrun`.
 
-`torchrun` tells a process its place by environment variables. Without them it is alone.
+`torchrun` tells each process its rank by environment variables. Without them it is alone.
 """
 
 import contextlib
@@ -13,18 +13,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nncodec.errors import NncodecError
-from nncodec.training.configs import DEVICES
+from nncodec.training.devices import find_device
 
 
 @dataclass(frozen=True)
-class Processes:
-    """This process among those that train together.
+class ProcessGroup:
+    """The group of processes that train together, as this process sees it.
 
     Attributes:
-        rank: its number; 0 writes and prints.
-        count: how many there are.
-        device: where it computes.
+        rank: the number of this process; 0 writes and prints.
+        count: how many processes there are.
+        device: where this process computes.
     """
 
     rank: int = 0
@@ -63,12 +62,11 @@ class Processes:
 
 
 @contextlib.contextmanager
-def join_processes(device: str = "auto") -> Iterator[Processes]:
-    """Joins the processes that train together, for the length of a block.
+def join_process_group(device: str = "auto") -> Iterator[ProcessGroup]:
+    """Joins the group of processes for the length of a block.
 
     Args:
-        device: "cpu", "cuda", or "auto": CUDA where there is any. Each process on a machine has a
-            CUDA device of its own.
+        device: as for `find_device`.
 
     Raises:
         NncodecError: there is no such device, or not enough of them.
@@ -76,38 +74,10 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     chosen = find_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Processes(device=chosen)
+        yield ProcessGroup(device=chosen)
         return
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Processes(dist.get_rank(), count, chosen)
+        yield ProcessGroup(dist.get_rank(), count, chosen)
     finally:
         dist.destroy_process_group()
-
-
-def find_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device of a process, by the name of its kind; arguments and errors of `join_processes`.
-
-    Args:
-        name: "auto", "cpu" or "cuda".
-        local_rank: the number of the process on this machine.
-    """
-    if name not in DEVICES:
-        raise NncodecError(f"there is no device {name!r}; choose {', '.join(DEVICES)}")
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise NncodecError(
-            "PyTorch finds no CUDA device here; choose --device cpu, or install PyTorch for CUDA"
-        )
-    devices = torch.cuda.device_count()
-    if local_rank >= devices:
-        raise NncodecError(
-            f"process {local_rank} of this machine has no CUDA device, there are {devices}; start "
-            "fewer processes"
-        )
-    # Without it cuBLAS may add up in any order. It is read when CUDA starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    device = torch.device("cuda", local_rank)
-    torch.cuda.set_device(device)  # for what names no device, NCCL among it
-    return device

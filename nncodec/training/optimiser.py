@@ -40,7 +40,7 @@ class Optimiser:
             The learning rate.
         """
         self._adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self._parameters.values(), self._config.clip_norm)
         rate = self._config.learning_rate_at(step, self._batch_size)
@@ -52,19 +52,19 @@ class Optimiser:
         return rate
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """Its state, by kind and by parameter; without parameters that never had a gradient."""
-        kept = {
+        """Gives its state, by kind and by parameter, of all that ever had a gradient."""
+        states = {
             name: self._adam.state[parameter]
             for name, parameter in self._parameters.items()
             if parameter in self._adam.state
         }
-        return {f"adam_{key}": {name: kept[name][key] for name in kept} for key in _STATE}
+        return {f"adam_{key}": {name: states[name][key] for name in states} for key in _STATE}
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Takes over what `state` gave; other kinds are ignored.
 
         Raises:
-            KeyError: something of it is missing.
+            KeyError: a part of it is missing.
         """
         for name in state[f"adam_{_STATE[0]}"]:
             parameter = self._parameters[name]

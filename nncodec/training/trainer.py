@@ -8,9 +8,9 @@ A run is a function of the network that it starts with, the codes, the configura
 of processes. Batches and dropout follow from the seed and the step, so a run that goes on from a
 checkpoint ends with the same parameters, bit for bit on the same machine and number of threads.
 
-Each of several processes (`processes`) has `batch_size` samples of a step, and the loss is the mean
-over all samples: 2 processes of 4 do what one does with 8. Only dropout and the rounding of sums
-differ. How many threads PyTorch uses is left to the caller.
+Each process of a group (distributed.py) has `batch_size` samples of a step, and the loss is the
+mean over all samples: 2 processes of 4 do what one does with 8. Only dropout and the rounding of
+sums differ. How many threads PyTorch uses is left to the caller.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoi
 from nncodec.training.code_length import LayerRates, Rates, floats, measure, signs
 from nncodec.training.configs import TrainingConfig, library_versions
 from nncodec.training.data.batches import Batches, CodeSet
-from nncodec.training.distributed import Processes
+from nncodec.training.distributed import ProcessGroup
 from nncodec.training.networks.network import Network
 from nncodec.training.optimiser import Optimiser
 
@@ -38,7 +38,7 @@ _MAY_CHANGE = ("steps", "patience")  # between an interruption and its continuat
 
 @dataclass(frozen=True)
 class Update:
-    """What a step did.
+    """The report of a step.
 
     Attributes:
         step: steps so far.
@@ -57,7 +57,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gives.
+    """The result of a training.
 
     Attributes:
         network: with the parameters that were best on validation codes, or with the last ones if
@@ -85,7 +85,7 @@ class Trainer:
         training: CodeSet,
         validation: CodeSet,
         config: TrainingConfig,
-        processes: Processes | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         """Prepares a training.
 
@@ -94,22 +94,20 @@ class Trainer:
             training: codes that fit it.
             validation: others; without any, the last parameters count as the best.
             config: how to train.
-            processes: those that train together; this one alone, on the CPU, by default.
+            group: the processes that train together; by default this process alone, on the CPU.
         """
-        self._processes = processes or Processes()
-        self._network = network.to(self._processes.device)
+        self._group = group or ProcessGroup()
+        self._network = network.to(self._group.device)
         self._network.input_dropout = config.input_dropout
         self._training, self._validation, self._config = training, validation, config
-        batch_size = config.batch_size * self._processes.count
+        batch_size = config.batch_size * self._group.count
         self._batches = training.batches(batch_size, seed=config.seed, crop=config.crop)
         self._beside: Batches | None = None
         if training.beside:
             self._beside = training.beside.batches(batch_size, seed=config.seed, crop=config.crop)
         # Codes of the fewest layers leave the most parameters without a gradient.
         example = next(CodeSet([min(training.files, key=len)]).in_order(1))[:, :8, :8]
-        self._loss = self._processes.parallel(
-            LayerRates(network), signs(example, self._processes.device)
-        )
+        self._loss = self._group.parallel(LayerRates(network), signs(example, self._group.device))
         self._optimiser = Optimiser(network, config, batch_size)
         self._conditions = self._describe()
         self.step = 0
@@ -142,7 +140,7 @@ class Trainer:
                     rates = self._evaluate()
                     best = self._best_rates.total if self._best_rates else None
                     update = replace(update, validation=rates, best=best)
-                    if checkpoint and self._processes.rank == 0:
+                    if checkpoint and self._group.rank == 0:
                         self._save(checkpoint)
                 if watch:
                     watch(update)
@@ -175,16 +173,16 @@ class Trainer:
                 ) from error
 
     def _advance(self) -> Update:
-        config, processes = self._config, self._processes
-        key = np.random.SeedSequence((config.seed, self.step, processes.rank))
+        config, group = self._config, self._group
+        key = np.random.SeedSequence((config.seed, self.step, group.rank))
         torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
-        codes, beside = self._draw(processes.rank, processes.count)
+        codes, beside = self._draw(group.rank, group.count)
         size = self._batches.size(self.step)
-        weight = len(codes) * processes.count / size  # 1 where processes have as many samples
+        weight = len(codes) * group.count / size  # 1 where processes have as many samples
         if not len(codes):  # the others wait for this process all the same
             codes, beside = self._draw(0, size)
         self._network.train()
-        with torch.autocast(processes.device.type, torch.bfloat16, config.mixed_precision):
+        with torch.autocast(group.device.type, torch.bfloat16, config.mixed_precision):
             layers = self._loss(codes, beside)
             rate = layers.mean()  # layers have the same number of bits
         rates = Rates(rate.item(), layers.tolist())
@@ -195,8 +193,8 @@ class Trainer:
         return Update(self.step, learning_rate, rates)
 
     def _draw(self, rank: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """A share of the batch of this step, and what another model says of it."""
-        device = self._processes.device
+        """Draws a share of this step's batch, and the logits of the model beside the network."""
+        device = self._group.device
         codes = signs(self._batches.draw(self.step, rank, count), device)
         if self._beside is None:
             return codes, None
@@ -204,7 +202,7 @@ class Trainer:
 
     def _evaluate(self) -> Rates | None:
         """Measures the validation codes, and keeps the best parameters."""
-        rates = measure(self._network, self._validation, self._config.batch_size, self._processes)
+        rates = measure(self._network, self._validation, self._config.batch_size, self._group)
         if rates:
             self._require_finite(rates)
         if rates is None or self._best_rates is None or rates.total < self._best_rates.total:
@@ -225,7 +223,7 @@ class Trainer:
     @contextlib.contextmanager
     def _reproducible(self) -> Iterator[None]:
         """Leaves the caller's random numbers alone, and CUDA no choice between algorithms."""
-        device = self._processes.device
+        device = self._group.device
         if device.type != "cuda":
             with torch.random.fork_rng([]):
                 yield
@@ -240,13 +238,13 @@ class Trainer:
                 torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
     def _describe(self) -> dict[str, Any]:
-        """What must be the same for a run to go on."""
-        config = asdict(self._config)
+        """Describes the conditions that must be the same for a run to go on."""
+        config = self._config.model_dump()
         return {
             "network": type(self._network).__name__,
-            **asdict(self._network.config),
+            **self._network.config.model_dump(),
             **{word: value for word, value in config.items() if word not in _MAY_CHANGE},
-            "processes": self._processes.count,
+            "processes": self._group.count,
             "a model beside it": self._training.beside is not None,
             "checksum of training codes": self._training.checksum(),
             "checksum of validation codes": self._validation.checksum(),
@@ -287,10 +285,10 @@ class Trainer:
             "steps": self._best_step,
             "last_step": self.step,
             "samples_seen": self._samples,
-            "training_config": asdict(self._config),
+            "training_config": self._config.model_dump(),
             "seed": self._config.seed,
-            "processes": self._processes.count,
-            "device": self._processes.device.type,
+            "processes": self._group.count,
+            "device": self._group.device.type,
             "parameters": sum(weights.numel() for weights in self._network.parameters()),
             "versions": library_versions("torch", "numpy"),
         }

@@ -1,1 +1,4 @@
-"""Where codes come from besides code files: the synthetic generator and TFRecord data sets."""
+"""The codes of a training: code files, TFRecord data sets and synthetic ones, and their batches.
+
+May import what `nncodec.training` may.
+"""

@@ -17,7 +17,8 @@ from nncodec.training.data import synthetic
 
 Logits = npt.NDArray[Any]
 
-_ORDER, _CROP = 0, 1  # what random numbers are for
+# Random numbers for different purposes come from different seeds.
+_ORDER, _CROP = 0, 1
 _BATCHES, _FILES = 0, 1
 _CHUNK_SAMPLES = 256  # drawn together, which takes little longer than a few
 
@@ -29,7 +30,7 @@ class Batches(Protocol):
         """How many samples the batch of a step has."""
 
     def draw(self, step: int, rank: int = 0, count: int = 1) -> Codes:
-        """One process's share of the batch of a step.
+        """Draws one process's share of the batch of a step.
 
         Args:
             step: from 0, without an end.
@@ -50,8 +51,8 @@ class CodeSet:
             the same for all.
         samples: how many images there are in all.
         bits: how many code bits there are in all.
-        beside: what a model beside the network says of every bit, if there is one: a set of logits
-            in place of bits, whose batches are drawn alike.
+        beside: the logits of all bits under a model beside the network, if there is one: a set
+            with logits in place of bits, whose batches are drawn alike.
     """
 
     def __init__(self, files: Sequence[Codes], beside: Sequence[Logits] | None = None) -> None:
@@ -62,7 +63,7 @@ class CodeSet:
         self.bits = sum(codes.size for codes in files)
 
     def batches(self, batch_size: int, *, seed: int = 0, crop: int = 0) -> Batches:
-        """The batches of a training on these codes, every sample once an epoch.
+        """Gives the batches of a training on these codes, with every sample once an epoch.
 
         A batch has samples of one size and number of layers. Those of an epoch are as equal as they
         can be, and come in random order.
@@ -82,7 +83,7 @@ class CodeSet:
                 yield _network_order(codes[:, start : start + batch_size])
 
     def checksum(self) -> int:
-        """The CRC-32 of all sizes and codes, which tells whether they are those of another run."""
+        """Computes the CRC-32 of all sizes and codes, by which a run knows its codes again."""
         crc = 0
         for codes in self.files:
             crc = zlib.crc32(repr(codes.shape).encode(), crc)
@@ -111,7 +112,7 @@ class SyntheticSet(CodeSet):
         super().__init__([np.ascontiguousarray(np.moveaxis(layers, 3, 0))])
 
     def batches(self, batch_size: int, *, seed: int = 0, crop: int = 0) -> Batches:
-        """Batches of samples of which none comes twice. `seed` and `crop` change nothing."""
+        """Gives batches of samples of which none comes twice; `seed` and `crop` change nothing."""
         return _FreshSamples(self._key, self._depth, batch_size)
 
 
@@ -133,16 +134,16 @@ class _Epochs:
 
     def draw(self, step: int, rank: int = 0, count: int = 1) -> Codes:
         samples = self._samples(step)
-        places = np.random.default_rng((self._seed, _CROP, step)).random((len(samples), 2))
+        offsets = np.random.default_rng((self._seed, _CROP, step)).random((len(samples), 2))
         codes = [
-            self._piece(self._files[number][:, image : image + 1], place)
-            for (number, image), place in zip(samples, places, strict=True)
+            self._cropped(self._files[number][:, image : image + 1], offset)
+            for (number, image), offset in zip(samples, offsets, strict=True)
         ]
         return _network_order(np.concatenate(codes, axis=1)[:, rank::count])
 
     def _samples(self, step: int) -> npt.NDArray[Any]:
-        """The samples of a batch: [samples, 2], a file's number and an image's in it."""
-        epoch, place = divmod(step, self._steps)
+        """Gives the samples of a batch: [samples, 2], numbers of a file and of an image in it."""
+        epoch, batch_of_epoch = divmod(step, self._steps)
         if epoch != self._epoch:
             random = np.random.default_rng((self._seed, _ORDER, epoch))
             plan = [
@@ -152,10 +153,11 @@ class _Epochs:
             ]
             self._plan = [plan[number] for number in random.permutation(len(plan))]
             self._epoch = epoch
-        return self._plan[place]
+        return self._plan[batch_of_epoch]
 
-    def _piece(self, codes: Codes, place: npt.NDArray[np.float64]) -> Codes:
-        for axis, share in zip((2, 3), place, strict=True):
+    def _cropped(self, codes: Codes, offset: npt.NDArray[np.float64]) -> Codes:
+        """Crops height and width; an offset of 0 to 1 is a share of what is cut off."""
+        for axis, share in zip((2, 3), offset, strict=True):
             length = codes.shape[axis]
             extent = min(length, self._crop or length)
             start = int(share * (length - extent + 1))
@@ -177,12 +179,12 @@ class _FreshSamples:
         return self._batch_size
 
     def draw(self, step: int, rank: int = 0, count: int = 1) -> Codes:
-        chunk, place = divmod(step, self._steps)
+        chunk, batch_of_chunk = divmod(step, self._steps)
         if chunk != self._chunk:
             size = self._steps * self._batch_size
             self._samples = _synthetic_samples(size, self._depth, *self._key, _BATCHES, chunk)
             self._chunk = chunk
-        start = place * self._batch_size
+        start = batch_of_chunk * self._batch_size
         return self._samples[start + rank : start + self._batch_size : count]
 
 

@@ -9,6 +9,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,12 +20,12 @@ from nncodec.files.layouts import to_canonical
 from nncodec.files.streams import file_label, naming
 from nncodec.format.code_tensor import Codes
 from nncodec.format.source import NPY_MAGIC, ZIP_MAGICS
-from nncodec.training.configs import SYNTHETIC, InputConfig, Layers
+from nncodec.training.configs import SYNTHETIC, InputConfig, ModelConfig
 from nncodec.training.data.batches import CodeSet, SyntheticSet
-from nncodec.training.data.tfrecord import read_codes
+from nncodec.training.data.examples import read_samples
 
 FOLDER_SUFFIXES = (".npz", ".npy", ".tfrecord", ".tfrecords")
-"""What is read of a folder."""
+"""The suffixes of the files that are read of a folder."""
 
 STACK_BITS = 1 << 22
 """Samples of one size are stacked into files of at most so many bits, or of one sample."""
@@ -35,10 +36,10 @@ SYNTHETIC_SAMPLES = (256, 128)
 
 @dataclass(frozen=True, eq=False)
 class _Unit:
-    """What is trained on or validated with as a whole, a file or a sample.
+    """A file or a sample, which belongs to one set as a whole.
 
     Attributes:
-        label: where it comes from, for messages.
+        label: the file or the record that it comes from, for messages.
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         stacks: whether it is a sample, and may be stacked with others.
     """
@@ -48,19 +49,26 @@ class _Unit:
     stacks: bool
 
 
+class CodeSets(NamedTuple):
+    """The codes that a network is trained on, and those that it is validated with."""
+
+    training: CodeSet
+    validation: CodeSet
+
+
 def read_code_sets(
     config: InputConfig,
-    layers: Layers,
+    model: ModelConfig,
     *,
     validation_share: float,
     seed: int,
     progress: Progress | None = None,
-) -> tuple[CodeSet, CodeSet]:
+) -> CodeSets:
     """Reads the codes of a training.
 
     Args:
         config: which codes.
-        layers: into what layers their depth is cut.
+        model: the layers into which their depth is cut.
         validation_share: how much of the code files and TFRecord samples, or of the images where
             there is only one file, is for validation; where `config` names files for that, it is
             those, even if they are among its data.
@@ -68,33 +76,33 @@ def read_code_sets(
         progress: told the code bits of each file and sample.
 
     Returns:
-        The training set and the validation set; without validation, an empty one. No file has more
-        than `layer_count` layers.
+        Both sets; without validation, that set is empty. No file has more than `layer_count`
+        layers.
 
     Raises:
         NncodecError: a file cannot be read or holds no codes, or the codes do not fit the layers or
             the configuration, or nothing remains to train on or to validate with.
     """
     apart = _paths(config.validation)
-    validation = [unit for path in apart.values() for unit in _read(path, config, layers, progress)]
+    validation = [unit for path in apart.values() for unit in _read(path, config, model, progress)]
     if config.data == SYNTHETIC:
-        training_set, validation_set = _synthetic_sets(layers, seed)
+        training_set, validation_set = _synthetic_sets(model, seed)
         if validation or not validation_share:
             validation_set = _stack(validation)
-        return training_set, validation_set
+        return CodeSets(training_set, validation_set)
     paths = [path for real, path in _paths(config.data).items() if real not in apart]
     if not paths:
         raise CodesError("all files of `data` are in `validation` too; name more in `data`")
-    training = [unit for path in paths for unit in _read(path, config, layers, progress)]
+    training = [unit for path in paths for unit in _read(path, config, model, progress)]
     if config.unique_code_size:
         _check_unique_size(training)
     if not apart and validation_share:
         training, validation = _split(training, validation_share, seed)
-    return _stack(training), _stack(validation)
+    return CodeSets(_stack(training), _stack(validation))
 
 
 def _paths(patterns: str | Sequence[str]) -> dict[str, str]:
-    """The files that paths, folders and globs name, by their real paths."""
+    """Lists the files that paths, folders and globs name, by their real paths."""
     if isinstance(patterns, str):
         patterns = [patterns]
     found = [path for pattern in patterns for path in _expand(pattern)]
@@ -121,58 +129,59 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _read(
-    path: str, config: InputConfig, layers: Layers, progress: Progress | None
+    path: str, config: InputConfig, model: ModelConfig, progress: Progress | None
 ) -> Iterator[_Unit]:
     label = file_label(path)
     with naming(label):
         with open(path, "rb") as stream:
             magic = stream.read(len(NPY_MAGIC))
         if magic.startswith((NPY_MAGIC, *ZIP_MAGICS)):
-            codes = _cut(_code_file(path, config.layout, layers), layers)
+            codes = _cut(_code_file(path, config.layout, model.layer_depth), model)
             units = iter([_Unit(label, codes, stacks=False)])
         else:
-            units = _samples(path, layers)
+            units = _samples(path, model)
         for unit in units:
             if progress:
                 progress(unit.codes.size)
             yield unit
 
 
-def _samples(path: str, layers: Layers) -> Iterator[_Unit]:
-    for number, sample in enumerate(read_codes(path), start=1):
+def _samples(path: str, model: ModelConfig) -> Iterator[_Unit]:
+    for number, sample in enumerate(read_samples(path), start=1):
         label = f"{file_label(path)}: record {number}"
         with naming(label):
-            codes = to_canonical(sample, "nhwc", layers.layer_depth)
-            yield _Unit(label, _cut(codes, layers), stacks=True)
+            codes = to_canonical(sample, "nhwc", model.layer_depth)
+            yield _Unit(label, _cut(codes, model), stacks=True)
 
 
-def _code_file(path: str, layout: str, layers: Layers) -> Codes:
+def _code_file(path: str, layout: str, layer_depth: int) -> Codes:
     try:
-        return read_code_file(path, layout=layout, layer_depth=layers.layer_depth).codes
+        return read_code_file(path, layout=layout, layer_depth=layer_depth).codes
     except CodesError:
         file = read_code_file(path, layout=layout)  # which fails again if the file is at fault
     what = "layers" if file.source.axes == 5 else "a depth"
     raise CodesError(
-        f"layer_depth {layers.layer_depth} does not fit {what} of {file.codes.shape[-1]} bits "
+        f"layer_depth {layer_depth} does not fit {what} of {file.codes.shape[-1]} bits "
         f"(layout {file.source.layout}); correct it in the model configuration, or the layout in "
         "the input configuration"
     )
 
 
-def _cut(codes: Codes, layers: Layers) -> Codes:
-    if len(codes) < layers.coded_layer_count:
+def _cut(codes: Codes, model: ModelConfig) -> Codes:
+    """Cuts codes to the layers that the model can have."""
+    if len(codes) < model.coded_layer_count:
         raise CodesError(
             f"the number of layers, {len(codes)}, is below coded_layer_count "
-            f"{layers.coded_layer_count}; lower that in the model configuration, or leave these "
+            f"{model.coded_layer_count}; lower that in the model configuration, or leave these "
             "codes out"
         )
-    if len(codes) > layers.layer_count and not layers.coded_layer_count:
+    if len(codes) > model.layer_count and not model.coded_layer_count:
         raise CodesError(
-            f"the number of layers, {len(codes)}, is above layer_count {layers.layer_count}; raise "
+            f"the number of layers, {len(codes)}, is above layer_count {model.layer_count}; raise "
             "that in the model configuration, or set coded_layer_count there to train on the first "
             "layers"
         )
-    return codes[: layers.layer_count]
+    return codes[: model.layer_count]
 
 
 def _check_unique_size(units: Sequence[_Unit]) -> None:
@@ -180,9 +189,11 @@ def _check_unique_size(units: Sequence[_Unit]) -> None:
     for unit in units:
         if unit.codes[:, 0].shape != first.codes[:, 0].shape:
             sizes = [
-                f"{layers} layers of {height} x {width} ({one.label})"
-                for one in (first, unit)
-                for layers, _, height, width, _ in [one.codes.shape]
+                f"{layers} layers of {height} x {width} ({label})"
+                for label, (layers, _, height, width, _) in (
+                    (first.label, first.codes.shape),
+                    (unit.label, unit.codes.shape),
+                )
             ]
             raise CodesError(
                 f"the codes differ in size: {sizes[0]}, {sizes[1]}; set unique_code_size to false, "
@@ -221,10 +232,10 @@ def _stack(units: Sequence[_Unit]) -> CodeSet:
     return CodeSet(files)
 
 
-def _synthetic_sets(layers: Layers, seed: int) -> tuple[CodeSet, CodeSet]:
-    layer_count = layers.coded_layer_count or layers.layer_count
+def _synthetic_sets(model: ModelConfig, seed: int) -> tuple[CodeSet, CodeSet]:
+    layer_count = model.coded_layer_count or model.layer_count
     training, validation = (
-        SyntheticSet(count, layer_count, layers.layer_depth, seed, stream)
+        SyntheticSet(count, layer_count, model.layer_depth, seed, stream)
         for stream, count in enumerate(SYNTHETIC_SAMPLES)
     )
     return training, validation

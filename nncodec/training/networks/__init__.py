@@ -1,4 +1,6 @@
-"""The learned progressive models, as they are trained: float networks in PyTorch.
+"""Float networks in PyTorch, as they are trained; `registry` names them.
 
-`registry` names them. What codes bits is their integer form, which needs no PyTorch.
+What codes bits is their integer form, `nncodec.model.network`, which needs no PyTorch.
+
+May import what `nncodec.training` may.
 """

@@ -1,9 +1,8 @@
-"""Float networks <-> files: for those who train encoders, and for the float reference."""
+"""Float networks <-> files, for the training of encoders and for the float reference."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from nncodec.errors import ModelError
@@ -24,8 +23,10 @@ def save_network(network: Network, path: str, facts: Mapping[str, Any] | None = 
     Raises:
         NncodecError: the file cannot be written.
     """
-    names = [name for name, entry in NETWORKS.items() if entry[1] == type(network).__name__]
-    state = {"name": names[0], "config": asdict(network.config), "facts": dict(facts or {})}
+    kind = type(network).__name__
+    names = [name for name, entry in NETWORKS.items() if entry.network == kind]
+    config = network.config.model_dump()
+    state = {"name": names[0], "config": config, "facts": dict(facts or {})}
     write_checkpoint(path, Checkpoint({"network": network.state_dict()}, state))
 
 

@@ -15,13 +15,13 @@ Its weights are trained as they will be coded, rounded to 8 bits, and so are its
 (Jacob et al., arXiv 1712.05877); `quantise` only writes them down.
 """
 
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from nncodec.errors import ModelError
@@ -35,12 +35,12 @@ from nncodec.model.network.integer_network import (
     IntegerNetwork,
 )
 from nncodec.model.network.taps import LARGEST_REACH, Taps
-from nncodec.training.networks.network import Network, NetworkConfig
+from nncodec.training.configs import ModelConfig
+from nncodec.training.networks.network import Network
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroupedConfig(NetworkConfig):
-    """The words of a grouped network.
+class GroupedConfig(ModelConfig):
+    """The configuration of a grouped network.
 
     Attributes:
         hidden: hidden units of each group.
@@ -50,27 +50,17 @@ class GroupedConfig(NetworkConfig):
             the four positions next to it.
     """
 
-    hidden: int = 8
-    group_size: int = 8
-    reach: int = 1
-    earlier_layers: int = 3
+    hidden: Annotated[int, Field(ge=1, le=1024)] = 8
+    group_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    reach: Annotated[int, Field(ge=1, le=LARGEST_REACH)] = 1
+    earlier_layers: Annotated[int, Field(ge=0, le=64)] = 3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for word, least, largest in (
-            ("hidden", 1, 1024),
-            ("group_size", 1, 1024),
-            ("reach", 1, LARGEST_REACH),
-            ("earlier_layers", 0, 64),
-        ):
-            value = getattr(self, word)
-            if not least <= value <= largest:
-                raise ModelError(f"{word} must be within {least} ... {largest}, not {value}")
+    @model_validator(mode="after")
+    def _check_hidden(self) -> "GroupedConfig":
         most = MAX_HIDDEN * self.layer_depth // self.groups
         if self.hidden > most:
-            raise ModelError(
-                f"hidden must be within 1 ... {most} for these groups; make it smaller"
-            )
+            raise ValueError(f"hidden must be at most {most} for these groups, not {self.hidden}")
+        return self
 
     @property
     def groups(self) -> int:
@@ -121,7 +111,7 @@ class Grouped(Network):
         return torch.baddbmm(self.bias[:count, None], hidden, head).view(shape)
 
     def quantise(self) -> IntegerNetwork:
-        """The integer form, which codes bits.
+        """Gives the integer form, which codes bits.
 
         Raises:
             ModelError: the weights are so large that a sum could outgrow its integer.
@@ -145,7 +135,11 @@ class Grouped(Network):
         )
 
     def _inputs(self, layers: Tensor) -> Tensor:
-        """The bits at all taps, then the places' flags: [layers, batch, height, width, inputs]."""
+        """Gathers the bits at all taps, then the flags of places inside the picture.
+
+        Returns:
+            float, [layers, batch, height, width, inputs].
+        """
         count, batch, height, width, _ = layers.shape
         margin, back = max(self.config.reach, 1), self.config.earlier_layers
         padded = F.pad(layers, (0, 0, margin, margin, margin, margin, 0, 0, back, 0))
@@ -162,17 +156,17 @@ class Grouped(Network):
         return torch.cat([*taps, inside.expand(count, batch, *inside.shape)], dim=-1)
 
 
-def _quantised(values: Tensor, one: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Whole numbers in -one ... one, and the steps that they count; the largest are ±one."""
-    step = values.abs().amax(dim=dim, keepdim=True).clamp(min=1e-8) / one
+def _quantised(values: Tensor, largest: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Quantises values: gives multiples, -largest ... largest, and the steps that they count."""
+    step = values.abs().amax(dim=dim, keepdim=True).clamp(min=1e-8) / largest
     return (values / step).round(), step
 
 
-def _rounded(values: Tensor, one: int, dim: int) -> Tensor:
-    """What `_quantised` leaves of the values; gradients pass as if they were not rounded."""
+def _rounded(values: Tensor, largest: int, dim: int) -> Tensor:
+    """Rounds values as `_quantised` does; gradients pass as if they were not rounded."""
     with torch.no_grad():
-        whole, step = _quantised(values, one, dim)
-        change = whole * step - values
+        multiples, step = _quantised(values, largest, dim)
+        change = multiples * step - values
     return values + change
 
 
@@ -185,7 +179,7 @@ Integer = TypeVar("Integer", bound=np.integer[Any])
 
 def _fixed_point(values: Tensor, bits: int, dtype: type[Integer]) -> npt.NDArray[Integer]:
     numbers = np.round(np.ldexp(values.detach().cpu().double().numpy(), bits))
-    if not (abs(numbers) <= min(np.iinfo(dtype).max, 1 << 53)).all():  # nor if one is no number
+    if not (abs(numbers) <= min(np.iinfo(dtype).max, 1 << 53)).all():  # NaN compares as false
         raise ModelError("a weight is too large for the integer form; train with weight_decay")
-    whole: npt.NDArray[Integer] = numbers.astype(dtype)
-    return whole
+    integers: npt.NDArray[Integer] = numbers.astype(dtype)
+    return integers

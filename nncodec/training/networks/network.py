@@ -7,7 +7,6 @@ layers before its own and from the bits of its layer that precede it.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
@@ -16,40 +15,7 @@ from torch import Tensor, nn
 
 from nncodec.errors import ModelError
 from nncodec.model.network.integer_network import IntegerNetwork
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkConfig:
-    """The words that every network is configured by, with the original's meaning.
-
-    Attributes:
-        layer_depth: bits of a layer at a position.
-        layer_count: the most layers that the network can predict.
-        coded_layer_count: how many layers, from the first, are predicted at all; 0 for as many as
-            the codes have.
-
-    Raises:
-        ModelError: a number is out of range, or a word that takes an integer has something else.
-    """
-
-    layer_depth: int
-    layer_count: int
-    coded_layer_count: int = 0
-
-    def __post_init__(self) -> None:
-        # Words come from files, where nothing checks types. A bool would pass for an integer.
-        for word in fields(self):
-            value = getattr(self, word.name)
-            if word.type in (int, "int") and type(value) is not int:
-                raise ModelError(f"{word.name} must be an integer, not {value!r}")
-        for name in ("layer_depth", "layer_count"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.coded_layer_count <= self.layer_count:
-            raise ModelError(
-                f"coded_layer_count must be within 0 ... {self.layer_count} (layer_count), "
-                f"not {self.coded_layer_count}"
-            )
+from nncodec.training.configs import ModelConfig
 
 
 class Network(nn.Module, ABC):
@@ -64,14 +30,14 @@ class Network(nn.Module, ABC):
 
     integer_form: ClassVar[bool] = False
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.input_dropout = 0.0
 
     @abstractmethod
     def predict(self, layers: Tensor) -> Tensor:
-        """The logits of layers.
+        """Predicts the logits of layers.
 
         Args:
             layers: float -1/+1, 0 where a bit is hidden, [layers, batch, height, width,
@@ -82,7 +48,7 @@ class Network(nn.Module, ABC):
         """
 
     def forward(self, codes: Tensor) -> Tensor:
-        """The logit of every bit.
+        """Predicts the logit of every bit.
 
         Args:
             codes: float -1/+1, [batch, height, width, depth].
@@ -97,7 +63,7 @@ class Network(nn.Module, ABC):
         return self._logits(self.split(codes))
 
     def code_length(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
-        """The theoretical size of codes, as a rate term for the loss of an encoder.
+        """Measures the theoretical size of codes: a rate term for the loss of an encoder.
 
         Gradients pass to the codes as bits to be coded and as context of other bits; where values
         lie between -1 and +1, their signs are coded and the gradient is passed straight through
@@ -122,7 +88,7 @@ class Network(nn.Module, ABC):
         return lengths.sum(dim=(1, 2, 3, 4)) / math.log(2)
 
     def quantise(self) -> IntegerNetwork:
-        """The integer form, which codes bits.
+        """Gives the integer form, which codes bits.
 
         Raises:
             ModelError: the network has none, or its weights are too large for one.

@@ -19,7 +19,6 @@ take their steps one by one. Inside, tensors are [batch, layers, channels, heigh
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,15 +28,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nncodec.errors import ModelError
-from nncodec.training.networks.network import Network, NetworkConfig
+from nncodec.training.configs import ModelConfig
+from nncodec.training.networks.network import Network
 
 LOGIT_LIMIT = math.log(0.9995 / 0.0005)
 """Probabilities stay within 0.0005 ... 0.9995."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProgressiveConfig(NetworkConfig):
-    """The words of a `progressive` network: those of all networks."""
+class ProgressiveConfig(ModelConfig):
+    """The configuration of a `progressive` network: nothing but that of every model."""
 
 
 class LayerConvolution(nn.Module):
@@ -70,7 +69,7 @@ class LayerConvolution(nn.Module):
             inputs: channels in.
             outputs: channels out.
             size: height and width of the kernel, odd; pixels outside the picture read 0.
-            seeing: how many places of the kernel, row by row, see anything; None for all.
+            seeing: how many taps of the kernel, row by row, see anything; None for all.
             bias: whether the outputs have one.
         """
         super().__init__()
@@ -173,7 +172,7 @@ class Progressive(Network):
         return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT).permute(1, 0, 3, 4, 2)
 
     def _states(self, bits: Tensor) -> Tensor:
-        """The state that each layer is predicted from; zero at the first."""
+        """Computes the state that each layer is predicted from; it is zero at the first."""
         x = self.state_out(self.state_in(bits).tanh()).tanh()
         x = self.state_mix(self.state_layers(x)).tanh()
         after = self.state_output(x).tanh()
@@ -193,7 +192,7 @@ def load_original_weights(network: Progressive, variables: Mapping[str, npt.Arra
         ModelError: a variable is missing, unknown, or has another shape. The network is then as
             it was.
     """
-    parts = _original_parts(network)
+    parameters = _original_variables(network)
     stacked = "LayerPrediction/BrnnPredictor"
     found = len({name.split("/")[1] for name in variables if name.startswith(stacked)})
     count = network.config.layer_count
@@ -202,47 +201,49 @@ def load_original_weights(network: Progressive, variables: Mapping[str, npt.Arra
             f"the variables are of layer_count {found}, the network is of {count}; "
             f"make the network with layer_count {found}"
         )
-    for name in parts:
+    for name in parameters:
         if name not in variables:
             raise ModelError(f"variable {name} is missing; give all variables of the original")
     for name in variables:
-        if name not in parts:
+        if name not in parameters:
             raise ModelError(f"variable {name} is none of a progressive network; leave it out")
-    values = {name: np.array(variables[name], dtype=np.float64) for name in parts}
-    for name, part in parts.items():
-        if values[name].shape != part.shape:
+    values = {name: np.array(variables[name], dtype=np.float64) for name in parameters}
+    for name, parameter in parameters.items():
+        if values[name].shape != parameter.shape:
+            shape = tuple(parameter.shape)
             raise ModelError(
-                f"variable {name} has the shape {values[name].shape}, not {tuple(part.shape)}; "
+                f"variable {name} has the shape {values[name].shape}, not {shape}; "
                 f"make the network, of layer_depth {network.config.layer_depth}, like the original"
             )
-    for name, part in parts.items():
-        part.copy_(torch.from_numpy(values[name]))
+    for name, parameter in parameters.items():
+        parameter.copy_(torch.from_numpy(values[name]))
 
 
 def original_weights(network: Progressive) -> dict[str, npt.NDArray[Any]]:
-    """The weights of a network under the names and in the shapes of the original.
+    """Gives the weights of a network under the names and in the shapes of the original.
 
     Returns:
         Name to float array: kernels [height, width, in, out], biases [out].
     """
-    return {name: part.cpu().numpy().copy() for name, part in _original_parts(network).items()}
+    variables = _original_variables(network)
+    return {name: variable.cpu().numpy().copy() for name, variable in variables.items()}
 
 
-def _original_parts(network: Progressive) -> dict[str, Tensor]:
-    """Views of the parameters, in the original's shapes, under the original's names."""
-    parts: dict[str, Tensor] = {}
+def _original_variables(network: Progressive) -> dict[str, Tensor]:
+    """Gives views of the parameters, in the original's shapes, under the original's names."""
+    variables: dict[str, Tensor] = {}
 
-    def name_part(name: str, convolution: LayerConvolution, layer: int, bias: str = "") -> None:
-        parts[f"LayerPrediction/{name}/Variable"] = convolution.weight.detach()[layer].permute(
+    def put(name: str, convolution: LayerConvolution, layer: int, bias: str = "") -> None:
+        variables[f"LayerPrediction/{name}/Variable"] = convolution.weight.detach()[layer].permute(
             2, 3, 1, 0
         )
         if convolution.bias is not None:
             bias = bias or f"{name}/BiasAdd"
-            parts[f"LayerPrediction/{bias}/Variable"] = convolution.bias.detach()[layer]
+            variables[f"LayerPrediction/{bias}/Variable"] = convolution.bias.detach()[layer]
 
-    def name_lstm(name: str, lstm: ConvolutionalLSTM, layer: int) -> None:
-        name_part(f"{name}/input_conv2d", lstm.input, layer, f"{name}/biases")
-        name_part(f"{name}/hidden_conv2d", lstm.hidden, layer)
+    def put_lstm(name: str, lstm: ConvolutionalLSTM, layer: int) -> None:
+        put(f"{name}/input_conv2d", lstm.input, layer, f"{name}/biases")
+        put(f"{name}/hidden_conv2d", lstm.hidden, layer)
 
     def numbered(name: str, number: int) -> str:
         return f"{name}_{number}" if number else name
@@ -250,14 +251,14 @@ def _original_parts(network: Progressive) -> dict[str, Tensor]:
     count = network.config.layer_count
     for layer in range(count):
         predictor = numbered("BrnnPredictor", layer)
-        name_part(f"{predictor}/RasterScanConv2D", network.own_bits, layer)
-        name_part(f"{predictor}/Conv2D", network.layer_state, layer)
-        name_lstm(f"{predictor}/RasterScanConv2DLSTM", network.rows, layer)
-        name_part(f"{predictor}/Conv2D_1", network.mix, layer)
-        name_part(f"{predictor}/Conv2D_2", network.output, layer)
-        name_part(numbered("Conv2D", 2 * layer), network.state_in, layer)
-        name_part(numbered("Conv2D", 2 * layer + 1), network.state_out, layer)
-    name_lstm("Conv2DLSTM", network.state_layers, 0)
-    name_part(f"Conv2D_{2 * count}", network.state_mix, 0)
-    name_part(f"Conv2D_{2 * count + 1}", network.state_output, 0)
-    return parts
+        put(f"{predictor}/RasterScanConv2D", network.own_bits, layer)
+        put(f"{predictor}/Conv2D", network.layer_state, layer)
+        put_lstm(f"{predictor}/RasterScanConv2DLSTM", network.rows, layer)
+        put(f"{predictor}/Conv2D_1", network.mix, layer)
+        put(f"{predictor}/Conv2D_2", network.output, layer)
+        put(numbered("Conv2D", 2 * layer), network.state_in, layer)
+        put(numbered("Conv2D", 2 * layer + 1), network.state_out, layer)
+    put_lstm("Conv2DLSTM", network.state_layers, 0)
+    put(f"Conv2D_{2 * count}", network.state_mix, 0)
+    put(f"Conv2D_{2 * count + 1}", network.state_output, 0)
+    return variables

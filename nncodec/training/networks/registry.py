@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nncodec.errors import ModelError
+from nncodec.errors import ModelError, NncodecError
 
 if TYPE_CHECKING:
+    from nncodec.training.configs import ModelConfig
     from nncodec.training.networks.network import Network
 
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """Where a network is defined. Its module is imported when the network is needed.
+
+    Attributes:
+        module: the full name of the module.
+        network, config: the names of the classes in it.
+    """
+
+    module: str
+    network: str
+    config: str
+
+
 NETWORKS = {
-    "progressive": ("nncodec.training.networks.progressive", "Progressive", "ProgressiveConfig"),
-    "grouped": ("nncodec.training.networks.grouped", "Grouped", "GroupedConfig"),
+    "progressive": NetworkEntry(
+        "nncodec.training.networks.progressive", "Progressive", "ProgressiveConfig"
+    ),
+    "grouped": NetworkEntry("nncodec.training.networks.grouped", "Grouped", "GroupedConfig"),
 }
-"""Name of a network: module, class, configuration class. Imported when one is made."""
 
 
-def make_network(name: str, config: Mapping[str, Any]) -> Network:
+def config_class(name: str) -> type[ModelConfig]:
+    """Gives the class of a network's configuration.
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    entry = _entry(name)
+    found: type[ModelConfig] = getattr(import_module(entry.module), entry.config)
+    return found
+
+
+def make_network(name: str, config: Mapping[str, Any], *, seed: int | None = None) -> Network:
     """Makes an untrained network.
 
     Args:
         name: one of NETWORKS.
-        config: the configuration words, as a model configuration file has them.
+        config: the keys and values of a model configuration file.
+        seed: of PyTorch's random numbers, from which the weights are drawn; by default they go on.
 
     Returns:
-        The network, its weights drawn from PyTorch's random numbers.
+        The network.
 
     Raises:
-        ModelError: no such network, or a word is unknown, missing, or has no possible value.
+        ModelError: there is no such network, or a key is unknown, missing, or has no possible
+            value.
     """
+    import torch
+
+    from nncodec.training.configs import make_config
+
+    entry = _entry(name)
+    try:
+        checked = make_config(config_class(name), config)
+    except NncodecError as error:
+        raise ModelError(f"network {name}: {error}") from error
+    if seed is not None:
+        torch.manual_seed(seed)
+    network: Network = getattr(import_module(entry.module), entry.network)(checked)
+    return network
+
+
+def _entry(name: str) -> NetworkEntry:
     if name not in NETWORKS:
         raise ModelError(f"there is no network {name!r}; there are {', '.join(NETWORKS)}")
-    module_name, class_name, config_name = NETWORKS[name]
-    module = import_module(module_name)
-    words = dataclasses.fields(getattr(module, config_name))
-    unknown = sorted(set(config) - {word.name for word in words})
-    if unknown:
-        known = ", ".join(word.name for word in words)
-        raise ModelError(f"network {name} has no word {unknown[0]!r}; it has {known}")
-    missing = [
-        word.name
-        for word in words
-        if word.default is dataclasses.MISSING and word.name not in config
-    ]
-    if missing:
-        raise ModelError(f"network {name} needs the word {missing[0]!r}")
-    network: Network = getattr(module, class_name)(getattr(module, config_name)(**config))
-    return network
+    return NETWORKS[name]
