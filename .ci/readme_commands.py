@@ -7,6 +7,6 @@ import re
 import sys
 from pathlib import Path
 
-text = Path(sys.argv[1]).read_text()
+text = Path(sys.argv[1]).read_text(encoding="utf-8")
 for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
     print(block)

@@ -62,7 +62,7 @@ def main(encoder: tuple[str, ...]) -> None:
     rows = [textwrap.fill(f"[{', '.join(map(str, row))}],", 92) for row in table]
     page = _PAGE.format(bits=START_BITS, rows=textwrap.indent("\n".join(rows), " " * 8))
     path = Path(untrained_weights.__file__)
-    path.write_text(page)
+    path.write_text(page, encoding="utf-8")
     click.echo(f"wrote {path}")
 
 

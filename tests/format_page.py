@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nncodec
 
-TEXT = (Path(nncodec.__file__).parent / "format" / "FORMAT.md").read_text()
+TEXT = (Path(nncodec.__file__).parent / "format" / "FORMAT.md").read_text(encoding="utf-8")
 
 
 def block(name: str) -> list[str]:

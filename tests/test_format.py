@@ -60,7 +60,9 @@ def test_sections_that_functions_cite_are_there() -> None:
     sections = set(re.findall(r"^## (\d+)\. ", format_page.TEXT, flags=re.MULTILINE))
     cited: set[str] = set()
     for path in Path(nncodec.__file__).parent.rglob("*.py"):
-        cited |= set(re.findall(r"FORMAT\.md[^.]*?\bsections? (\d+)", path.read_text()))
+        cited |= set(
+            re.findall(r"FORMAT\.md[^.]*?\bsections? (\d+)", path.read_text(encoding="utf-8"))
+        )
     assert cited
     assert cited <= sections
 

@@ -51,6 +51,10 @@ NO_FILES += [
 ]
 
 
+def source(module: str) -> str:
+    return MODULES[module].read_text(encoding="utf-8")
+
+
 def room_of(module: str) -> str | None:
     """The row of a module, or of the package that it is in."""
     return next((row for row in HOUSE if f"{module}.".startswith(f"{row}.")), None)
@@ -58,7 +62,7 @@ def room_of(module: str) -> str | None:
 
 def imports(module: str) -> Iterator[str]:
     """The modules that a module imports, in full, with those that it imports where it uses them."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in ast.walk(ast.parse(source(module))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -104,14 +108,14 @@ def test_no_import_comes_back() -> None:
 
 @pytest.mark.parametrize("package", [name for name in MODULES if (PACKAGE / name).is_dir()])
 def test_every_package_says_what_it_is(package: str) -> None:
-    said = ast.get_docstring(ast.parse(MODULES[package].read_text()))
+    said = ast.get_docstring(ast.parse(source(package)))
     assert said
     assert "May import" in said
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_are_read_in_one_sitting(module: str) -> None:
-    assert len(MODULES[module].read_text().splitlines()) <= 300
+    assert len(source(module).splitlines()) <= 300
 
 
 @pytest.mark.parametrize("module", NO_NUMPY)
@@ -121,7 +125,7 @@ def test_containers_know_no_numpy(module: str) -> None:
 
 @pytest.mark.parametrize("module", NO_FILES)
 def test_models_and_coding_open_no_files(module: str) -> None:
-    assert "open(" not in MODULES[module].read_text()
+    assert "open(" not in source(module)
     opening = {"os", "pathlib", "tempfile"}
     if module == "coding.threads":  # which counts processors
         opening.remove("os")

@@ -101,7 +101,9 @@ def run_guided(target: str, seconds: float) -> int:
     package = Path(__file__).parents[2] / "nncodec"
     compilation = "nncodec.model.kernels.compilation"
     modules = {
-        ".".join(path.relative_to(package.parent).with_suffix("").parts): path.read_text()
+        ".".join(path.relative_to(package.parent).with_suffix("").parts): path.read_text(
+            encoding="utf-8"
+        )
         for path in package.rglob("*.py")
     }
     compiled = [name for name, text in modules.items() if compilation in text]
