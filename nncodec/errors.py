@@ -1,4 +1,4 @@
-"""What can go wrong with a file, as exceptions.
+"""The exceptions: one root, and a class for each cause.
 
 Every error that a user can cause derives from `NncodecError` and reads as one line that says what
 is wrong, where, and what to do. Anything else that escapes the package is a defect of the package.

@@ -57,7 +57,7 @@ def test_original_files_are_taken_unchanged(tmp_path: pathlib.Path) -> None:
         data="train.tfrecord", unique_code_size=True
     )
     model = write(tmp_path, '{\n  "layer_depth": 2,\n  "layer_count": 8\n}\n')
-    assert read_config_file(model).words == {"layer_depth": 2, "layer_count": 8}
+    assert read_config_file(model).values == {"layer_depth": 2, "layer_count": 8}
 
 
 def test_without_further_keys_a_file_means_what_it_meant() -> None:
@@ -73,7 +73,7 @@ def test_a_file_is_kept_as_it_is(tmp_path: pathlib.Path) -> None:
     content = '{ "layer_depth":2, "é": "\\u00e9" }'.encode()
     file = read_config_file(write(tmp_path, content))
     assert file.content == content
-    assert file.words == {"layer_depth": 2, "é": "é"}
+    assert file.values == {"layer_depth": 2, "é": "é"}
 
 
 def test_whole_numbers_are_numbers_too() -> None:

@@ -17,7 +17,7 @@ from nncodec.files.streams import file_label, naming
 
 
 class Conversion(Protocol):
-    """What is done with every file; it can be pickled."""
+    """A conversion of one file after the other, or of several side by side: it can be pickled."""
 
     counts: tuple[str, str]
 

@@ -1,4 +1,4 @@
-"""What the commands print: facts for --json, tables for people."""
+"""Reports that commands print: facts for --json, tables for people."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict

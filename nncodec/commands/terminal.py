@@ -1,4 +1,4 @@
-"""What a terminal sees of a command: lines, progress bars, and errors in one line."""
+"""The terminal of a command: lines, progress bars, errors in one line, and requests to end."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What is seen of a training: a bar on a terminal, or lines."""
+"""Shows a training: by a bar on a terminal, or by lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model codes a tensor: the one that was asked for, or the cheapest of those that fit."""
+"""Choosing the model of a tensor: the one asked for, or the cheapest of those that fit."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ FOLDERS_VARIABLE = "NNCODEC_MODELS"
 """Environment variable: folders to look for models in, separated as in PATH."""
 
 ADAPTIVE = "adaptive"
-"""What no model is called: the adaptive stage alone."""
+"""The name that stands for no model: the adaptive stage codes alone."""
 
 
 @dataclass(frozen=True)

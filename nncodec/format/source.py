@@ -1,4 +1,4 @@
-"""The source of a code tensor: what, besides its bits, restores the array that it was made from.
+"""The source of a code tensor: all that, beside its bits, restores the array it was made from.
 
 Apart from `files.code_files`, because containers keep a `Source` and know no numpy.
 """
@@ -28,7 +28,7 @@ _OTHER_NAME = len(_NAMES)
 
 @dataclass(frozen=True)
 class Source:
-    """What the arrays behind a code tensor were, apart from their values and sizes.
+    """A description of the arrays behind a code tensor, without their values and sizes.
 
     Attributes:
         format: "npy", "npz" (one unpacked array), "packed" (`.npz` of `codes` and `shape`), or

@@ -84,7 +84,7 @@ def read_checkpoint(path: str) -> Checkpoint:
         try:
             entry = json.loads(metadata[_KEY])
             version, state, digest = entry["version"], entry["state"], entry["sha256"]
-            words = json.loads(state)
+            values = json.loads(state)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelError(f"is a damaged checkpoint; {_START_AGAIN}") from error
         if version != FORMAT_VERSION:
@@ -98,7 +98,7 @@ def read_checkpoint(path: str) -> Checkpoint:
     for full_name, tensor in tensors.items():
         group, _, name = full_name.partition("/")
         groups.setdefault(group, {})[name] = tensor
-    return Checkpoint(groups, words)
+    return Checkpoint(groups, values)
 
 
 def copy_tensors(source: Tensors, target: Tensors) -> None:

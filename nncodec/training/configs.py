@@ -44,7 +44,7 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 class ModelConfig(Config):
-    """What every model is configured by, with the original's meaning.
+    """The configuration of every model. Its keys have the original's meaning.
 
     Attributes:
         layer_depth: bits of a layer at a position.
@@ -135,7 +135,7 @@ class TrainingConfig(Config):
 
 
 class InputConfig(Config):
-    """What a network is trained on.
+    """The codes that a network is trained on.
 
     Paths are relative to the current folder. Each is a TFRecord file, a code file, a folder of
     files that end with .npz, .npy, .tfrecord or .tfrecords, or a glob.
@@ -161,12 +161,12 @@ class ConfigFile:
     Attributes:
         label: its name, for messages.
         content: its bytes.
-        words: its object.
+        values: its object.
     """
 
     label: str
     content: bytes
-    words: dict[str, Any]
+    values: dict[str, Any]
 
     def parse(self, kind: type[AnyConfig]) -> AnyConfig:
         """Makes a configuration of the object.
@@ -176,7 +176,7 @@ class ConfigFile:
                 range.
         """
         with naming(self.label):
-            return make_config(kind, self.words)
+            return make_config(kind, self.values)
 
 
 def read_config_file(path: str) -> ConfigFile:
@@ -188,26 +188,26 @@ def read_config_file(path: str) -> ConfigFile:
     with open_input(path) as (stream, label):
         content = stream.read()
         try:
-            words = json.loads(
+            values = json.loads(
                 content, object_pairs_hook=_object_of_unique_keys, parse_constant=_refuse_constant
             )
         except (ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise NncodecError(f"is no JSON ({reason}); correct it there") from error
-        if not isinstance(words, dict):
+        if not isinstance(values, dict):
             raise NncodecError('must be a JSON object; write {"key": value, ...}')
-        return ConfigFile(label, content, words)
+        return ConfigFile(label, content, values)
 
 
-def make_config(kind: type[AnyConfig], words: Mapping[str, Any]) -> AnyConfig:
+def make_config(kind: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
     """Makes a configuration of keys and values; as `ConfigFile.parse`, without the file's name."""
     try:
-        return kind.model_validate(dict(words))
+        return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise NncodecError(_complaint(kind, words, error)) from None
+        raise NncodecError(_complaint(kind, values, error)) from None
 
 
-def _complaint(kind: type[Config], words: Mapping[str, Any], error: ValidationError) -> str:
+def _complaint(kind: type[Config], values: Mapping[str, Any], error: ValidationError) -> str:
     """Puts one error into a line: of unknown keys first, because a key may be misspelt."""
     errors = sorted(error.errors(), key=lambda details: _ORDER.get(details["type"], len(_ORDER)))
     details = errors[0]
@@ -219,7 +219,7 @@ def _complaint(kind: type[Config], words: Mapping[str, Any], error: ValidationEr
     if details["type"] == "missing":
         return f"the key {key!r} is missing; add it"
     rule = _rule(kind.model_fields[key])
-    return f"{key} must be {rule}, not {json.dumps(words[key], default=repr)}"
+    return f"{key} must be {rule}, not {json.dumps(values[key], default=repr)}"
 
 
 def _rule(field: FieldInfo) -> str:
@@ -239,12 +239,12 @@ def _rule(field: FieldInfo) -> str:
 
 
 def _object_of_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    words: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in pairs:
-        if key in words:
+        if key in values:
             raise ValueError(f"the key {key!r} is there twice")
-        words[key] = value
-    return words
+        values[key] = value
+    return values
 
 
 def _refuse_constant(name: str) -> None:

@@ -243,7 +243,7 @@ class Trainer:
         return {
             "network": type(self._network).__name__,
             **self._network.config.model_dump(),
-            **{word: value for word, value in config.items() if word not in _MAY_CHANGE},
+            **{key: value for key, value in config.items() if key not in _MAY_CHANGE},
             "processes": self._group.count,
             "a model beside it": self._training.beside is not None,
             "checksum of training codes": self._training.checksum(),
@@ -251,10 +251,10 @@ class Trainer:
         }
 
     def _check_conditions(self, theirs: Mapping[str, Any]) -> None:
-        for word, value in self._conditions.items():
-            if theirs[word] != value:
+        for key, value in self._conditions.items():
+            if theirs[key] != value:
                 raise NncodecError(
-                    f"is of a run with {word} {theirs[word]}, not {value}; go on under the same "
+                    f"is of a run with {key} {theirs[key]}, not {value}; go on under the same "
                     "conditions, or start again in another folder"
                 )
 

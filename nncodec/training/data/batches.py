@@ -27,7 +27,7 @@ class Batches(Protocol):
     """The batches of a training."""
 
     def size(self, step: int) -> int:
-        """How many samples the batch of a step has."""
+        """Counts the samples of the batch of a step."""
 
     def draw(self, step: int, rank: int = 0, count: int = 1) -> Codes:
         """Draws one process's share of the batch of a step.

@@ -35,7 +35,7 @@ SYNTHETIC_SAMPLES = (256, 128)
 
 
 @dataclass(frozen=True, eq=False)
-class _Unit:
+class _Piece:
     """A file or a sample, which belongs to one set as a whole.
 
     Attributes:
@@ -84,7 +84,9 @@ def read_code_sets(
             the configuration, or nothing remains to train on or to validate with.
     """
     apart = _paths(config.validation)
-    validation = [unit for path in apart.values() for unit in _read(path, config, model, progress)]
+    validation = [
+        piece for path in apart.values() for piece in _read(path, config, model, progress)
+    ]
     if config.data == SYNTHETIC:
         training_set, validation_set = _synthetic_sets(model, seed)
         if validation or not validation_share:
@@ -93,7 +95,7 @@ def read_code_sets(
     paths = [path for real, path in _paths(config.data).items() if real not in apart]
     if not paths:
         raise CodesError("all files of `data` are in `validation` too; name more in `data`")
-    training = [unit for path in paths for unit in _read(path, config, model, progress)]
+    training = [piece for path in paths for piece in _read(path, config, model, progress)]
     if config.unique_code_size:
         _check_unique_size(training)
     if not apart and validation_share:
@@ -130,28 +132,28 @@ def _expand(pattern: str) -> list[str]:
 
 def _read(
     path: str, config: InputConfig, model: ModelConfig, progress: Progress | None
-) -> Iterator[_Unit]:
+) -> Iterator[_Piece]:
     label = file_label(path)
     with naming(label):
         with open(path, "rb") as stream:
             magic = stream.read(len(NPY_MAGIC))
         if magic.startswith((NPY_MAGIC, *ZIP_MAGICS)):
             codes = _cut(_code_file(path, config.layout, model.layer_depth), model)
-            units = iter([_Unit(label, codes, stacks=False)])
+            pieces = iter([_Piece(label, codes, stacks=False)])
         else:
-            units = _samples(path, model)
-        for unit in units:
+            pieces = _samples(path, model)
+        for piece in pieces:
             if progress:
-                progress(unit.codes.size)
-            yield unit
+                progress(piece.codes.size)
+            yield piece
 
 
-def _samples(path: str, model: ModelConfig) -> Iterator[_Unit]:
+def _samples(path: str, model: ModelConfig) -> Iterator[_Piece]:
     for number, sample in enumerate(read_samples(path), start=1):
         label = f"{file_label(path)}: record {number}"
         with naming(label):
             codes = to_canonical(sample, "nhwc", model.layer_depth)
-            yield _Unit(label, _cut(codes, model), stacks=True)
+            yield _Piece(label, _cut(codes, model), stacks=True)
 
 
 def _code_file(path: str, layout: str, layer_depth: int) -> Codes:
@@ -184,15 +186,15 @@ def _cut(codes: Codes, model: ModelConfig) -> Codes:
     return codes[: model.layer_count]
 
 
-def _check_unique_size(units: Sequence[_Unit]) -> None:
-    first = units[0]
-    for unit in units:
-        if unit.codes[:, 0].shape != first.codes[:, 0].shape:
+def _check_unique_size(pieces: Sequence[_Piece]) -> None:
+    first = pieces[0]
+    for piece in pieces:
+        if piece.codes[:, 0].shape != first.codes[:, 0].shape:
             sizes = [
                 f"{layers} layers of {height} x {width} ({label})"
                 for label, (layers, _, height, width, _) in (
                     (first.label, first.codes.shape),
-                    (unit.label, unit.codes.shape),
+                    (piece.label, piece.codes.shape),
                 )
             ]
             raise CodesError(
@@ -201,30 +203,30 @@ def _check_unique_size(units: Sequence[_Unit]) -> None:
             )
 
 
-def _split(units: Sequence[_Unit], share: float, seed: int) -> tuple[list[_Unit], list[_Unit]]:
-    if len(units) == 1:
-        (file,) = units
+def _split(pieces: Sequence[_Piece], share: float, seed: int) -> tuple[list[_Piece], list[_Piece]]:
+    if len(pieces) == 1:
+        (file,) = pieces
         images = np.split(file.codes, file.codes.shape[1], axis=1)
-        units = [_Unit(file.label, image, stacks=True) for image in images]
-    count = min(max(1, round(share * len(units))), len(units) - 1)
+        pieces = [_Piece(file.label, image, stacks=True) for image in images]
+    count = min(max(1, round(share * len(pieces))), len(pieces) - 1)
     if not count:
         raise CodesError(
-            f"{units[0].label}: is a single image, and none remains for validation; give more "
+            f"{pieces[0].label}: is a single image, and none remains for validation; give more "
             "codes, or set validation_share to 0 in the training configuration"
         )
-    chosen = set(np.random.default_rng(seed).permutation(len(units))[:count].tolist())
+    chosen = set(np.random.default_rng(seed).permutation(len(pieces))[:count].tolist())
     return (
-        [unit for number, unit in enumerate(units) if number not in chosen],
-        [units[number] for number in sorted(chosen)],
+        [piece for number, piece in enumerate(pieces) if number not in chosen],
+        [pieces[number] for number in sorted(chosen)],
     )
 
 
-def _stack(units: Sequence[_Unit]) -> CodeSet:
-    files = [unit.codes for unit in units if not unit.stacks]
+def _stack(pieces: Sequence[_Piece]) -> CodeSet:
+    files = [piece.codes for piece in pieces if not piece.stacks]
     alike: dict[tuple[int, ...], list[Codes]] = defaultdict(list)
-    for unit in units:
-        if unit.stacks:
-            alike[unit.codes.shape].append(unit.codes)
+    for piece in pieces:
+        if piece.stacks:
+            alike[piece.codes.shape].append(piece.codes)
     for samples in alike.values():
         most = max(1, STACK_BITS // samples[0].size)
         starts = range(0, len(samples), most)

@@ -1,4 +1,4 @@
-"""What all networks have in common: codes in, the logit of every bit out, and the code length.
+"""The base of all networks: codes in, the logit of every bit out, and the code length.
 
 Networks see codes as the original encoder wrote them: -1 and +1, batch x height x width x depth,
 where the depth is a sequence of layers of `layer_depth` bits. They predict every bit from the
