@@ -1,4 +1,7 @@
-"""What goes wrong while a command works, in processes of their own: all is left, or nothing."""
+"""What goes wrong while a command works: all is left, or nothing.
+
+A process of its own has what is ended, or has a limit, or reads beside others; it takes a second.
+"""
 
 import contextlib
 import os
@@ -7,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -56,21 +60,24 @@ def finish(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, bytes]:
     return process.returncode, output, errors
 
 
-def run(*args: str, stdin: bytes = b"", file_size: int | None = None) -> tuple[int, bytes, bytes]:
-    """Runs a command: its exit code, standard output, and standard error.
+def run(*args: str) -> tuple[int, bytes, bytes]:
+    """Runs a command in this process: its exit code, standard output, and standard error."""
+    result = invoke(*args)
+    return result.exit_code, result.stdout_bytes, result.stderr_bytes
 
-    Args:
-        args: of the command.
-        stdin: what it reads.
-        file_size: the most bytes that it may write to a file, as on a disk that is full then.
-    """
+
+def run_on_disk(size: int, *args: str) -> tuple[int, bytes, bytes]:
+    """The same in a process that can write so many bytes to a file, as on a disk that is full."""
 
     def limit() -> None:
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     done = subprocess.run(
-        [*COMMAND, *args], input=stdin, capture_output=True, preexec_fn=limit, timeout=60
+        [*COMMAND, *args],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        preexec_fn=limit,
+        timeout=60,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -126,7 +133,7 @@ def test_ended_while_writing(number: signal.Signals, code: int, line: bytes) -> 
 def test_killed_at_any_moment() -> None:
     write("codes.bin", CONTAINER)
     begin = time.monotonic()
-    assert run("decompress", "codes.bin", "new")[0] == 0
+    assert finish(start("decompress", "codes.bin", "new"))[0] == 0
     whole = time.monotonic() - begin
     assert read("new") == CODE_FILE
     for moment in (0.7, 0.85, 0.9, 0.95):
@@ -189,7 +196,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(command: str) -> None:
     before = listing()
     line = "it is too large for its disk or for ulimit -f; raise the limit"
     for output, options in (("new", []), ("old", ["--force"])):
-        code, printed, errors = run(command, name, output, *options, file_size=500)
+        code, printed, errors = run_on_disk(500, command, name, output, *options)
         assert (code, printed) == (1, b"")
         assert errors.decode() == f"nncodec: {output}: {line}\n"
         assert listing() == before
@@ -223,14 +230,21 @@ def test_inputs_that_cannot_be_read(command: str) -> None:
 def changing(first: bytes, then: bytes, *args: str) -> tuple[int, bytes, bytes]:
     """Runs a command on a file whose second part is written once the first has been read."""
     os.mkfifo("changing")
-    process = start(*args)
-    with contextlib.suppress(BrokenPipeError), open("changing", "wb") as pipe:
-        pipe.write(first)
-        pipe.flush()
-        time.sleep(0.1)
-        pipe.write(then)
+
+    def write_both() -> None:
+        with contextlib.suppress(BrokenPipeError), open("changing", "wb") as pipe:
+            pipe.write(first)
+            pipe.flush()
+            time.sleep(0.1)
+            pipe.write(then)
+
+    writer = threading.Thread(target=write_both, daemon=True)
+    writer.start()
+    done = run(*args)
+    writer.join(60)
+    assert not writer.is_alive()
     os.unlink("changing")
-    return finish(process)
+    return done
 
 
 def test_containers_that_change_while_they_are_read() -> None:
@@ -314,10 +328,11 @@ def test_a_reader_that_has_seen_enough(
     """As `nncodec decompress codes.bin - | head -c 10`, of more than a pipe holds."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     codes = np.random.default_rng(0).integers(0, 2, (2, 1, 100, 100, 32), dtype=np.uint8)
-    write("codes.npy", npy_bytes(codes))
-    write("codes.bin", nncodec.encode(codes, model="adaptive"))
-    name = {"compress": "codes.npy", "decompress": "codes.bin"}[command]
-    with start(command, name, "-", "--quiet") as process:
+    if command == "compress":
+        write("input", npy_bytes(codes))
+    else:
+        write("input", nncodec.encode(codes, model="adaptive"))
+    with start(command, "input", "-", "--quiet") as process:
         assert process.stdout
         assert process.stderr
         assert len(process.stdout.read(10)) == 10
