@@ -3,7 +3,7 @@
 The canonical order is (layers, batch, height, width, layer_depth). An array of 4 axes is (batch,
 height, width, depth), one of 3 axes (height, width, depth), where depth = layers * layer_depth and
 layer k is depth k * layer_depth ... (k + 1) * layer_depth - 1. In the layout `nchw` the depth axis
-stands before height.
+stands before height. FORMAT.md specifies this in section 4.
 """
 
 import math
