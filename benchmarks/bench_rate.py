@@ -5,10 +5,9 @@
 
 Theory is the code length: what an ideal coder would spend at the model's probabilities; a stored
 layer's theory is its bits. Actual sizes are bytes on disk, of containers that were decoded again
-and compared. The first k layers are a container of their own, header included, byte for byte what
-`encode(codes[:k])` gives: since no layer depends on a later one, it is made of the first segments
-of the whole file. Only where k cuts a segment that several tiny layers share, `codes[:k]` is
-encoded anew. Rates are bits out per code bit in; means are means of the files' rates.
+and compared. The first k layers are a container of their own, header included: the first segments
+of the whole file, for no layer depends on a later one; encoded anew where k cuts a segment. Rates
+are bits out per code bit in; means are means of the files' rates.
 """
 
 import os
@@ -21,32 +20,34 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # to run as a file
 import dataclasses
 import io
 import statistics
+from collections.abc import Iterable
 from typing import Any
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.common import (
-    common_options,
     describe,
     environment,
+    model_option,
     new_figure,
+    plot_option,
     print_json,
-    read_files,
+    reading_options,
+    require_same,
     save_figure,
+    sequence_option,
     table,
 )
-from benchmarks.peers import available_peers, smallest
-from nncodec import Header, decode
+from benchmarks.peers import available_peers, settings, smallest
+from nncodec import decode
 from nncodec.coding.codec import Encoded, LayerSize, encode_source
 from nncodec.files.code_files import CodeFile
-from nncodec.files.model_choice import model_to_encode
+from nncodec.files.model_choice import choose_predictor
+from nncodec.format.code_tensor import Codes
 from nncodec.format.container import Container, pack, read_container
 from nncodec.format.header import pack_header
 from nncodec.model.model import Model
-
-Codes = npt.NDArray[np.uint8]
 
 COUNTS = (1, 2, 4, 8, 16)
 """Numbers of first layers whose rates are given, beside all layers."""
@@ -81,6 +82,7 @@ class Measured:
     file: str
     shape: tuple[int, ...]
     layout: str
+    sequence: bool
     bits: int
     bytes: int
     code_length: float
@@ -91,13 +93,12 @@ class Measured:
     rates: list[Rates]
 
 
-def measure(name: str, file: CodeFile, model: str) -> Measured:
+def measure(name: str, file: CodeFile, model: str, sequence: bool | None) -> Measured:
     """Encodes one file, decodes it, and weighs it against its peers."""
     codes = file.codes
-    chosen = model_to_encode(model, codes)
-    encoded = encode_source(codes, file.source, model=chosen)
-    if not np.array_equal(decode(encoded.data, model=chosen), codes):
-        raise click.ClickException(f"{name}: the decoded codes are not the codes")
+    chosen = choose_predictor(codes, model, sequence)
+    encoded = encode_source(codes, file.source, model=chosen.model, sequence=chosen.sequence)
+    require_same(name, decode(encoded.data, model=chosen.model), codes)
     layers = [
         dataclasses.replace(layer, code_length=float(layer.bits)) if layer.stored else layer
         for layer in encoded.layers
@@ -107,24 +108,24 @@ def measure(name: str, file: CodeFile, model: str) -> Measured:
     rates = []
     for count in counts:
         bits = codes[:count].size
-        size = len(first_layers(encoded, codes, count, chosen))
+        size = len(first_layers(encoded, codes, count, chosen.model))
         best = {peer.name: smallest(peer, codes[:count]) for peer in available_peers()}
         peer_rates = {peer: bytes_ * 8 / bits for peer, (bytes_, _) in best.items()}
         best_orders = {peer: order for peer, (_, order) in best.items()}
         theory = float(lengths[count - 1]) / bits
         rates.append(Rates(count, 1, size, theory, size * 8 / bits, peer_rates, best_orders))
-    header = encoded.header
-    segments, length = len(header.segments), float(lengths[-1])
+    header, length = encoded.header, float(lengths[-1])
     return Measured(
         file=name,
         shape=header.shape,
         layout=file.source.layout,
+        sequence=chosen.sequence,
         bits=header.bits,
         bytes=len(encoded.data),
         code_length=length,
         header_bytes=len(pack_header(header)),
-        segments=segments,
-        allowed_bytes=length / 8 * 1.0005 + 32 + 12 * segments,
+        segments=len(header.segments),
+        allowed_bytes=length / 8 * 1.0005 + 32 + 12 * len(header.segments),
         layers=layers,
         rates=rates,
     )
@@ -135,15 +136,17 @@ def first_layers(encoded: Encoded, codes: Codes, count: int, model: Model | None
     whole = encoded.header
     ends = [layers.stop for layers in whole.segment_layers()]
     if count not in ends:
-        return encode_source(codes[:count], whole.source, model=model).data
+        few = encode_source(codes[:count], whole.source, model=model, sequence=whole.sequence)
+        return few.data
     payloads = read_container(io.BytesIO(encoded.data), layers=count).payloads
     segments = whole.segments[: len(payloads)]
-    header = Header((count, *whole.shape[1:]), whole.source, whole.model_id, segments)
+    header = dataclasses.replace(whole, shape=(count, *whole.shape[1:]), segments=segments)
     return pack(Container(header, payloads))
 
 
 def mean_rates(files: list[Measured]) -> list[Rates]:
     """Means over the files that have so many layers."""
+    names = list(settings())
     by_count: dict[int, list[Rates]] = {}
     for file in files:
         for rates in file.rates:
@@ -155,9 +158,7 @@ def mean_rates(files: list[Measured]) -> list[Rates]:
             bytes=statistics.fmean(one.bytes for one in group),
             theory=statistics.fmean(one.theory for one in group),
             nncodec=statistics.fmean(one.nncodec for one in group),
-            peers={
-                peer: statistics.fmean(one.peers[peer] for one in group) for peer in group[0].peers
-            },
+            peers={name: statistics.fmean(one.peers[name] for one in group) for name in names},
             orders={},
         )
         for count, group in sorted(by_count.items())
@@ -211,7 +212,6 @@ def rate_table(means: list[Rates]) -> str:
 
 def print_text(files: list[Measured], means: list[Rates], where: dict[str, Any]) -> None:
     worst = max(files, key=lambda file: file.bytes - file.allowed_bytes)
-    settings = ", ".join(f"{peer.name} {peer.setting}" for peer in available_peers())
     over, allowed = (size - worst.code_length / 8 for size in (worst.bytes, worst.allowed_bytes))
     click.echo(
         f"{describe(where)}\n\n"
@@ -222,7 +222,7 @@ def print_text(files: list[Measured], means: list[Rates], where: dict[str, Any])
         f"Round trips: {len(files)} of {len(files)} files came back bit for bit\n\n"
         "Bits on disk per code bit, mean of the files' rates; peers in their best byte order\n"
         f"{rate_table(means)}\n\n"
-        f"Peers: {settings}"
+        f"Peers: {', '.join(map(' '.join, settings().items()))}"
     )
 
 
@@ -264,22 +264,24 @@ def plot(files: list[Measured], means: list[Rates], path: Path) -> None:
 
 
 @click.command()
-@common_options
+@reading_options
+@model_option
+@sequence_option
+@plot_option
 def main(
-    files: tuple[str, ...],
-    model: str,
-    layout: str,
-    layer_depth: int | None,
+    files: Iterable[tuple[str, CodeFile]],
     as_json: bool,
+    model: str,
+    sequence: bool | None,
     plot_path: Path | None,
 ) -> None:
     """Measures sizes of code FILES against theory and against classic codecs."""
-    measured = [measure(name, file, model) for name, file in read_files(files, layout, layer_depth)]
+    measured = [measure(name, file, model, sequence) for name, file in files]
     means, where = mean_rates(measured), environment(seed=None)
     if as_json:
         results = {
             "environment": where,
-            "peers": {peer.name: peer.setting for peer in available_peers()},
+            "peers": settings(),
             "files": [dataclasses.asdict(file) for file in measured],
             "mean": {
                 "layers": mean_layers(measured),

@@ -1,17 +1,18 @@
-"""Throughput of encode and decode on code files, where the time goes, and classic codecs for scale.
+"""Throughput of encode and decode on code files, where the time goes, and how little it could be.
 
     python benchmarks/bench_speed.py codes/kodim04.npz
-    python benchmarks/bench_speed.py codes/*.npz --repeat 5 --threads 2 --json --plot speed.png
+    python benchmarks/bench_speed.py codes/kodim04.npz --repeat 9 --against ../other --grids
 
-Everything runs on one thread, but for a line of nncodec on as many as --threads says, and counts
-code bits a second. Times are medians over the repeats,
-after a run that is not timed; every decode is compared with the codes. Where the time goes comes
-from further runs under a stopwatch, of which the median one counts, and within the traversal from
-the processor's clock (stages.py): median shares, of what the traversal took in that run. The floor
-(floor.py) is what the model's multiply-accumulates and the coder would take at the speeds that
-this machine has for each alone; choosing a model (auto) is no part of it. Raster order (raster.py)
-is timed on a corner of the codes. The range coder alone codes a million random bits of random
-frequencies, in one call. Peers code the bits packed in the byte order that serves them best.
+Times are medians over the repeats, after a run that is not timed; every decode is compared with the
+codes. Parts are timed alone, on one thread, and need not sum to the whole: the traversal with known
+bits, the range coder with known frequencies (`constriction` writes, ours reads). The floor is what
+the coder and the model's multiply-accumulates would take at the speed that this machine has for
+those alone, in its nearest cache. Classic codecs, for scale, code the bits packed in the order that
+serves them best.
+
+--against times another checkout on the same files, run by run in turn with this one, in separate
+processes; --grids also as batches of the n x n pieces into which pictures are cut. "Code lengths"
+is the traversal alone.
 """
 
 import os
@@ -22,205 +23,187 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # to run as a file
 
 import dataclasses
-import importlib
+import statistics
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-import numpy as np
 
+from benchmarks.against import Compared, check, compare, comparison
+from benchmarks.bench_order import grids as cut_to_grids
+from benchmarks.checkout import WAYS
 from benchmarks.common import (
-    common_options,
     describe,
     environment,
-    new_figure,
+    model_option,
     print_json,
-    read_files,
-    save_figure,
+    reading_options,
+    sequence_option,
     table,
 )
-from benchmarks.floor import rates
-from benchmarks.peers import available_peers
-from benchmarks.speeds import RASTER, SEED, WAYS, Measured, Speed, measure, raw_coder
+from benchmarks.floor import products_per_second
+from benchmarks.peers import settings as peer_settings
+from benchmarks.speeds import CODER, MODEL, NNCODEC, Measured, Settings, measure
+from nncodec.coding.threads import thread_count
+from nncodec.files.code_files import CodeFile
+
+Columns = dict[str, dict[str, float]]
+
+WHOLE, FLOOR = "all of it", "floor: these, range coder"
 
 
-def overall(files: list[Measured], raw: dict[str, Speed]) -> dict[str, dict[str, float]]:
-    """Code bits a second over all files: by the codec's name, then by direction."""
-    bits = sum(file.bits for file in files)
-    speeds: dict[str, dict[str, float]] = {}
-    for name in files[0].speeds:
-        speeds[name] = {}
-        for way in WAYS:
-            seconds = (file.bits / file.speeds[name][way].bits_per_second for file in files)
-            speeds[name][way] = bits / sum(seconds)
-    speeds["range coder alone"] = {way: one.bits_per_second for way, one in raw.items()}
-    return speeds
-
-
-def split(files: list[Measured]) -> dict[str, dict[str, float]]:
-    """Microseconds per 1,000 code bits over all files: by direction, then by stage."""
+def overall(files: Sequence[Measured]) -> Columns:
+    """Nanoseconds per code bit over all files: by the codec's name, then by direction."""
     bits = sum(file.bits for file in files)
     return {
-        way: {
-            stage: sum(file.stages[way][stage] for file in files) / bits * 1e9
-            for stage in files[0].stages[way]
+        codec: {
+            way: sum(statistics.median(file.seconds[codec][way]) for file in files) / bits * 1e9
+            for way in WAYS
         }
-        for way in WAYS
+        for codec in files[0].seconds
     }
 
 
-def floors(
-    files: list[Measured], raw: dict[str, Speed], machine: dict[str, float]
-) -> dict[str, dict[str, float]]:
-    """Nanoseconds per code bit, by direction: of the floor, its parts, and nncodec."""
+def parts(files: Sequence[Measured], rate: float) -> Columns:
+    """Nanoseconds per code bit over all files: by part, then by direction.
+
+    Args:
+        files: what was measured.
+        rate: multiply-accumulates a second of this machine.
+    """
     bits = sum(file.bits for file in files)
-    operations = sum(file.bits * file.multiply_accumulates for file in files) / bits
-    speeds = overall(files, raw)["nncodec"]
-    result = {}
+    names = list(files[0].parts["encode"])
+    columns: Columns = {name: {} for name in names}
     for way in WAYS:
-        model = operations / max(machine.values()) * 1e9
-        coder, measured = 1e9 / raw[way].bits_per_second, 1e9 / speeds[way]
-        result[way] = {
-            "multiply-accumulates of the model": model,
-            "range coder": coder,
-            "floor": model + coder,
-            "nncodec": measured,
-            "nncodec / floor": measured / (model + coder),
-        }
-    return result
+        for name in files[0].parts[way]:
+            columns[name][way] = sum(file.parts[way][name] for file in files) / bits * 1e9
+    columns[MODEL]["decode"] = columns[MODEL]["encode"]
+    model = sum(file.products.total * file.bits for file in files) / bits / rate * 1e9
+    columns[WHOLE] = overall(files)[NNCODEC]
+    columns["multiply-accumulates"] = dict.fromkeys(WAYS, model)
+    columns[FLOOR] = {way: model + columns[CODER][way] for way in WAYS}
+    return columns
 
 
-def print_text(
-    files: list[Measured],
-    raw: dict[str, Speed],
-    machine: dict[str, float],
-    where: dict[str, Any],
-) -> None:
-    totals = overall(files, raw)
-    speeds = [
-        [name, *(f"{ways[way] / 1e6:.3f}" for way in WAYS)]
-        for name, ways in totals.items()
-        if name != RASTER
-    ]
-    each = []
+def products(files: Sequence[Measured]) -> dict[str, float]:
+    """Multiply-accumulates for a code bit over all files, by part of the model."""
+    bits = sum(file.bits for file in files)
+    return {
+        part: sum(getattr(file.products, part) * file.bits for file in files) / bits
+        for part in [field.name for field in dataclasses.fields(files[0].products)]
+    }
+
+
+def speed_table(files: Sequence[Measured]) -> str:
+    """Throughput of all codecs, and their time a bit."""
+    rows = []
+    for codec, ways in overall(files).items():
+        cells = [f"{number:.4g}" for way in WAYS for number in (1e3 / ways[way], ways[way])]
+        rows.append([codec, *cells])
+    return table(("codec", "encode", "ns", "decode", "ns"), rows)
+
+
+def file_table(files: Sequence[Measured]) -> str:
+    """Throughput of nncodec on one thread, file by file."""
+    rows = []
     for file in files:
-        own = (file.speeds["nncodec"][way].bits_per_second for way in WAYS)
-        each.append([file.file, str(file.bits), *(f"{speed / 1e6:.3f}" for speed in own)])
-    floor = floors(files, raw, machine)
-    floor_rows = [[name, *(f"{floor[way][name]:.1f}" for way in WAYS)] for name in floor["encode"]]
-    kinds = ", ".join(f"{kind} {rate / 1e9:.1f}" for kind, rate in machine.items())
-    settings = ", ".join(f"{peer.name} {peer.setting}" for peer in available_peers())
-    repeats = len(raw["encode"].seconds)
-    ratio = totals["nncodec"]["decode"] / totals[RASTER]["decode"]
+        times = [statistics.median(file.seconds[NNCODEC][way]) for way in WAYS]
+        rows.append(
+            [file.file, str(file.bits), *(f"{file.bits / time / 1e6:.3f}" for time in times)]
+        )
+    return table(("file", "code bits", *WAYS), rows)
+
+
+def part_table(columns: Columns) -> str:
+    """What `parts` gives, and how far all of it is above the floor."""
+    rows = [
+        [part, *(f"{ways[way]:.1f}" if way in ways else "" for way in WAYS)]
+        for part, ways in columns.items()
+    ]
+    above = [f"{columns[WHOLE][way] / columns[FLOOR][way]:.1f}" for way in WAYS]
+    return table(("part", *WAYS), [*rows, [f"{WHOLE} / floor", *above]])
+
+
+def print_text(files: Sequence[Measured], rate: float, where: dict[str, Any]) -> None:
+    counts = [[part.replace("_", " "), f"{count:.0f}"] for part, count in products(files).items()]
+    peers = ", ".join(map(" ".join, peer_settings().items()))
+    repeats = len(files[0].seconds[NNCODEC]["encode"])
     click.echo(
         f"{describe(where)}\n\n"
-        f"Million code bits a second, medians of {repeats} runs, {len(files)} files together\n"
-        f"{table(('codec', 'encode', 'decode'), speeds)}\n\n"
-        "nncodec, file by file\n"
-        f"{table(('file', 'code bits', 'encode', 'decode'), each)}\n\n"
-        "Where the time of nncodec goes, microseconds per 1,000 code bits\n"
-        f"{table(('stage', 'encode', '', 'decode', ''), split_rows(files))}\n"
-        "\n"
-        "The floor, nanoseconds per code bit\n"
-        f"{table(('', 'encode', 'decode'), floor_rows)}\n"
-        f"Thousand million multiply-accumulates a second: {kinds}\n\n"
-        "Raster order, bit by bit with numpy, the untrained model without a network: encodes "
-        f"{totals[RASTER]['encode']:,.0f},\ndecodes {totals[RASTER]['decode']:,.0f} code bits a "
-        f"second; nncodec decodes {ratio:,.0f} times as many\n\n"
+        "Million code bits a second, nanoseconds (ns) a code bit: medians of "
+        f"{repeats} runs, {len(files)} files together\n"
+        f"{speed_table(files)}\n\n"
+        "nncodec on one thread, file by file, million code bits a second\n"
+        f"{file_table(files)}\n\n"
+        "Its parts, each alone, nanoseconds a code bit\n"
+        f"{part_table(parts(files, rate))}\n\n"
+        f"Multiply-accumulates a code bit; this machine does {rate / 1e9:.1f} thousand million a "
+        f"second\n{table(('part of the model', 'number'), counts)}\n\n"
         f"Round trips: all {len(files)} files came back bit for bit, every time\n"
-        f"Peers: {settings}; on the bits packed in their best order"
+        f"Peers: {peers}; on the bits packed in their best order"
     )
 
 
-def split_rows(files: list[Measured]) -> list[list[str]]:
-    """What `split` gives, and each stage's share, as rows of a table."""
-    stages = split(files)
-    totals = {way: sum(stages[way].values()) for way in WAYS}
-    rows = []
-    for stage in stages["encode"]:
-        cells = [stage]
-        for way in WAYS:
-            spent = stages[way][stage]
-            cells += [f"{spent:.1f}", f"{spent / totals[way]:.1%}"]
-        rows.append(cells)
-    rows.append(["all", f"{totals['encode']:.1f}", "", f"{totals['decode']:.1f}", ""])
-    return rows
-
-
-def plot(files: list[Measured], raw: dict[str, Speed], path: Path) -> None:
-    """Draws the throughput of all codecs, and where the time of nncodec goes."""
-    figure = new_figure(13, 6)
-    left, right = figure.subplots(1, 2)
-    speeds = overall(files, raw)
-    places = np.arange(len(speeds))
-    for offset, way in ((-0.2, "encode"), (0.2, "decode")):
-        millions = [ways[way] / 1e6 for ways in speeds.values()]
-        bars = left.barh(places + offset, millions, height=0.38, label=way)
-        labels = [f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}" for speed in millions]
-        left.bar_label(bars, labels, padding=3, fontsize=8)
-    left.set_yticks(places, list(speeds))
-    left.invert_yaxis()
-    left.set_xscale("log")
-    left.margins(x=0.15)
-    left.set_xlabel("million code bits a second")
-    left.set_title("Throughput")
-    left.legend(loc="upper right", fontsize=9)
-
-    stages = split(files)
-    colours = importlib.import_module("matplotlib").colormaps["tab20"].colors
-    begin = np.zeros(len(WAYS))
-    for stage, colour in zip(stages["encode"], colours, strict=False):
-        values = np.array([stages[way][stage] for way in WAYS])
-        right.barh(WAYS, values, left=begin, height=0.5, label=stage, color=colour)
-        begin += values
-    right.invert_yaxis()
-    right.set_xlabel("microseconds per 1,000 code bits")
-    right.set_title("Where the time of nncodec goes")
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=9)
-    save_figure(figure, path)
+def print_comparison(compared: Sequence[Compared]) -> None:
+    for name in dict.fromkeys(one.file for one in compared):
+        click.echo(f"\n{name}: nanoseconds a code bit, of the other checkout and of this one")
+        click.echo(comparison([one for one in compared if one.file == name]))
 
 
 @click.command()
-@common_options
+@reading_options
+@model_option
+@sequence_option
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Timed runs.")
 @click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Try these many too."
+    "--threads",
+    type=click.IntRange(1),
+    show_default="one for each processor",
+    help="Time so many too.",
 )
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    callback=check,
+    metavar="FOLDER",
+    help="Time another checkout of nncodec, too.",
+)
+@click.option("--grids", is_flag=True, help="With --against: of batches, too.")
 def main(
-    files: tuple[str, ...],
-    model: str,
-    layout: str,
-    layer_depth: int | None,
+    files: Iterable[tuple[str, CodeFile]],
     as_json: bool,
-    plot_path: Path | None,
-    repeat: int,
-    threads: int,
+    against: Path | None,
+    grids: bool,
+    **options: Any,
 ) -> None:
     """Measures how fast code FILES are encoded and decoded, on one thread and on more."""
-    measured = [
-        measure(name, file, model, repeat, threads)
-        for name, file in read_files(files, layout, layer_depth)
-    ]
-    raw, machine, where = raw_coder(repeat), rates(), environment(SEED)
-    if as_json:
-        results = {
-            "environment": where,
-            "repeat": repeat,
-            "peers": {peer.name: peer.setting for peer in available_peers()},
-            "files": [dataclasses.asdict(file) for file in measured],
-            "range_coder": {way: dataclasses.asdict(one) for way, one in raw.items()},
-            "bits_per_second": overall(measured, raw),
-            "microseconds_per_1000_bits": split(measured),
-            "multiply_accumulates_per_second": machine,
-            "nanoseconds_per_bit": floors(measured, raw, machine),
-        }
-        description = (
-            "Code bits a second, where the time of one thread goes, and how little it could be"
-        )
-        print_json("nncodec bench_speed", description, results)
-    else:
-        print_text(measured, raw, machine, where)
-    if plot_path:
-        plot(measured, raw, plot_path)
+    if grids and not against:
+        raise click.UsageError("--grids needs --against FOLDER")
+    settings = Settings(**{**options, "threads": thread_count(options["threads"])})
+    measured, compared = [], []
+    for name, file in files:
+        measured.append(measure(name, file, settings))
+        if against:
+            cases = cut_to_grids(file.codes) if grids else {"1 x 1": file.codes}
+            compared += compare(name, cases, against, settings)
+    rate, where = products_per_second(), environment(seed=None)
+    if not as_json:
+        print_text(measured, rate, where)
+        print_comparison(compared)
+        return
+    results = {
+        "environment": where,
+        "repeat": settings.repeat,
+        "peers": peer_settings(),
+        "files": [dataclasses.asdict(file) for file in measured],
+        "nanoseconds_per_bit": overall(measured),
+        "parts": parts(measured, rate),
+        "products_per_bit": products(measured),
+        "products_per_second": rate,
+        "compared": [dataclasses.asdict(one) for one in compared],
+    }
+    description = "Nanoseconds a code bit, where they go, and how few there could be"
+    print_json("nncodec bench_speed", description, results)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
     python benchmarks/bench_steps.py codes/*.npz
     python benchmarks/bench_steps.py codes/*.npz --model start.safetensors --model all.safetensors
 
-Every line adds a part to the one before: first those of the adaptive stage without training, then
-the models that are given. Rates are bits on disk per code bit, mean of the files' rates; weights
-are those that are not zero after the first file; times are of one thread, for a million code bits.
+The first lines add up the parts of the adaptive stage, without training; in the next ones it lacks
+one part each; then come the models that are given. A part that is left out starts at zero and does
+not learn. Rates are bits on disk per code bit, mean of the files' rates; weights are those that are
+not zero after the first file; products are multiply-accumulates a code bit (floor.py). Times are of
+one thread, for a million code bits; they hardly differ: what is left out is computed all the same.
 """
 
 import os
@@ -18,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # to run as a file
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -29,27 +31,52 @@ from benchmarks.common import (
     describe,
     environment,
     print_json,
-    read_files,
     reading_options,
+    require_same,
     table,
 )
+from benchmarks.floor import products
 from nncodec import decode, load_model
 from nncodec.coding.codec import encode_source, traverse_known
 from nncodec.files.code_files import CodeFile
-from nncodec.model.adaptive.learning_rates import (
-    AROUND,
-    FAST,
-    KINDS,
-    MIXER_OF_LAYER,
-    MIXER_OF_SET,
-    MIXER_OF_UNIT,
-    OWN,
-    SHARED_GATES,
-    SLOW,
-)
-from nncodec.model.adaptive.start import MIXER_BITS, Start, untrained
-from nncodec.model.contexts import LAYER_TAPS
+from nncodec.files.model_choice import choose_predictor
+from nncodec.model.adaptive import learning_rates
+from nncodec.model.adaptive.start import SHARED_INPUTS, Start, untrained
+from nncodec.model.contexts import RESEMBLANCE_TAPS
 from nncodec.model.model import Model
+from nncodec.model.schedule import Schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A part of the adaptive stage that can be left out.
+
+    Attributes:
+        name: for people.
+        products: its names among the `Products`.
+        rate: of its weights.
+        shared: the columns of `Start.shared` that it starts from.
+    """
+
+    name: str
+    products: tuple[str, ...]
+    rate: int
+    shared: range = range(0)
+
+
+_GATES = SHARED_INPUTS - 2 * len(RESEMBLANCE_TAPS)  # begin here
+_OF_TAPS, _OF_GATES = range(_GATES), range(_GATES, SHARED_INPUTS)
+FIRST = "known bits"
+PARTS = (
+    Part("surprise of the known bits", ("surprise",), learning_rates.SURPRISE),
+    Part("own channel of neighbours", ("nearby",), learning_rates.TAPS, _OF_TAPS),
+    Part("how much neighbours resemble", ("gates",), learning_rates.GATES, _OF_GATES),
+    Part("layer before", ("before",), learning_rates.BEFORE),
+    Part("blocks around", ("around", "motion"), learning_rates.AROUND),
+    Part("mixer of a channel", ("mixer_of_unit",), learning_rates.MIXER_OF_UNIT),
+    Part("mixer of a layer", ("mixer_of_layer",), learning_rates.MIXER_OF_LAYER),
+)
+FRAMES = "frames before"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,101 +86,86 @@ class Step:
     Attributes:
         name: of the part.
         weights: how many numbers it has that are not zero.
+        products: multiply-accumulates for a code bit of the first file.
         rates: by the number of first layers.
         encode, decode: seconds for a million code bits, medians over the files.
     """
 
     name: str
     weights: int
+    products: float
     rates: dict[int, float]
     encode: float
     decode: float
 
 
-def _still(start: Start, *columns: int) -> Start:
-    """A start of which some kinds of weights do not learn."""
-    rates = start.rates.copy()
-    rates[:, columns] = 0
-    return dataclasses.replace(start, rates=rates)
+def without(start: Start, parts: Iterable[Part]) -> Start:
+    """A start of a stage that lacks some parts."""
+    rates, shared = start.rates.copy(), start.shared.copy()
+    for part in parts:
+        rates[:, part.rate] = 0
+        shared[:, part.shared] = 0
+    return dataclasses.replace(start, rates=rates, shared=shared)
 
 
-def _without_around(start: Start) -> Start:
-    return _still(start, AROUND)
+def measure(
+    name: str, model: Model, files: Sequence[CodeFile], missing: Sequence[Part], sequence: bool
+) -> Step:
+    """Codes all files with a model.
 
-
-def _without_sets(start: Start) -> Start:
-    return _still(start, MIXER_OF_SET)
-
-
-def _without_mixer(start: Start) -> Start:
-    """The fast learner alone."""
-    mixers = np.zeros_like(start.mixers)
-    mixers[..., FAST] = 1 << MIXER_BITS
-    start = dataclasses.replace(start, mixers=mixers)
-    slow = range(SLOW * KINDS, (SLOW + 1) * KINDS)
-    return _still(start, MIXER_OF_UNIT, MIXER_OF_LAYER, *slow)
-
-
-def _without_surprise(start: Start) -> Start:
-    return _still(start, FAST * KINDS + OWN)
-
-
-def _without_gates(start: Start) -> Start:
-    shared = start.shared.copy()
-    shared[..., len(LAYER_TAPS) :] = 0
-    start = dataclasses.replace(start, shared=shared)
-    return _still(start, FAST * KINDS + SHARED_GATES, SLOW * KINDS + SHARED_GATES)
-
-
-_PARTS: tuple[tuple[str, Callable[[Start], Start]], ...] = (
-    ("how much neighbours resemble", _without_gates),
-    ("slow learner, layer before, mixer", _without_mixer),
-    ("surprise of the known bits", _without_surprise),
-    ("mixer by confidence, resemblance", _without_sets),
-    ("all channels of the neighbours", _without_around),
-)
-"""Every part, and what takes it out; those further down are taken out too until it is added."""
-
-
-def untrained_steps(layers: int, channels: int) -> list[tuple[str, Start]]:
-    """Starts without training, from the plainest to the whole."""
-    steps = []
-    for number in range(len(_PARTS) + 1):
-        start = untrained(layers, channels)
-        for _, take_out in _PARTS[number:]:
-            start = take_out(start)
-        name = f"+ {_PARTS[number - 1][0]}" if number else "known bits, nearest neighbours"
-        steps.append((name, start))
-    return steps
-
-
-def measure(name: str, model: Model, files: list[CodeFile]) -> Step:
-    """Codes all files with a model."""
+    Args:
+        name: of the step.
+        model: which predicts.
+        files: of one encoder.
+        missing: parts whose products do not count.
+        sequence: whether pictures are frames, each predicted from those before.
+    """
     rates: dict[int, list[float]] = {}
     encodes, decodes = [], []
     for file in files:
         codes = file.codes
         begin = time.perf_counter()
-        encoded = encode_source(codes, file.source, model=model)
+        encoded = encode_source(codes, file.source, model=model, sequence=sequence)
         middle = time.perf_counter()
-        if not np.array_equal(decode(encoded.data, model=model, threads=1), codes):
-            raise click.ClickException("the decoded codes are not the codes")
+        decoded = decode(encoded.data, model=model, threads=1)
         end = time.perf_counter()
+        require_same(name, decoded, codes)
         encodes.append((middle - begin) / codes.size * 1e6)
         decodes.append((end - middle) / codes.size * 1e6)
         for count in sorted({*(count for count in COUNTS if count < len(codes)), len(codes)}):
             size = len(first_layers(encoded, codes, count, model))
             rates.setdefault(count, []).append(size * 8 / codes[:count].size)
-    stage = traverse_known(files[0].codes, model)
-    learned = list(stage.learned().values())
+    codes = files[0].codes
+    learned = list(traverse_known(codes, model, sequence=sequence).learned().values())
     network = list(model.network.arrays().values()) if model.network else []
+    schedule = dataclasses.replace(Schedule(*codes.shape), sequence=sequence)
+    counted = products(schedule, model.network)
     return Step(
         name,
         sum(int(np.count_nonzero(array)) for array in [*learned, *network]),
+        counted.total - sum(getattr(counted, one) for part in missing for one in part.products),
         {count: statistics.fmean(group) for count, group in rates.items()},
         statistics.median(encodes),
         statistics.median(decodes),
     )
+
+
+def untrained_steps(files: Sequence[CodeFile]) -> Iterator[Step]:
+    """Codes all files without training: part after part, then without one of the parts each.
+
+    The frames before are a part only where a file has several pictures.
+    """
+    layers, *_, channels = files[0].codes.shape
+    start = untrained(layers, channels)
+    for number in range(len(PARTS) + 1):
+        name, missing = f"+ {PARTS[number - 1].name}" if number else FIRST, PARTS[number:]
+        yield measure(name, Model(without(start, missing)), files, missing, sequence=False)
+    frames = max(file.codes.shape[1] for file in files) > 1
+    if frames:
+        yield measure(f"+ {FRAMES}", Model(start), files, (), sequence=True)
+    for part in PARTS:
+        model = Model(without(start, [part]))
+        yield measure(f"all but {part.name}", model, files, [part], sequence=frames)
 
 
 def print_text(steps: list[Step], where: dict[str, Any]) -> None:
@@ -163,34 +175,28 @@ def print_text(steps: list[Step], where: dict[str, Any]) -> None:
             step.name,
             *(f"{step.rates[count]:.4f}" for count in counts),
             str(step.weights),
+            f"{step.products:.0f}",
             f"{step.encode:.2f}",
             f"{step.decode:.2f}",
         ]
         for step in steps
     ]
-    head = ("first layers", *map(str, counts), "weights", "encode s", "decode s")
+    head = ("first layers", *map(str, counts), "weights", "products", "encode s", "decode s")
     click.echo(f"{describe(where)}\n\n{table(head, rows)}")
 
 
 @click.command()
 @reading_options
 @click.option("--model", "models", multiple=True, help="A trained model; may be repeated.")
-def main(
-    files: tuple[str, ...],
-    models: tuple[str, ...],
-    layout: str,
-    layer_depth: int | None,
-    as_json: bool,
-) -> None:
+def main(files: Iterable[tuple[str, CodeFile]], as_json: bool, models: tuple[str, ...]) -> None:
     """Measures what every part of the model saves on code FILES, and costs."""
-    read = [file for _, file in read_files(files, layout, layer_depth)]
-    shapes = {(len(file.codes), file.codes.shape[-1]) for file in read}
-    if len(shapes) > 1:
+    read = [file for _, file in files]
+    if len({(len(file.codes), file.codes.shape[-1]) for file in read}) > 1:
         raise click.ClickException("the files have different layers; give those of one encoder")
-    steps = []
-    for name, start in untrained_steps(*shapes.pop()):
-        steps.append(measure(name, Model(start), read))
-    steps += [measure(name, load_model(name), read) for name in models]
+    steps = list(untrained_steps(read))
+    for name in models:
+        sequence = choose_predictor(read[0].codes, name).sequence
+        steps.append(measure(name, load_model(name), read, (), sequence))
     where = environment(seed=None)
     if as_json:
         results = {"environment": where, "steps": [dataclasses.asdict(step) for step in steps]}

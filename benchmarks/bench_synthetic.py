@@ -21,10 +21,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.common import describe, environment, print_json, table
+from benchmarks.common import describe, environment, print_json, require_same, table
 from nncodec import NncodecError, decode, encode
 from nncodec.coding.codec import code_lengths
-from nncodec.files.model_choice import model_to_encode
+from nncodec.files.model_choice import choose_predictor
 from nncodec.training.data import synthetic
 
 LAYER_DEPTH = synthetic.SAMPLE_LAYER_DEPTH
@@ -40,10 +40,9 @@ def draw(count: int, seed: int) -> npt.NDArray[np.uint8]:
 
 def measure_model(name: str, codes: npt.NDArray[np.uint8]) -> dict[str, Any]:
     """Codes the samples and decodes them again."""
-    model = model_to_encode(name, codes)
-    data = encode(codes, model=model or name)
-    if not np.array_equal(decode(data, model=model), codes):
-        raise click.ClickException(f"{name}: the decoded codes are not the codes")
+    model = choose_predictor(codes, name, sequence=False).model
+    data = encode(codes, model=model or name, sequence=False)
+    require_same(name, decode(data, model=model), codes)
     length = float(code_lengths(codes, model=model).sum())
     return {"model": name, "theory": length / codes.size, "actual": len(data) * 8 / codes.size}
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from tqdm import tqdm
 
 from nncodec.errors import NncodecError
 from nncodec.files.code_files import CodeFile, read_code_file
+from nncodec.format.code_tensor import Codes
 
 PACKAGES = ("nncodec", "numpy", "numba", "constriction", "zstandard", "brotli")
 
@@ -35,39 +37,37 @@ _FILES = (
     click.argument("files", nargs=-1, required=True),
     click.option("--layout", default="auto", show_default=True, help="auto, nhwc or nchw."),
     click.option("--layer-depth", type=click.IntRange(1), help="Bits of a layer, where unknown."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables."),
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables.")
-_MODEL_AND_PLOT = (
-    click.option("--model", default="auto", show_default=True, help="Model that nncodec uses."),
-    click.option(
-        "--plot",
-        "plot_path",
-        type=click.Path(dir_okay=False, path_type=Path),
-        callback=_check_plot,
-        help="Write a PNG too.",
-    ),
+model_option = click.option(
+    "--model", default="auto", show_default=True, help="Model that nncodec uses."
+)
+sequence_option = click.option(
+    "--sequence/--no-sequence",
+    default=None,
+    show_default="found out",
+    help="Whether the pictures of a batch are frames.",
+)
+plot_option = click.option(
+    "--plot",
+    "plot_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_check_plot,
+    help="Write a PNG too.",
 )
 
 
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command code files to read, --json, and errors of one line."""
+    """Gives a command code files, as `read_files` gives them, --json, and errors of one line."""
 
     @functools.wraps(command)
-    def guarded(**options: Any) -> None:
+    def guarded(files: Sequence[str], layout: str, layer_depth: int | None, **options: Any) -> None:
         try:
-            command(**options)
+            command(files=read_files(files, layout, layer_depth), **options)
         except NncodecError as error:
             raise click.ClickException(str(error)) from error
 
-    for option in (_JSON, *reversed(_FILES)):
-        guarded = option(guarded)
-    return guarded
-
-
-def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command `reading_options`, --model and --plot."""
-    guarded = reading_options(command)
-    for option in reversed(_MODEL_AND_PLOT):
+    for option in reversed(_FILES):
         guarded = option(guarded)
     return guarded
 
@@ -75,9 +75,15 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
 def read_files(
     files: Sequence[str], layout: str, layer_depth: int | None
 ) -> Iterator[tuple[str, CodeFile]]:
-    """Reads code files one by one, with a progress bar on a terminal."""
+    """Reads code files one by one, with a progress bar on a terminal; gives their names too."""
     for file in tqdm(files, disable=None, unit="file"):
         yield file, read_code_file(file, layout=layout, layer_depth=layer_depth)
+
+
+def require_same(name: str, decoded: Codes, codes: Codes) -> None:
+    """Refuses a round trip that did not give the codes back."""
+    if not np.array_equal(decoded, codes):
+        raise click.ClickException(f"{name}: the decoded codes are not the codes")
 
 
 def environment(seed: int | None) -> dict[str, Any]:

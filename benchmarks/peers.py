@@ -161,6 +161,11 @@ def available_peers() -> list[Peer]:
     return [peer for peer in PEERS if peer.available]
 
 
+def settings() -> dict[str, str]:
+    """What the available peers are set to, by name."""
+    return {peer.name: peer.setting for peer in available_peers()}
+
+
 def smallest(peer: Peer, codes: Codes) -> tuple[int, str]:
     """The bytes that a peer needs for a code tensor in its best order, and that order's name."""
     return min((len(peer.compress(data)), name) for name, data in peer.arrange(codes).items())

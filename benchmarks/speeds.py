@@ -1,46 +1,47 @@
-"""Times nncodec and everything beside it on one file (bench_speed.py prints them)."""
+"""Times nncodec, its parts, and classic codecs on one file (bench_speed.py prints them)."""
 
 import dataclasses
 import io
 import statistics
-import time
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import click
 import numpy as np
 
-from benchmarks.floor import multiply_accumulates
+from benchmarks.checkout import WAYS, operations, seconds
+from benchmarks.common import require_same
+from benchmarks.floor import Products, products
 from benchmarks.peers import available_peers, smallest
-from benchmarks.raster import crop, decode_raster, encode_raster
-from benchmarks.stages import read, shares
-from benchmarks.stopwatch import TRAVERSAL, stopwatch
-from nncodec import decode, encode
-from nncodec.coding.range_coder import decoders, payload
+from nncodec.coding.codec import encode_source, traverse_known
+from nncodec.coding.range_coder import Coders, Frequencies, Int64, code_bit, decoders, payload
+from nncodec.coding.segments import CodedSegment
 from nncodec.files.code_files import CodeFile
-from nncodec.files.model_choice import AUTO, model_to_decode
+from nncodec.files.model_choice import AUTO, Predictor, choose_predictor, model_to_decode
 from nncodec.files.model_files import ADAPTIVE
-from nncodec.format.code_tensor import Codes
-from nncodec.format.container import read_container
+from nncodec.format.code_tensor import Codes, pack_bits
+from nncodec.format.container import pack, read_container
+from nncodec.model.kernels.compilation import compiled
+from nncodec.model.schedule import Schedule
 
-WAYS = ("encode", "decode")
-RASTER = "raster order, numpy"
-SEED = 0
-RAW_BITS = 1 << 20
-RASTER_BITS = 1 << 11
+NNCODEC = "nncodec"
+CHOICE, MODEL, CODER = "choose or find the model", "predict and learn", "range coder"
 
 
 @dataclasses.dataclass(frozen=True)
-class Speed:
-    """One direction of one codec.
+class Settings:
+    """What is timed, and how often.
 
     Attributes:
-        bits_per_second: by the median.
-        seconds: of every repeat.
+        model, sequence: as for `encode`.
+        threads: timed beside one thread.
+        repeat: how often each is timed; medians count.
     """
 
-    bits_per_second: float
-    seconds: list[float]
+    model: str
+    sequence: bool | None
+    threads: int
+    repeat: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,139 +50,108 @@ class Measured:
 
     Attributes:
         file, shape, bits: its name, the axes of its code tensor, its code bits.
-        raster_bits: how many of them were coded in raster order.
-        speeds: by the codec's name, then by "encode" and "decode".
-        seconds: of the run under the stopwatch, by direction.
-        stages: what these are made of, by direction, then by the stage's name.
-        multiply_accumulates: of the model, for a code bit.
+        sequence: whether its pictures were taken for frames.
+        seconds: of every repeat, by the codec's name, then by "encode" and "decode".
+        parts: seconds of the parts of nncodec on one thread, by direction, then by part; medians.
+        products: multiply-accumulates of the model for a code bit.
     """
 
     file: str
     shape: tuple[int, ...]
     bits: int
-    raster_bits: int
-    speeds: dict[str, dict[str, Speed]]
-    seconds: dict[str, float]
-    stages: dict[str, dict[str, float]]
-    multiply_accumulates: float
+    sequence: bool
+    seconds: dict[str, dict[str, list[float]]]
+    parts: dict[str, dict[str, float]]
+    products: Products
 
 
-def timed(function: Callable[[], object], bits: int, repeat: int) -> Speed:
-    """Times a function that handles so many code bits."""
-    seconds = []
-    for _ in range(repeat):
-        begin = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - begin)
-    return Speed(bits / statistics.median(seconds), seconds)
+def timed(operation: Callable[[], object], repeat: int) -> list[float]:
+    """Times an operation several times, after a run that is not timed."""
+    operation()
+    return [seconds(operation) for _ in range(repeat)]
 
 
-def measure(name: str, file: CodeFile, model: str, repeat: int, threads: int) -> Measured:
-    """Times nncodec, on one thread and on more, and its peers on one file."""
-    codes = file.codes
-    data = encode(codes, model=model)
-    needed = None if model in (AUTO, ADAPTIVE) else model
-
-    def write(threads: int) -> None:
-        if encode(codes, model=model, threads=threads) != data:
-            raise click.ClickException(f"{name}: {threads} threads make another container")
-
-    def check(threads: int) -> None:
-        if not np.array_equal(decode(data, model=needed, threads=threads), codes):
-            raise click.ClickException(f"{name}: the decoded codes are not the codes")
-
-    speeds = {}
-    for count in sorted({1, threads}):
-        ways = {"encode": partial(write, count), "decode": partial(check, count)}
-        for way in ways.values():
-            way()
-        codec = "nncodec" if count == 1 else f"nncodec, {count} threads"
-        speeds[codec] = {way: timed(call, codes.size, repeat) for way, call in ways.items()}
-    runs = {
-        "encode": watched(lambda: encode(codes, model=model, threads=1), repeat),
-        "decode": watched(lambda: decode(data, model=needed, threads=1), repeat),
-    }
-    used = model_to_decode(read_container(io.BytesIO(data)), needed)
-    timed_shares = [shares(codes, used) for _ in range(repeat)]
-    corner = crop(codes, RASTER_BITS)
-    speeds[RASTER] = raster_order(name, corner, repeat)
+def measure(name: str, file: CodeFile, settings: Settings) -> Measured:
+    """Times nncodec, on one thread and on more, its parts, and its peers on one file."""
+    codes, repeat = file.codes, settings.repeat
+    spent = {}
+    for threads in sorted({1, settings.threads}):
+        calls = operations(codes, settings.model, settings.sequence, threads)
+        codec = NNCODEC if threads == 1 else f"{NNCODEC}, {threads} threads"
+        spent[codec] = {way: timed(calls[way], repeat) for way in WAYS}
     for peer in available_peers():
         packed = peer.arrange(codes)[smallest(peer, codes)[1]]
         compressed = peer.compress(packed)
-        if peer.decompress(compressed) != packed:
-            raise click.ClickException(f"{name}: {peer.name} does not give the bits back")
-        speeds[peer.name] = {
-            "encode": timed(partial(peer.compress, packed), codes.size, repeat),
-            "decode": timed(partial(peer.decompress, compressed), codes.size, repeat),
+        assert peer.decompress(compressed) == packed, f"{peer.name} does not give the bits back"
+        spent[peer.name] = {
+            "encode": timed(partial(peer.compress, packed), repeat),
+            "decode": timed(partial(peer.decompress, compressed), repeat),
         }
+    chosen = choose_predictor(codes, settings.model, settings.sequence)
+    schedule = dataclasses.replace(Schedule(*codes.shape), sequence=chosen.sequence)
     return Measured(
         file=name,
         shape=codes.shape,
         bits=codes.size,
-        raster_bits=corner.size,
-        speeds=speeds,
-        seconds={way: seconds for way, (seconds, _) in runs.items()},
-        stages={
-            way: with_phases(stages, [one[way] for one in timed_shares])
-            for way, (_, stages) in runs.items()
-        },
-        multiply_accumulates=multiply_accumulates(codes.shape, used),
+        sequence=chosen.sequence,
+        seconds=spent,
+        parts=_parts(name, file, settings, chosen),
+        products=products(schedule, chosen.model.network if chosen.model else None),
     )
 
 
-def watched(function: Callable[[], object], repeat: int) -> tuple[float, dict[str, float]]:
-    """Runs a function under the stopwatch; the seconds of the median run, in all and by stage."""
-    runs = []
-    for _ in range(repeat):
-        with stopwatch() as stages:
-            begin = time.perf_counter()
-            function()
-            seconds = time.perf_counter() - begin
-        runs.append((seconds, stages))
-    return sorted(runs, key=lambda run: run[0])[repeat // 2]
+def _parts(
+    name: str, file: CodeFile, settings: Settings, chosen: Predictor
+) -> dict[str, dict[str, float]]:
+    """Times what an encode and a decode are made of, each alone."""
+    codes, model, sequence = file.codes, settings.model, chosen.sequence
+    segments: list[CodedSegment] = []
+    traverse_known(codes, chosen.model, segments.append, sequence=sequence)
+    payloads = [payload(segment.codes, segment.frequencies) for segment in segments]
+    require_same(name, _decode_alone(segments, payloads), codes)
+    data = encode_source(codes, file.source, model=chosen.model, sequence=sequence).data
+    container = read_container(io.BytesIO(data))
+    needed = None if model in (AUTO, ADAPTIVE) else model
 
+    def sum_up() -> None:
+        for segment, coded in zip(segments, container.payloads, strict=True):
+            zlib.crc32(coded, zlib.crc32(pack_bits(segment.codes)))
 
-def with_phases(stages: dict[str, float], shares: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The stages with the phases of the traversal in its place, by the medians of their shares."""
-    medians = {phase: statistics.median(one[phase] for one in shares) for phase in shares[0]}
-    total = sum(medians.values())
-    if not total:
-        return stages
-    whole = stages[TRAVERSAL]
-    phases = {phase: share / total * whole for phase, share in medians.items()}
-    return phases | {stage: spent for stage, spent in stages.items() if stage != TRAVERSAL}
-
-
-def raster_order(name: str, codes: Codes, repeat: int) -> dict[str, Speed]:
-    """Times the plain codec, bit by bit."""
-    data = encode_raster(codes)
-
-    def check() -> None:
-        if not np.array_equal(decode_raster(data, codes.shape), codes):
-            raise click.ClickException(f"{name}: raster order does not give the codes back")
-
+    calls: dict[str, dict[str, Callable[[], object]]] = {
+        "encode": {
+            CHOICE: lambda: choose_predictor(codes, model, settings.sequence),
+            MODEL: lambda: traverse_known(codes, chosen.model, sequence=sequence),
+            CODER: lambda: [payload(one.codes, one.frequencies) for one in segments],
+            "code lengths": lambda: [segment.code_lengths() for segment in segments],
+            "checksums": sum_up,
+            "container": lambda: pack(container),
+        },
+        "decode": {
+            CHOICE: lambda: model_to_decode(container, needed),
+            CODER: lambda: _decode_alone(segments, payloads),
+            "checksums": sum_up,
+            "container": lambda: read_container(io.BytesIO(data)),
+        },
+    }
     return {
-        "encode": timed(lambda: encode_raster(codes), codes.size, repeat),
-        "decode": timed(check, codes.size, repeat),
+        way: {part: statistics.median(timed(call, settings.repeat)) for part, call in parts.items()}
+        for way, parts in calls.items()
     }
 
 
-def raw_coder(repeat: int) -> dict[str, Speed]:
-    """Times the range coder alone, all bits in one call: `constriction` writes, ours reads."""
-    random = np.random.default_rng(SEED)
-    frequencies = random.integers(1, 1 << 16, RAW_BITS, dtype=np.int32)
-    bits = (random.integers(0, 1 << 16, RAW_BITS) < frequencies).astype(np.uint8)
-    narrow, again = frequencies.astype(np.uint16), np.empty_like(bits)
-    data = payload(bits, narrow)
-    seconds = []
-    for number in range(repeat + 1):
-        coders = decoders([RAW_BITS], [data])
-        begin = time.perf_counter()
-        read(coders, frequencies, again)
-        seconds += [time.perf_counter() - begin] if number else []  # the first one compiles
-    if not np.array_equal(again, bits):
-        raise click.ClickException("the range coder does not give the bits back")
-    return {
-        "encode": timed(lambda: payload(bits, narrow), RAW_BITS, repeat),
-        "decode": Speed(RAW_BITS / statistics.median(seconds), seconds),
-    }
+def _decode_alone(segments: Sequence[CodedSegment], payloads: Sequence[bytes]) -> Codes:
+    """Reads all payloads at frequencies that are known."""
+    codes = np.concatenate([np.empty_like(segment.codes) for segment in segments])
+    frequencies = [segment.frequencies.reshape(-1) for segment in segments]
+    ends = np.cumsum([segment.size for segment in frequencies])
+    _read(decoders(codes, payloads), ends, np.concatenate(frequencies))
+    return codes
+
+
+@compiled
+def _read(coders: Coders, ends: Int64, frequencies: Frequencies) -> None:
+    index = 0
+    for segment in range(len(ends)):
+        while index < ends[segment]:
+            code_bit(coders, segment, index, frequencies[index])
+            index += 1

@@ -7,8 +7,8 @@ import io
 import numpy.typing as npt
 
 from nncodec.coding.codec import decode_container, encode_source
-from nncodec.coding.threads import thread_count
-from nncodec.files.model_choice import AUTO, ModelChoice, model_to_decode, model_to_encode
+from nncodec.coding.threads import Threads, thread_count
+from nncodec.files.model_choice import AUTO, ModelChoice, choose_predictor, model_to_decode
 from nncodec.format.code_tensor import Codes, validate_codes
 from nncodec.format.container import read_container
 from nncodec.format.header import Header, unpack_header
@@ -22,6 +22,7 @@ def encode(
     model: ModelChoice = AUTO,
     *,
     embed_model: bool = False,
+    sequence: bool | None = None,
     threads: int | None = None,
 ) -> bytes:
     """Compresses a code tensor.
@@ -31,6 +32,8 @@ def encode(
         model: "auto", the cheapest that is found and fits; "adaptive", which learns from the codes
             alone; the name of a model, the path of a model file, or what `load_model` gave.
         embed_model: put the model into the container, so that it decodes alone.
+        sequence: whether the pictures of the batch are frames in order, each predicted from those
+            before it; by default, if that seems to make them smaller.
         threads: how many work side by side, by default as many as there are processors, and fewer
             where there is little to do. The container is the same for any number.
 
@@ -48,10 +51,17 @@ def encode(
         True
     """
     codes = validate_codes(codes)
-    threads = thread_count(threads)
-    chosen = model_to_encode(model, codes, embed=embed_model, threads=threads)
-    embedded = pack_embedded(chosen) if embed_model and chosen else b""
-    return encode_source(codes, Source(), model=chosen, embedded=embedded, threads=threads).data
+    count = thread_count(threads)
+    chosen = choose_predictor(codes, model, sequence, embed=embed_model, threads=count)
+    encoded = encode_source(
+        codes,
+        Source(),
+        model=chosen.model,
+        embedded=pack_embedded(chosen.model) if embed_model and chosen.model else b"",
+        sequence=chosen.sequence,
+        threads=Threads(count),
+    )
+    return encoded.data
 
 
 def decode(
@@ -82,10 +92,10 @@ def decode(
         CodesError: the container has fewer layers, or more code bits than `max_bits`.
         ModelError: the model is missing, or not the one that the container names.
     """
-    threads = thread_count(threads)
+    count = thread_count(threads)
     container = read_container(io.BytesIO(data), layers=layers, max_bits=max_bits)
     found = model_to_decode(container, model)
-    return decode_container(container, model=found, threads=threads)[:layers]
+    return decode_container(container, model=found, threads=Threads(count))[:layers]
 
 
 def read_header(data: bytes) -> Header:

@@ -25,13 +25,14 @@ def framed_shape(shape: Shape) -> bytes:
     return framed(body + varint(0) + bytes(4))
 
 
-def forged(shape: Shape, layers: int, payload: Payload) -> bytes:
+def forged(shape: Shape, layers: int, payload: Payload, *, sequence: bool = False) -> bytes:
     """A container of a shape, with zeros for payloads.
 
     Args:
         shape: of the code tensor.
         layers: of a segment.
         payload: the most or fewest bytes that a coded segment may have, or a stored one.
+        sequence: whether its pictures are frames.
     """
     of_layer = shape[1] * shape[2] * shape[3] * shape[4]
     counts = [min(layers, shape[0] - first) for first in range(0, shape[0], layers)]
@@ -44,5 +45,5 @@ def forged(shape: Shape, layers: int, payload: Payload) -> bytes:
             "smallest": max(0, -(-bits // (1 << 19)) - 8 + 3) // 4 * 4,
         }[payload]
         segments.append(Segment(count, payload == "stored", size, 0))
-    header = Header(shape, Source(), b"", tuple(segments))
+    header = Header(shape, Source(), b"", tuple(segments), sequence=sequence)
     return pack(Container(header, [bytes(one.byte_length) for one in segments]))

@@ -31,18 +31,19 @@ import numpy as np
 
 import nncodec
 from tests.golden import ROOT
-from tests.golden.generate import CASES, encoded, smooth
+from tests.golden.generate import CASES, encoded, film, smooth
 
 LARGE = {
-    "image": ((16, 1, 32, 48, 32), "adaptive"),
-    "image-kodak-rnn": ((16, 1, 32, 48, 32), "kodak-rnn"),
-    "image-auto": ((16, 1, 32, 48, 32), "auto"),
-    "images": ((4, 24, 16, 16, 8), "adaptive"),
-    "depth": ((2, 1, 16, 16, 200), "adaptive"),
+    "image": (smooth, (16, 1, 32, 48, 32), "adaptive"),
+    "image-kodak-rnn": (smooth, (16, 1, 32, 48, 32), "kodak-rnn"),
+    "image-auto": (smooth, (16, 1, 32, 48, 32), "auto"),
+    "images": (smooth, (4, 24, 16, 16, 8), "adaptive"),
+    "film": (film, (4, 12, 16, 24, 16), "adaptive"),
+    "depth": (smooth, (2, 1, 16, 16, 200), "adaptive"),
 }
-"""Shapes of codes, and the models that code them."""
+"""What makes codes, of which shape, and the models that code them."""
 
-FEW = ("example", "long-batch", "network", "synthetic")
+FEW = ("example", "network", "sequence-network", "synthetic")
 """A container with every part of the model, small enough to be made without compiling."""
 
 ALL = (*CASES, *LARGE)
@@ -155,9 +156,10 @@ def _golden(name: str) -> bytes:
 
 
 def _large(name: str) -> bytes:
-    shape, model = LARGE[name]
-    codes = smooth(*shape)
-    data = nncodec.encode(codes, model=model, threads=THREADS)
+    make, shape, model = LARGE[name]
+    codes = make(*shape)
+    sequence = True if make is film else None
+    data = nncodec.encode(codes, model=model, sequence=sequence, threads=THREADS)
     np.testing.assert_array_equal(nncodec.decode(data, threads=THREADS), codes)
     return data
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.reference_model import ReferenceStage, Shape, every_bit
+from tests.reference_model import Prediction, ReferenceStage, Shape
 from tests.reference_model_file import MAX_MODEL_BYTES, FormatError, read_model, require
 
 MAX_BITS = 1 << 28
@@ -46,6 +46,7 @@ class Header:
     """Everything before the embedded model."""
 
     shape: Shape
+    sequence: bool
     source: dict[str, Any]
     model_id: bytes
     embedded_bytes: int
@@ -58,12 +59,14 @@ class Decoded:
     """A code tensor.
 
     Attributes:
-        shape: its layers, images, rows, columns and channels.
+        shape: its layers, pictures, rows, columns and channels.
+        sequence: whether the pictures are one.
         bits: in tensor order.
         source: what array it was made from.
     """
 
     shape: Shape
+    sequence: bool
     bits: list[int]
     source: dict[str, Any]
 
@@ -95,34 +98,34 @@ def decode(data: bytes, *, model: bytes | None = None, layers: int | None = None
             held += segment.layers
     require(layers is not None or end == len(data), "the file goes on after the last payload")
 
-    _, images, rows, columns, channels = header.shape
-    shape = (held, images, rows, columns, channels)
-    bits = _decode_segments(shape, segments, ReferenceStage(shape, start, network))
-    of_layer = images * rows * columns * channels
-    return Decoded((wanted, *shape[1:]), bits[: wanted * of_layer], header.source)
+    shape = (held, *header.shape[1:])
+    stage = ReferenceStage(shape, start, network, sequence=header.sequence)
+    bits = _decode_segments(shape, segments, stage)
+    of_layer = math.prod(shape[1:])
+    return Decoded((wanted, *shape[1:]), header.sequence, bits[: wanted * of_layer], header.source)
 
 
 def _decode_segments(
     shape: Shape, segments: Sequence[tuple[int, Segment, bytes]], stage: ReferenceStage
 ) -> list[int]:
     of_layer = math.prod(shape[1:])
-    index = {bit: at for at, bit in enumerate(every_bit(shape))}
-    values = [0] * len(index)
+    stored: list[int] = []  # bits in tensor order; zeros where they are coded
     decoders: list[RangeDecoder | None] = []  # by layer; none where it is stored
-    for first, segment, payload in segments:
-        if segment.stored:
-            begin, end = first * of_layer, (first + segment.layers) * of_layer
-            values[begin:end] = unpack(payload, end - begin)
+    for _, segment, payload in segments:
+        count = segment.layers * of_layer
+        stored += unpack(payload, count) if segment.stored else [0] * count
         decoder = None if segment.stored else RangeDecoder(payload)
         decoders += [decoder] * segment.layers
 
-    for step in stage.steps:
-        for bit, frequency in zip(step, stage.frequencies(step), strict=True):
-            decoder = decoders[bit[0]]
-            if decoder:
-                values[index[bit]] = decoder.decode(frequency)
-        stage.learn([values[index[bit]] for bit in step])
+    values: list[int] = []
 
+    def value_of(prediction: Prediction) -> int:
+        decoder = decoders[prediction.bit[0]]
+        value = decoder.decode(prediction.frequency) if decoder else stored[len(values)]
+        values.append(value)
+        return value
+
+    stage.run(value_of)
     for first, segment, payload in segments:
         own = values[first * of_layer : (first + segment.layers) * of_layer]
         checksum = zlib.crc32(payload, zlib.crc32(pack(own)))
@@ -178,15 +181,14 @@ class RangeDecoder:
     """Takes bits from the payload of a coded segment.
 
     Attributes:
-        lower, range, point: its state, three unsigned numbers of 64 bits.
+        range, offset: its state, two unsigned numbers of 64 bits.
     """
 
     def __init__(self, payload: bytes) -> None:
         self._words = [word for (word,) in struct.iter_unpack("<I", payload)]
         self._next = 0
-        self.lower, self.range = 0, (1 << 64) - 1
-        self.point = self._word() << 32
-        self.point |= self._word()
+        self.range = (1 << 64) - 1
+        self.offset = (self._word() << 32) + self._word()
 
     def _word(self) -> int:
         self._next += 1
@@ -194,18 +196,17 @@ class RangeDecoder:
 
     def decode(self, frequency: int) -> int:
         scale = self.range >> 24
-        part = (self.point - self.lower) % (1 << 64) // scale
-        require(part < 1 << 24, "a payload is damaged")
-        bit = int(part >= zeros(frequency))
-        if bit:
-            self.lower = (self.lower + scale * zeros(frequency)) % (1 << 64)
-            self.range = scale * ((1 << 24) - zeros(frequency))
-        else:
+        require(self.offset // scale < 1 << 24, "a payload is damaged")
+        if self.offset < scale * zeros(frequency):
+            bit = 0
             self.range = scale * zeros(frequency)
+        else:
+            bit = 1
+            self.range = scale * ((1 << 24) - zeros(frequency))
+            self.offset -= scale * zeros(frequency)
         if self.range < 1 << 32:
             self.range <<= 32
-            self.lower = (self.lower << 32) % (1 << 64)
-            self.point = (self.point << 32) % (1 << 64) | self._word()
+            self.offset = (self.offset << 32) + self._word()
         return bit
 
 
@@ -293,14 +294,14 @@ def read_header(data: bytes) -> Header:
 
     fields = Fields(body)
     flags = fields.varint()
-    require(flags in (0, 1, 3), "the flags are unknown")
-    layers, images, rows, columns, channels = (fields.varint() for _ in range(5))
-    shape = (layers, images, rows, columns, channels)
+    require(flags < 8 and flags & 3 != 2, "the flags are unknown, or do not fit each other")
+    layers, pictures, rows, columns, channels = (fields.varint() for _ in range(5))
+    shape = (layers, pictures, rows, columns, channels)
     require(min(shape) >= 1, "an axis is empty")
     require(math.prod(shape) <= MAX_BITS, "there are too many bits")
     require(layers * channels <= MAX_UNITS, "there are too many units")
-    require(images * rows * columns <= MAX_POSITIONS, "there are too many positions")
-    source = _read_source(fields, images)
+    require(pictures * rows * columns <= MAX_POSITIONS, "there are too many positions")
+    source = _read_source(fields, pictures)
     model_id = fields.take(8) if flags & 1 else b""
     embedded_bytes = fields.varint() if flags & 2 else 0
     require(not flags & 2 or 1 <= embedded_bytes <= MAX_MODEL_BYTES, "no such embedded model")
@@ -312,10 +313,11 @@ def read_header(data: bytes) -> Header:
         segments.append(segment)
     require(sum(segment.layers for segment in segments) == layers, "there are too many layers")
     require(fields.offset == len(body), "the body goes on after its fields")
-    return Header(shape, source, model_id, embedded_bytes, segments, file.offset)
+    sequence = bool(flags & 4)
+    return Header(shape, sequence, source, model_id, embedded_bytes, segments, file.offset)
 
 
-def _read_source(fields: Fields, images: int) -> dict[str, Any]:
+def _read_source(fields: Fields, pictures: int) -> dict[str, Any]:
     first, second = fields.take(2)
     axes, dtype, name_code = (first >> 3 & 3) + 3, second & 31, second >> 5
     require(first < 64 and axes <= 5 and dtype < 21 and name_code < 4, "the source is unknown")
@@ -327,7 +329,7 @@ def _read_source(fields: Fields, images: int) -> dict[str, Any]:
     require(not name or form == "npz", "only npz has a name")
     plain = (layout, axes, DTYPES[dtype], signed) == ("nhwc", 5, "|u1", False)
     require(form != "tensor" or plain, "a tensor is nhwc of 5 axes, |u1")
-    require(axes > 3 or images == 1, "3 axes have no images")
+    require(axes > 3 or pictures == 1, "3 axes have no pictures")
     return {
         "form": form,
         "layout": layout,

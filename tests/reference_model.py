@@ -7,20 +7,23 @@ network with its sizes.
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.reference_numbers import (
     AROUND_TAPS,
+    CHANNEL_TAPS,
+    DOUBT,
     EARLIER_GATE,
-    FULL_STEP,
+    FRAME_TENTHS,
+    FRAME_TRUST,
+    HALF_LIFE_OF_KIND,
     LAYER_GATE,
-    LAYER_TAPS,
     MIXER_CONSTANT,
-    NEAR_TAPS,
+    MOTION_TAPS,
+    NEW_FRAME,
     PAIRS,
-    SURE,
-    VERY_SURE,
+    NetworkTap,
     Tap,
     block_size,
     clamped,
@@ -29,17 +32,17 @@ from tests.reference_numbers import (
     network_places,
     network_taps,
     rounded,
-    strides,
+    saturated,
     tanh_of,
     to_logit,
     untrained,
 )
 
 Shape = tuple[int, int, int, int, int]
-"""Layers, images, rows, columns, channels of a code tensor."""
+"""Layers, pictures, rows, columns, channels of a code tensor."""
 
 Bit = tuple[int, int, int, int, int]
-"""An index into it: layer, image, row, column, channel."""
+"""An index into it: layer, picture, row, column, channel."""
 
 Place = tuple[int, int, int, int]
 """Where a bit is, but for its channel."""
@@ -47,312 +50,344 @@ Place = tuple[int, int, int, int]
 Signs = Mapping[Place, Sequence[int]]
 """Those of the channels of every place of which a bit is known; 0 for those that are not."""
 
-OWN_KINDS = ("known", "own", "near", "constant", "network")
-"""The weights of a unit, and then of a layer, in the order of their kinds of rates."""
-LAYER_KINDS = ("layer", "gates")
+HERE: Tap = (0, 0, 0, 0)
+LAYER_BEFORE: Tap = (0, 1, 0, 0)
+FRAME_BEFORE = 6
+"""The pair that has a trust."""
+
+MIXER_INPUTS = 8
 
 
-class Weights:
-    """Weights that are used together.
+class Unit:
+    """The weights of a layer's channel."""
 
-    Attributes:
-        exact: with 24 fractional bits.
-        predicting: P of them, with 10.
-    """
-
-    def __init__(self, start: Iterable[int]) -> None:
-        self.exact = [weight << 12 for weight in start]
-        self.settle()
-
-    def settle(self) -> None:
-        """Clamps them, and rounds them for the next prediction."""
-        self.exact = clamp_all(self.exact, 4 << 24)
-        self.predicting = [(weight + 8192) >> 14 for weight in self.exact]
-
-
-class Mixing:
-    """Weights of the mixer, with 24 fractional bits."""
-
-    def __init__(self, start: Iterable[int]) -> None:
-        self.exact = [weight << 8 for weight in start]
-
-    def settle(self) -> None:
-        self.exact = clamp_all(self.exact, 8 << 24)
+    def __init__(
+        self,
+        units: list[int],
+        around: list[list[int]],
+        mixer: list[int],
+        *,
+        blocks: int,
+        with_network: bool,
+    ) -> None:
+        """Starts at the numbers of a model file."""
+        block, numbers = len(around[0]), iter(units)
+        self.known = list(itertools.islice(numbers, block))
+        self.surprise = list(itertools.islice(numbers, block))
+        self.beside = list(itertools.islice(numbers, block if blocks > 1 else 0))
+        self.before = list(itertools.islice(numbers, block))
+        self.constant = next(numbers) << 10
+        self.network = next(numbers) << 10 if with_network else 0
+        assert not list(numbers)
+        self.around = [row.copy() for row in around]
+        self.motion = [[0] * block for _ in MOTION_TAPS]
+        self.mixer = mixer_weights(mixer)
 
 
-def clamp_all(weights: list[int], limit: int) -> list[int]:
-    if max(weights) > limit or min(weights) < -limit:
-        return [clamped(weight, limit) for weight in weights]
-    return weights
+class Layer:
+    """The weights that the channels of a layer share."""
+
+    def __init__(self, shared: list[int], mixer_set: list[int], sequence: bool) -> None:
+        """Starts at the numbers of a model file."""
+        weights = iter([weight << 10 for weight in shared])
+        new_frame = NEW_FRAME if sequence else 0
+        of_frames = {FRAME_BEFORE: new_frame, FRAME_BEFORE + 1: 0}
+        self.near = [
+            of_frames[number] if number in of_frames else next(weights)
+            for number in range(len(CHANNEL_TAPS))
+        ]
+        self.gates = [*itertools.islice(weights, 6), new_frame, 0]
+        self.earlier = [*itertools.islice(weights, 6), new_frame, 0]
+        assert not list(weights)
+        self.sets = [mixer_weights(mixer_set) for _ in range(len(FRAME_TENTHS) + 1)]
+
+
+def mixer_weights(start: Sequence[int]) -> list[int]:
+    return [weight << 8 for weight in start] + [0] * (MIXER_INPUTS - len(start))
 
 
 class ReferenceStage:
-    """Predicts the bits of a code tensor, step by step, and learns from them.
-
-    Attributes:
-        steps: the bits of every step, in coding order.
-        asked: the predictions of the step whose frequencies were asked for last.
-    """
+    """Predicts the bits of a code tensor in coding order, and learns from them."""
 
     def __init__(
         self,
         shape: Shape,
         start: Mapping[str, Any] | None = None,
         network: Mapping[str, Any] | None = None,
+        *,
+        sequence: bool = False,
     ) -> None:
         """Takes no start for the untrained one."""
-        layers, images, rows, columns, channels = shape
-        self.channels, self.block = channels, block_size(channels)
+        layers, _, rows, columns, channels = shape
+        self.shape, self.sequence = shape, sequence
+        self.block = block_size(channels)
         self.signs: dict[Place, list[int]] = {}
         self.surprises: dict[Place, list[int]] = {}
-        self._nothing = [0] * self.block * math.ceil(channels / self.block)
+        block_count = math.ceil(channels / self.block)
+        self._nothing = [0] * self.block * block_count
         self.network = ReferenceNetwork(network, self.signs, (rows, columns)) if network else None
-        self.column_stride, self.row_stride, layer_lag = strides(channels)
-
-        steps: dict[int, list[tuple[int, int, Bit]]] = {}
-        for bit in every_bit(shape):
-            layer, *_, channel = bit
-            step = layer_lag * layer + channel + self.diagonal_of(bit)
-            steps.setdefault(step, []).append((layer, channel, bit))
-        self.steps = [
-            [bit for *_, bit in sorted(steps.get(step, []))] for step in range(max(steps) + 1)
-        ]
-
-        positions = itertools.product(range(images), range(rows), range(columns))
-        diagonals = [self.diagonal_of((0, *position, 0)) for position in positions]
-        self.sizes = {d: diagonals.count(d) for d in sorted(set(diagonals))}
-        self.counted = {d: min(size, FULL_STEP) for d, size in self.sizes.items()}
-        before = itertools.accumulate(self.counted.values(), initial=0)
-        self.seen = dict(zip(self.counted, before, strict=False))
-        self._shares: dict[tuple[int, int], int] = {}
-
         start = start or untrained(layers, channels)
         self.rates, self.half_lives = start["rates"], start["half_lives"]
-        units = list(itertools.product(range(layers), range(channels)))
-        lengths = [self.block, self.block, len(NEAR_TAPS), 1, int(network is not None)]
-        self.own = {
-            (layer, channel, learner): split(
-                start["units"][layer][channel][learner], OWN_KINDS, lengths
+        self.units = {
+            (layer, channel): Unit(
+                start["units"][layer][channel],
+                start["around"][layer][channel],
+                start["mixers"][layer][channel],
+                blocks=block_count,
+                with_network=network is not None,
             )
-            for layer, channel in units
-            for learner in (0, 1)
+            for layer, channel in itertools.product(range(layers), range(channels))
         }
-        lengths = [len(LAYER_TAPS), 2 * len(PAIRS)]
-        self.shared = {
-            (layer, learner): split(start["shared"][layer][learner], LAYER_KINDS, lengths)
-            for layer in range(layers)
-            for learner in (0, 1)
-        }
-        self.around = {
-            (layer, channel): [Weights(row) for row in start["around"][layer][channel]]
-            for layer, channel in units
-        }
-        self.mixers = {(layer, c): Mixing(start["mixers"][layer][c]) for layer, c in units}
-        self.sets = [[Mixing(row) for row in rows] for rows in start["sets"][:layers]]
-        self.asked: list[Prediction] = []
+        self.layers = [
+            Layer(start["shared"][layer], start["sets"][layer], sequence) for layer in range(layers)
+        ]
+
+    def run(self, value_of: Callable[["Prediction"], int]) -> None:
+        """Section 6: asks for the value of every bit, in coding order, as soon as it is predicted.
+
+        Args:
+            value_of: takes what is predicted of a bit, and gives the bit's value.
+        """
+        for block in blocks(self.shape):
+            predictions, values = [], []
+            for bit in block:
+                predictions.append(Prediction(self, bit))
+                values.append(value_of(predictions[-1]))
+                self._learn_from_bit(predictions[-1], values[-1])
+            self._learn_from_block(predictions)
 
     def learned(self) -> dict[str, list[int]]:
-        """The weights as they have become, by the names of a start, one after another."""
-        own = [row for by_kind in self.own.values() for row in by_kind.values()]
-        shared = [row for by_kind in self.shared.values() for row in by_kind.values()]
-        return {
-            "units": [w for row in own for w in row.exact],
-            "shared": [w for row in shared for w in row.exact],
-            "around": [w for taps in self.around.values() for row in taps for w in row.exact],
-            "mixers": [w for row in self.mixers.values() for w in row.exact],
-            "sets": [w for rows in self.sets for row in rows for w in row.exact],
+        """The weights as they have become, by the names of those that there are."""
+        units, layers = self.units.values(), self.layers
+        weights = {
+            "known": [weight for unit in units for weight in unit.known],
+            "surprise": [weight for unit in units for weight in unit.surprise],
+            "beside": [weight for unit in units for weight in unit.beside],
+            "before": [weight for unit in units for weight in unit.before],
+            "around": [weight for unit in units for row in unit.around for weight in row],
+            "motion": [weight for unit in units for row in unit.motion for weight in row],
+            "constant": [unit.constant for unit in units],
+            "network": [unit.network for unit in units if self.network],
+            "near": [weight for layer in layers for weight in layer.near],
+            "gates": [weight for layer in layers for weight in layer.gates],
+            "earlier": [weight for layer in layers for weight in layer.earlier],
+            "unit": [weight for unit in units for weight in unit.mixer],
+            "set": [weight for layer in layers for row in layer.sets for weight in row],
         }
+        return {name: numbers for name, numbers in weights.items() if numbers}
 
-    def diagonal_of(self, bit: Bit) -> int:
-        return self.row_stride * bit[2] + self.column_stride * bit[3]
+    # --- what a bit sees, section 8 ---
 
-    def rate(self, layer: int, kind: int, life: int, diagonal: int) -> int:
-        """R of a kind of weights at a diagonal."""
-        half_life: int = self.half_lives[layer][life]
-        share = self._shares.get((half_life, diagonal))
-        if share is None:
-            root = math.isqrt((half_life << 40) // (half_life + self.seen[diagonal]))
-            share = root * self.counted[diagonal] // self.sizes[diagonal]
-            self._shares[half_life, diagonal] = share
-        falling: int = self.rates[layer][kind] * share >> 20
-        return falling
+    def block_at(self, known: Signs, bit: Bit, *taps: Tap) -> Sequence[int]:
+        """What is known of the channels of a bit's block at a tap, or at one seen from another."""
+        layer, picture, row, column, channel = bit
+        for frames, back, down, right in taps:
+            if frames > 0 and not self.sequence:
+                return self._nothing[: self.block]
+            layer, picture, row, column = layer - back, picture - frames, row + down, column + right
+        first = channel - channel % self.block
+        return known.get((layer, picture, row, column), self._nothing)[first : first + self.block]
 
-    def frequencies(self, step: Sequence[Bit]) -> list[int]:
-        """The frequency of every bit of a step."""
-        self.asked = [Prediction(self, bit) for bit in step]
-        return [prediction.frequency for prediction in self.asked]
+    def beside(self, bit: Bit) -> Sequence[int]:
+        """The signs of the block before; none where a position is one block."""
+        layer, picture, row, column, channel = bit
+        if self.block == self.shape[4]:
+            return []
+        if channel < self.block:
+            return self._nothing[: self.block]
+        of_block_before = (layer, picture, row, column, channel - self.block)
+        return self.block_at(self.signs, of_block_before, HERE)
 
-    def learn(self, bits: Sequence[int]) -> None:
-        """Learns from the bits whose frequencies were asked for last."""
-        shared: dict[tuple[int, int, str], list[int]] = {}
-        sets: dict[tuple[int, int], list[int]] = {}
-        for prediction, bit in zip(self.asked, bits, strict=True):
-            for learner in (0, 1):
-                self._learn_learner(prediction, learner, bit, shared)
-            self._learn_around(prediction, bit)
-            self._learn_mixing(prediction, bit, sets)
+    def agreement(self, bit: Bit, pair: int, of: Tap = HERE) -> int:
+        """How much the block at a tap agrees with its neighbour at a pair."""
+        neighbour = self.block_at(self.signs, bit, of, PAIRS[pair])
+        return dot(self.block_at(self.signs, bit, of), neighbour)
 
-        for unit, diagonal in {p.unit: self.diagonal_of(p.bit) for p in self.asked}.items():
-            layer = unit[0]
-            forgotten = self.rates[layer][18] * self.counted[diagonal]
-            for row in self.around[unit][: taps_around(layer)]:
-                if forgotten:
-                    row.exact = [w - rounded(w * forgotten, 24) for w in row.exact]
-                row.settle()
-            for learner in (0, 1):
-                for row in self.own[(*unit, learner)].values():
-                    row.settle()
-            self.mixers[unit].settle()
-        for (layer, learner, kind), sums in shared.items():
-            row = self.shared[layer, learner][kind]
-            row.exact = [w + rounded(s, 4) for w, s in zip(row.exact, sums, strict=True)]
-            row.settle()
-        for (layer, number), sums in sets.items():
-            mixing = self.sets[layer][number]
-            mixing.exact = [w + s for w, s in zip(mixing.exact, sums, strict=True)]
-            mixing.settle()
+    def trust(self, bit: Bit) -> int:
+        """How much the frame before is trusted; 0 where there is none."""
+        if bit[0] > 0:
+            agreement = self.agreement(bit, FRAME_BEFORE, LAYER_BEFORE)
+        else:
+            left = self.agreement(bit, FRAME_BEFORE, (0, 0, 0, -1))
+            above = self.agreement(bit, FRAME_BEFORE, (0, 0, -1, 0))
+            agreement = (left + above) >> 1
+        return FRAME_TRUST * agreement // self.block
 
-        for prediction, bit in zip(self.asked, bits, strict=True):
-            *place, channel = prediction.bit
-            at = (place[0], place[1], place[2], place[3])
-            error = 65536 * bit - frequency_of(prediction.z[0])
-            self.signs.setdefault(at, self._nothing.copy())[channel] = 2 * bit - 1
-            self.surprises.setdefault(at, self._nothing.copy())[channel] = rounded(error, 11)
+    # --- learning, section 9 ---
 
-    def _learn_learner(
-        self,
-        prediction: "Prediction",
-        learner: int,
-        bit: int,
-        shared: dict[tuple[int, int, str], list[int]],
-    ) -> None:
-        layer, channel = prediction.unit
-        diagonal, inputs = self.diagonal_of(prediction.bit), prediction.inputs[learner]
-        error = 65536 * bit - frequency_of(prediction.z[learner])
+    def rate(self, bit: Bit, kind: int) -> int:
+        """R of a kind of weights, for a bit."""
+        layer, picture, row, column, _ = bit
+        _, _, rows, columns, _ = self.shape
+        half_life: int = self.half_lives[layer][HALF_LIFE_OF_KIND[kind]]
+        seen = (picture * rows + row) * columns + column
+        if seen >= 64:
+            lower_bits = seen.bit_length() - 6
+            seen = seen >> lower_bits << lower_bits
+        share = math.isqrt((half_life << 40) // (half_life + seen))
+        rate: int = self.rates[layer][kind]
+        return rate * share >> 20
 
-        def move(kind: int) -> int:
-            return rounded(error * self.rate(layer, 7 * learner + kind, learner, diagonal), 16)
+    def _learn_from_bit(self, prediction: "Prediction", value: int) -> None:
+        layer, picture, row, column, channel = prediction.bit
+        prediction.error = 65536 * value - frequency_of(prediction.z)
+        prediction.mixed_error = 65536 * value - prediction.frequency
+        for weights, kind in ((prediction.unit.mixer, 8), (prediction.mixer_set, 9)):
+            for i, x in enumerate(prediction.x):
+                gradient = rounded(prediction.mixed_error * x, 8)
+                change = rounded(gradient * prediction.rates[kind], 16)
+                weights[i] = clamped(weights[i] + change, 8 << 24)
+        move = rounded(prediction.error * prediction.rates[6], 16)
+        gates = prediction.layer.gates
+        for k, gate_input in enumerate(prediction.gates):
+            gates[k] = clamped(gates[k] + rounded(move * gate_input, 4), 4 << 24)
+        at = (layer, picture, row, column)
+        self.signs.setdefault(at, self._nothing.copy())[channel] = 1 if value else -1
+        surprise = rounded(prediction.error, 11)
+        self.surprises.setdefault(at, self._nothing.copy())[channel] = surprise
 
-        for kind, row in self.own[layer, channel, learner].items():
-            step = move(OWN_KINDS.index(kind))
-            row.exact = [
-                w + ((step * x + 8) >> 4) for w, x in zip(row.exact, inputs[kind], strict=True)
-            ]
-        for kind in LAYER_KINDS:
-            step = move(len(OWN_KINDS) + LAYER_KINDS.index(kind))
-            values = inputs[kind]
-            sums = shared.get((layer, learner, kind), [0] * len(values))
-            shared[layer, learner, kind] = [s + step * x for s, x in zip(sums, values, strict=True)]
+    def _learn_from_block(self, predictions: Sequence["Prediction"]) -> None:
+        for prediction in predictions:
+            self._learn_unit(prediction)
+        layer, rates = predictions[0].layer, predictions[0].rates
+        for t in range(len(CHANNEL_TAPS)):
+            total = sum(prediction.error * prediction.near[t] for prediction in predictions)
+            change = rounded(total * rates[5], 16)
+            layer.near[t] = clamped(layer.near[t] + change, 4 << 24)
+            if t < len(PAIRS):
+                earlier_gate = predictions[0].earlier_gate[t]
+                change = rounded(total * earlier_gate * rates[6], 20)
+                layer.earlier[t] = clamped(layer.earlier[t] + change, 4 << 24)
 
-    def _learn_around(self, prediction: "Prediction", bit: int) -> None:
-        layer, diagonal = prediction.unit[0], self.diagonal_of(prediction.bit)
-        error = 65536 * bit - prediction.frequency
-        move = rounded(error * self.rate(layer, 17, 3, diagonal), 16)
-        for row, signs in zip(self.around[prediction.unit], prediction.around, strict=False):
-            row.exact = [w + move * sign for w, sign in zip(row.exact, signs, strict=True)]
-
-    def _learn_mixing(
-        self, prediction: "Prediction", bit: int, sets: dict[tuple[int, int], list[int]]
-    ) -> None:
-        layer, diagonal = prediction.unit[0], self.diagonal_of(prediction.bit)
-        error = 65536 * bit - prediction.frequency
-        gradients = [rounded(error * x, 8) for x in prediction.x]
-        of_unit, of_layer, of_set = (self.rate(layer, kind, 2, diagonal) for kind in (14, 15, 16))
-        row = self.mixers[prediction.unit]
-        changes = [rounded(gradient * of_unit, 16) for gradient in gradients]
-        row.exact = [w + change for w, change in zip(row.exact, changes, strict=True)]
-        for number, rate in zip(prediction.sets, (of_layer, of_set, of_set), strict=True):
-            sums = sets.get((layer, number), [0] * len(gradients))
-            sets[layer, number] = [
-                s + rounded(gradient * rate, 16)
-                for s, gradient in zip(sums, gradients, strict=True)
-            ]
-
-    def block_at(self, known: Signs, bit: Bit, tap: Tap) -> Sequence[int]:
-        """What is known of the channels of a bit's block at a tap."""
-        first = bit[4] - bit[4] % self.block
-        return known.get(place_of(bit, tap), self._nothing)[first : first + self.block]
-
-    def agreement(self, bit: Bit, back: int, pair: Tap) -> int:
-        here = self.block_at(self.signs, bit, (back, 0, 0))
-        return dot(here, self.block_at(self.signs, bit, (back, *pair[1:])))
-
-    def inputs(self, bit: Bit) -> dict[str, list[int]]:
-        """What a bit sees, but for `around` and the network."""
-        rank = bit[4] % self.block
-        neighbours = [self.block_at(self.signs, bit, tap)[rank] for tap in LAYER_TAPS]
-        gates, earlier_gates = [], []
-        for sign, pair in zip(neighbours, PAIRS, strict=False):
-            a, b = self.agreement(bit, 0, pair), self.agreement(bit, 1, pair)
-            gate = LAYER_GATE * a * a // (rank + 4) ** 2
-            earlier_gate = EARLIER_GATE * abs(b) // (self.block + 4)
-            gates.append(sign * (gate if a >= 0 else -gate))
-            earlier_gates.append(sign * (earlier_gate if b >= 0 else -earlier_gate))
-        layer = [16 * sign for sign in neighbours]
-        return {
-            "known": [16 * sign for sign in self.block_at(self.signs, bit, (0, 0, 0))],
-            "surprise": list(self.block_at(self.surprises, bit, (0, 0, 0))),
-            "before": [16 * sign for sign in self.block_at(self.signs, bit, (1, 0, 0))],
-            "near": layer[: len(NEAR_TAPS)],
-            "constant": [16],
-            "layer": layer,
-            "gates": gates + earlier_gates,
-        }
+    def _learn_unit(self, prediction: "Prediction") -> None:
+        unit, error, rates = prediction.unit, prediction.error, prediction.rates
+        learn_signs(unit.known, prediction.known, rounded(error * rates[0], 26))
+        move = rounded(error * rates[1], 26)
+        for j, surprise in enumerate(prediction.surprise):
+            unit.surprise[j] = saturated(unit.surprise[j] + rounded(move * surprise, 4))
+        learn_signs(unit.before, prediction.before, rounded(error * rates[2], 26))
+        learn_signs(unit.beside, prediction.beside, rounded(error * rates[2], 26))
+        move = rounded(prediction.mixed_error * rates[7], 26)
+        for weights, signs in zip(unit.around, prediction.around, strict=False):
+            learn_signs(weights, signs, move)
+        move = rounded(prediction.mixed_error * (rates[7] >> 1), 26)
+        for weights, signs in zip(unit.motion, prediction.motion, strict=True):
+            learn_signs(weights, signs, move)
+        change = rounded(error * rates[3], 16)
+        unit.constant = clamped(unit.constant + change, 4 << 24)
+        if self.network:
+            move = rounded(error * rates[4], 16)
+            change = rounded(move * prediction.network_input, 4)
+            unit.network = clamped(unit.network + change, 4 << 24)
 
 
 class Prediction:
-    """What is computed to predict a bit.
+    """What a bit sees, and how it is predicted.
 
     Attributes:
-        bit, unit: of which.
-        inputs: of both learners, by the kinds of their weights.
-        around: signs of the block at the taps that the layer uses.
-        z: the logits of both learners.
+        bit: which it is of.
+        unit, layer: the weights of its unit and of its layer.
+        agreement, earlier_agreement, gate, earlier_gate: of every pair.
+        trust: in the frame before.
+        known, surprise, beside, before, around, motion, near, gates, earlier: its inputs.
+        network_input: what the network says, for the sum; 0 without one.
+        sums: by their names.
+        z: the logit of all sums.
         x: the mixer's inputs.
-        sets: of the mixer, that are chosen.
+        chosen: the number of the mixer's set.
+        mixer_set: its weights.
         mixed: the mixer's logit.
         frequency: the bit's.
+        rates: R of every kind, to learn with.
+        error, mixed_error: once the bit is known.
     """
 
     def __init__(self, stage: ReferenceStage, bit: Bit) -> None:
-        layer, *_, channel = bit
-        self.bit, self.unit = bit, (layer, channel)
-        inputs = stage.inputs(bit)
-        network = []
-        if stage.network:
-            network = [stage.network.logit(bit)]
-            inputs["network"] = [clamped(rounded(network[0], 4), 128)]
-        self.inputs = [inputs | {"own": inputs["surprise"]}, inputs | {"own": inputs["before"]}]
-        used = AROUND_TAPS[: taps_around(layer)]
+        layer, *_, channel = self.bit = bit
+        rank = channel % stage.block
+        self.unit, self.layer = stage.units[layer, channel], stage.layers[layer]
+        self.known = stage.block_at(stage.signs, bit, HERE)[:rank]
+        self.surprise = stage.block_at(stage.surprises, bit, HERE)[:rank]
+        self.beside = stage.beside(bit)
+        self.before = stage.block_at(stage.signs, bit, LAYER_BEFORE)
+        used = [tap for tap in AROUND_TAPS if tap[1] <= layer]
         self.around = [stage.block_at(stage.signs, bit, tap) for tap in used]
+        self.motion = [stage.block_at(stage.signs, bit, tap) for tap in MOTION_TAPS]
+        self.near = [stage.block_at(stage.signs, bit, tap)[rank] for tap in CHANNEL_TAPS]
+        pairs = range(len(PAIRS))
+        self.agreement = [stage.agreement(bit, pair) for pair in pairs]
+        self.earlier_agreement = [stage.agreement(bit, pair, LAYER_BEFORE) for pair in pairs]
+        self.trust = stage.trust(bit)
+        self.gate = [gate(a, rank + DOUBT) for a in self.agreement]
+        a = self.agreement[FRAME_BEFORE] + self.trust
+        self.gate[FRAME_BEFORE] = gate(a, rank + DOUBT + FRAME_TRUST)
+        self.earlier_gate = [earlier_gate(b, stage.block) for b in self.earlier_agreement]
+        self.gates = [self.near[k] * self.gate[k] for k in pairs]
+        self.earlier = [self.near[k] * self.earlier_gate[k] for k in pairs]
+        network_logit = stage.network.logit(bit) if stage.network else 0
+        self.network_input = clamped(rounded(network_logit, 4), 128)
+        self.rates = [stage.rate(bit, kind) for kind in range(len(HALF_LIFE_OF_KIND))]
+        self.error = self.mixed_error = 0
 
-        around_sum = sum(
-            dot(row.predicting, signs)
-            for row, signs in zip(stage.around[self.unit], self.around, strict=False)
-        )
-        self.z: list[int] = []
-        nearby = own = 0  # those of the slow learner remain
-        for learner in (0, 1):
-            weights = stage.own[layer, channel, learner] | stage.shared[layer, learner]
-            parts = {
-                kind: dot(row.predicting, self.inputs[learner][kind])
-                for kind, row in weights.items()
-            }
-            nearby = parts["near"] + parts["layer"] + parts["gates"]
-            own = parts["own"]
-            self.z.append(to_logit(sum(parts.values()) + 16 * around_sum, 14))
-        self.x = [*self.z, to_logit(nearby, 14), to_logit(own, 14)]
-        self.x += [MIXER_CONSTANT, to_logit(around_sum, 10), *network]
-
-        sure = abs(self.z[1])
-        agreement, rank = stage.agreement(bit, 0, PAIRS[0]), channel % stage.block
-        first = 1 + (sure > SURE) + (sure > VERY_SURE)
-        second = 4 + (10 * agreement > 2 * rank) + (10 * agreement > 5 * rank)
-        self.sets = (0, first, second)
-        total = dot(stage.mixers[self.unit].exact, self.x)
-        total += sum(dot(stage.sets[layer][number].exact, self.x) for number in self.sets)
-        self.mixed = to_logit(total, 32)
+        unit, shared = self.unit, self.layer
+        around_sum = 16 * sum(map(dot, unit.around, self.around))
+        motion_sum = 16 * sum(map(dot, unit.motion, self.motion))
+        before_sum = 16 * dot(unit.before, self.before) + 16 * dot(unit.beside, self.beside)
+        known_sum = (unit.constant >> 6) + 16 * dot(unit.known[:rank], self.known)
+        known_sum += dot(unit.surprise[:rank], self.surprise)
+        nearby_sum = 16 * dot(predicting(shared.near), self.near)
+        nearby_sum += dot(predicting(shared.earlier), self.earlier)
+        nearby_sum += dot(predicting(shared.gates), self.gates)
+        network_sum = dot(predicting([unit.network]), [self.network_input])
+        self.sums = {
+            "around_sum": around_sum,
+            "motion_sum": motion_sum,
+            "before_sum": before_sum,
+            "known_sum": known_sum,
+            "nearby_sum": nearby_sum,
+            "network_sum": network_sum,
+        }
+        total = sum(self.sums.values())
+        self.z = to_logit(total, 18)
+        self.x = [
+            self.z,
+            to_logit(known_sum, 18),
+            to_logit(nearby_sum, 18),
+            to_logit(before_sum, 18),
+            to_logit(around_sum, 18),
+            MIXER_CONSTANT,
+            network_logit,
+            to_logit(motion_sum, 18),
+        ]
+        self.chosen = 0
+        if stage.sequence:
+            resemblance = 10 * (self.agreement[FRAME_BEFORE] + self.trust)
+            self.chosen = sum(resemblance > n * (rank + FRAME_TRUST) for n in FRAME_TENTHS)
+        self.mixer_set = shared.sets[self.chosen]
+        weights = [own + of_set for own, of_set in zip(unit.mixer, self.mixer_set, strict=True)]
+        self.mixed = to_logit(dot(weights, self.x), 32)
         self.frequency = frequency_of(self.mixed)
+
+
+def learn_signs(weights: list[int], signs: Sequence[int], move: int) -> None:
+    """Moves saturated weights of signs, as many as there are."""
+    for j, sign in enumerate(signs):
+        weights[j] = saturated(weights[j] + move * sign)
+
+
+def gate(a: int, doubt: int) -> int:
+    scale = (LAYER_GATE << 16) // doubt**2
+    return a * abs(a) * scale >> 16
+
+
+def earlier_gate(b: int, block: int) -> int:
+    magnitude = EARLIER_GATE * abs(b) // (block + DOUBT)
+    return magnitude if b >= 0 else -magnitude
+
+
+def predicting(weights: Sequence[int]) -> list[int]:
+    """P of weights."""
+    return [weight >> 10 for weight in weights]
 
 
 class ReferenceNetwork:
@@ -410,29 +445,15 @@ class ReferenceNetwork:
         return inputs
 
 
-def every_bit(shape: Shape) -> Iterator[Bit]:
-    """All bits in tensor order."""
-    layers, images, rows, columns, channels = map(range, shape)
-    return itertools.product(layers, images, rows, columns, channels)
+def blocks(shape: Shape) -> Iterator[list[Bit]]:
+    """The bits of every block, in coding order."""
+    *sizes, channels = shape
+    block = block_size(channels)
+    for layer, picture, row, column in itertools.product(*map(range, sizes)):
+        for first in range(0, channels, block):
+            last = min(first + block, channels)
+            yield [(layer, picture, row, column, channel) for channel in range(first, last)]
 
 
-def place_of(bit: Bit, tap: Tap = (0, 0, 0)) -> Place:
+def place_of(bit: Bit, tap: NetworkTap = (0, 0, 0)) -> Place:
     return bit[0] - tap[0], bit[1], bit[2] + tap[1], bit[3] + tap[2]
-
-
-def taps_around(layer: int) -> int:
-    """How many of the AROUND_TAPS, which never go fewer layers back, a layer uses."""
-    return sum(back <= layer for back, _, _ in AROUND_TAPS)
-
-
-def split(
-    weights: Sequence[int], kinds: Iterable[str], lengths: Iterable[int]
-) -> dict[str, Weights]:
-    """Weights by kind, without the kinds of which there are none."""
-    parts, end = {}, 0
-    for kind, length in zip(kinds, lengths, strict=True):
-        begin, end = end, end + length
-        if length:
-            parts[kind] = Weights(weights[begin:end])
-    assert end == len(weights)
-    return parts

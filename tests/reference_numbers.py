@@ -1,6 +1,7 @@
 """The numbers of version 1, written from FORMAT.md alone: parameters, tables, rounding.
 
-Plain Python integers, slow and obvious, with the names of that page.
+Plain Python integers, slow and obvious, with the names of that page. The tables of section 11 are
+its blocks as they stand: `python -m tests.golden.page` copies them here.
 """
 
 import functools
@@ -14,80 +15,84 @@ BLOCK = 64
 LAYER_GATE = 128
 EARLIER_GATE = 64
 MIXER_CONSTANT = 77
-SURE = 205
-VERY_SURE = 512
-FULL_STEP = 16
+DOUBT = 4
+FRAME_TRUST = 16
+NEW_FRAME = 5033165
 
-Tap = tuple[int, int, int]
-"""A neighbour: layers back, rows down, columns right."""
+FRAME_TENTHS = (-1, 2, 4, 6, 8, 9)
 
-PAIRS: list[Tap] = [(0, 0, -1), (0, -1, 0), (0, -1, 1), (0, -1, -1), (0, 0, -2), (0, -2, 0)]
-NEAR_TAPS = [*PAIRS, (1, 0, 0), (2, 0, 0), (3, 0, 0)]
-LAYER_TAPS = [
-    *NEAR_TAPS,
-    *((0, -1, -2), (0, -2, 1), (0, -2, -1), (0, 0, -3), (0, -3, 0)),
-    *((4, 0, 0), (5, 0, 0), (6, 0, 0), (7, 0, 0), (8, 0, 0)),
+Tap = tuple[int, int, int, int]
+"""A neighbour: frames back, layers back, rows down, columns right."""
+
+PAIRS: list[Tap] = [
+    *((0, 0, 0, -1), (0, 0, -1, 0), (0, 0, -1, 1), (0, 0, -1, -1), (0, 0, 0, -2), (0, 0, -2, 0)),
+    *((1, 0, 0, 0), (2, 0, 0, 0)),
+]
+CHANNEL_TAPS: list[Tap] = [
+    *PAIRS,
+    *((0, 1, 0, 0), (0, 2, 0, 0), (0, 3, 0, 0)),
+    *((0, 0, -1, -2), (0, 0, -2, 1), (0, 0, -2, -1), (0, 0, 0, -3), (0, 0, -3, 0)),
+    *((0, 4, 0, 0), (0, 5, 0, 0), (0, 6, 0, 0), (0, 7, 0, 0), (0, 8, 0, 0)),
 ]
 AROUND_TAPS: list[Tap] = [
-    *((0, 0, -1), (0, -1, 0), (0, -1, 1), (0, -1, -1)),
-    *((1, 0, -1), (1, -1, 0), (1, 0, 1), (1, 1, 0)),
-    *((2, 0, 0), (3, 0, 0), (4, 0, 0), (5, 0, 0), (6, 0, 0), (7, 0, 0), (8, 0, 0)),
+    *((0, 0, 0, -1), (0, 0, -1, 0), (0, 0, -1, 1), (0, 0, -1, -1)),
+    *((0, 1, 0, -1), (0, 1, -1, 0), (0, 1, 0, 1), (0, 1, 1, 0)),
+    *((0, 2, 0, 0), (0, 3, 0, 0), (0, 4, 0, 0), (0, 5, 0, 0), (0, 6, 0, 0), (0, 7, 0, 0)),
+    (0, 8, 0, 0),
 ]
+MOTION_TAPS: list[Tap] = [(1, 0, 0, 0), (1, 1, 0, 0)]
 
-START_WEIGHTS = [
-    [
-        *(293, 186, 93, 22, 133, 69, 0, 0, 0, 39, 43, 30, 149, 73, 0, 0, 0, 0, 0),
-        *(178, 155, 65, 48, 127, 100, 72, 72, 72, 72, 72, 72),
-    ],
-    [
-        *(17, -3, 2, -25, 8, -10, 228, 0, 0, 12, 14, 19, 62, 36, 0, 0, 0, 0, 0),
-        *(55, 58, 12, 4, 33, 25, 122, 92, 41, 26, 68, 45),
-    ],
-    [
-        *(55, 40, 8, -4, 31, 7, 230, 84, 0, 13, 16, 14, 48, 22, 0, 0, 0, 0, 0),
-        *(30, 23, -14, -1, 9, 6, 86, 71, 19, 15, 56, 28),
-    ],
-    [
-        *(43, 30, 11, 1, 28, 20, 90, 215, 50, 6, 4, 9, 22, 22, 15, 10, -13, 76, 41),
-        *(-11, -10, -16, -18, -15, -9, 40, 32, 14, 13, 23, 19),
-    ],
-]
-RATES: list[list[int]] = [
-    [2013266, 2013266, 1006633, 251658, 31457],
-    [2013266, 1006633, 1006633, 2013266, 251658],
-    [251658, 62915, 62915, 31457, 15729],
-    [2013266, 2013266, 2013266, 2013266, 503316],
-    [125829, 125829, 125829, 125829, 125829],
-    [377487, 188744, 188744, 377487, 47186],
-    [188744, 47186, 47186, 47186, 47186],
-    [268435, 268435, 268435, 536871, 4194],
-    [134218, 268435, 268435, 268435, 33554],
-    [67109, 16777, 8389, 16777, 4194],
-    [268435, 268435, 536871, 1073742, 67109],
-    [33554, 33554, 33554, 33554, 33554],
-    [6291, 1573, 3146, 12583, 6291],
-    [6291, 3146, 3146, 25166, 12583],
-    [37749, 37749, 75497, 150995, 150995],
-    [25166, 12583, 25166, 100663, 25166],
-    [40265, 80531, 161061, 161061, 40265],
-    [100663, 25166, 25166, 25166, 3146],
-    [0, 0, 0, 0, 0],
-]
-HALF_LIVES = [
-    [12, 12, 12, 6, 50],
-    [200, 100, 50, 50, 200],
-    [400, 100, 25, 25, 400],
-    [200, 800, 400, 1600, 1600],
-]
+NetworkTap = tuple[int, int, int]
+"""A neighbour of the network: layers back, rows down, columns right."""
+
+HALF_LIFE_OF_KIND = (0, 0, 1, 0, 0, 0, 0, 2, 3, 3)
+LARGEST_RATES = (*(1 << 22,) * 8, *(1 << 20,) * 2)
+
+START_WEIGHTS = """
+4688 2976 1488 352 2128 1104 0 0 0 624 688 480 2384 1168 0 0 0 0 0
+2848 2480 1040 768 2032 1600 1152 1152 1152 1152 1152 1152
+
+272 -48 32 -400 128 -160 3648 0 0 192 224 304 992 576 0 0 0 0 0
+880 928 192 64 528 400 1952 1472 656 416 1088 720
+
+880 640 128 -64 496 112 3680 1344 0 208 256 224 768 352 0 0 0 0 0
+480 368 -224 -16 144 96 1376 1136 304 240 896 448
+
+688 480 176 16 448 320 1440 3440 800 96 64 144 352 352 240 160 -208 1216 656
+-176 -160 -256 -288 -240 -144 640 512 224 208 368 304
+"""
+RATES = """
+1006633  503316  503316  503316    3932
+ 503316  251658  503316  503316  125829
+ 134218  536871  268435  268435    8389
+1006633 1006633 1006633 1006633  503316
+ 125829  125829  125829  125829  125829
+  94372   94372   47186   47186   11796
+  94372   23593   47186   23593    2949
+ 100663   25166   25166   25166    3146
+  75497   75497  301990  301990  301990
+ 201327 1048576  402653  402653  201327
+"""
+HALF_LIVES = """
+   24    24    24    24   100
+  200    50   100    50   800
+  200 25600  6400   800  3200
+ 1600    50    50    50    50
+"""
 
 
 def rounded(value: int, bits: int) -> int:
     """value / 2^bits, halves rounded up."""
-    return (value + (1 << bits - 1)) >> bits
+    return (value + (1 << (bits - 1))) >> bits
 
 
 def clamped(value: int, limit: int) -> int:
     return min(max(value, -limit), limit)
+
+
+def saturated(value: int) -> int:
+    """sat of a number."""
+    return -32768 if value < -32768 else 32767 if value > 32767 else value
 
 
 def to_logit(value: int, bits: int) -> int:
@@ -117,6 +122,8 @@ def frequencies() -> list[int]:
 
 
 def frequency_of(logit: int) -> int:
+    """F of a logit."""
+    assert -LOGIT_LIMIT <= logit <= LOGIT_LIMIT
     return frequencies()[LOGIT_LIMIT + logit]
 
 
@@ -125,35 +132,39 @@ def tanh_of(scaled_sum: int) -> int:
     return rounded(127 * (2 * frequency_of(2 * scaled_sum) - 65536), 16)
 
 
-def strides(channels: int) -> tuple[int, int, int]:
-    """Column stride, row stride and layer lag."""
-    column_stride = math.ceil(channels / 2)
-    row_stride = column_stride + math.ceil(channels / 4)
-    return column_stride, row_stride, row_stride + channels
-
-
-def untrained(layers: int, channels: int) -> dict[str, Any]:
-    """The start of a container without a model."""
-    block = block_size(channels)
-    groups = [min(layer, 2) + (layer >= 4) + (layer >= 8) for layer in range(layers)]
-    shared = [START_WEIGHTS[min(layer, 3)] for layer in range(layers)]
-    mixer = [1 << 15, 1 << 15, 0, 0, 0, 0]
-    return {
-        "units": [[[[0] * (2 * block + 10)] * 2] * channels] * layers,
-        "shared": [[[weight << 2 for weight in row]] * 2 for row in shared],
-        "around": [[[[0] * block] * len(AROUND_TAPS)] * channels] * layers,
-        "mixers": [[mixer] * channels] * layers,
-        "sets": [[[0] * len(mixer)] * 7] * layers,
-        "rates": [[row[group] for row in RATES] for group in groups],
-        "half_lives": [[row[group] for row in HALF_LIVES] for group in groups],
-    }
-
-
 def block_size(channels: int) -> int:
+    """B."""
     return math.ceil(channels / math.ceil(channels / BLOCK))
 
 
-def network_taps(reach: int, earlier_layers: int) -> list[Tap]:
+def unit_inputs(channels: int) -> int:
+    """How many numbers `start.units` has for a channel, without a network."""
+    block = block_size(channels)
+    return 3 * block + (block if channels > BLOCK else 0) + 1
+
+
+def untrained(layers: int, channels: int) -> dict[str, Any]:
+    """The start of a container without a model, by the names of a model file's arrays."""
+    block = block_size(channels)
+    weights = [int(number) for number in START_WEIGHTS.split()]
+    rows = [weights[at : at + 31] for at in range(0, len(weights), 31)]
+    groups = [min(layer, 2) + (layer >= 4) + (layer >= 8) for layer in range(layers)]
+    rates, half_lives = (
+        [[int(number) for number in line.split()] for line in text.strip().splitlines()]
+        for text in (RATES, HALF_LIVES)
+    )
+    return {
+        "units": [[[0] * unit_inputs(channels)] * channels] * layers,
+        "shared": [rows[min(layer, 3)] for layer in range(layers)],
+        "around": [[[[0] * block] * len(AROUND_TAPS)] * channels] * layers,
+        "mixers": [[[1 << 16, 0, 0, 0, 0, 0]] * channels] * layers,
+        "sets": [[0] * 6] * layers,
+        "rates": [[row[group] for row in rates] for group in groups],
+        "half_lives": [[row[group] for row in half_lives] for group in groups],
+    }
+
+
+def network_taps(reach: int, earlier_layers: int) -> list[NetworkTap]:
     taps = [(0, 0, 0)]
     taps += [(0, 0, right) for right in range(-reach, 0)]
     for down in range(-reach, 0):
@@ -163,5 +174,5 @@ def network_taps(reach: int, earlier_layers: int) -> list[Tap]:
     return taps + [(back, 0, 0) for back in range(1, earlier_layers + 1)]
 
 
-def network_places(taps: Iterable[Tap]) -> list[tuple[int, int]]:
+def network_places(taps: Iterable[NetworkTap]) -> list[tuple[int, int]]:
     return sorted({(down, right) for _, down, right in taps} - {(0, 0)})

@@ -6,21 +6,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.model.adaptive.learning_rates import FORGETTING, KINDS, LARGEST_RATES, LEARNERS
+from nncodec.coding.codec import traverse_known
+from nncodec.coding.segments import CodedSegment
+from nncodec.model.adaptive.learning_rates import LARGEST_RATES
 from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.adaptive.start import (
     LARGEST_MIXER_WEIGHT,
     LARGEST_WEIGHT,
     MIXER_BITS,
-    START_BITS,
     Start,
     untrained,
 )
+from nncodec.model.adaptive.untrained_weights import START_BITS
 from nncodec.model.fixed_point import LOGIT_BITS
 from nncodec.model.model import Model
 from nncodec.model.network.integer_network import SCALE_BITS, SUM_BITS, WEIGHT_ONE, IntegerNetwork
 from nncodec.model.network.taps import Taps
-from nncodec.model.schedule import Schedule
 
 
 def averaged_codes(
@@ -37,30 +38,39 @@ def averaged_codes(
     return (noise + bias * 3 * random.standard_normal(shape[-1]) > 0).astype(np.uint8)
 
 
+def coded(
+    codes: npt.NDArray[np.uint8], model: Model | None = None, *, sequence: bool = False
+) -> tuple[npt.NDArray[np.int32], AdaptiveStage]:
+    """Codes a tensor: the frequency of every bit, in the shape of the codes, and what has learned.
+
+    Args:
+        codes: the code tensor.
+        model: what predicts it.
+        sequence: whether its pictures are frames.
+    """
+    parts: list[npt.NDArray[np.int32]] = []
+
+    def keep(segment: CodedSegment) -> None:
+        parts.append(segment.frequencies.astype(np.int32))
+
+    stage = traverse_known(codes, model, keep, sequence=sequence)
+    return np.concatenate(parts), stage
+
+
 def frequencies_of(
-    codes: npt.NDArray[np.uint8], start: Start, network: IntegerNetwork | None = None
+    codes: npt.NDArray[np.uint8],
+    start: Start,
+    network: IntegerNetwork | None = None,
+    *,
+    sequence: bool = False,
 ) -> npt.NDArray[np.int32]:
     """The frequency of every bit, in the shape of the codes, as an encoder or a decoder gets it."""
-    schedule = Schedule(*codes.shape)
-    stage, order = AdaptiveStage(schedule, start, network), schedule.order()
-    bits = codes.reshape(-1)[order]
-    frequencies = np.empty(codes.size, dtype=np.int32)
-    end = 0
-    for part in schedule.parts():
-        coded = stage.frequencies(*part)
-        begin, end = end, end + len(coded)
-        frequencies[order[begin:end]] = coded
-        stage.learn(bits[begin:end])
-    return frequencies.reshape(codes.shape)
+    return coded(codes, Model(start, network), sequence=sequence)[0]
 
 
 def steps_of(shape: tuple[int, int, int, int, int]) -> npt.NDArray[np.int64]:
-    """The step that every bit is coded at, in the shape of the codes."""
-    schedule = Schedule(*shape)
-    steps = np.empty(np.prod(shape), dtype=np.int64)
-    sizes = schedule.sizes_up_to_layer(schedule.layers)
-    steps[schedule.order()] = np.repeat(np.arange(schedule.step_count), sizes)
-    return steps.reshape(shape)
+    """The number of every bit in the order of coding, in the shape of the codes."""
+    return np.arange(np.prod(shape)).reshape(shape)
 
 
 def random_start(
@@ -72,37 +82,35 @@ def random_start(
         layers, channels: of the codes.
         seed: of the numbers.
         with_network: whether it is one for a network.
-        extreme: weights at their limits, and rates at theirs that never fall, so that a few steps
-            reach every limit.
+        extreme: weights at their limits, and rates at theirs that never fall, so that a few
+            positions reach every limit.
     """
     random = np.random.default_rng(seed)
     plain = untrained(layers, channels, with_network=with_network)
     one, mixer_one = 1 << START_BITS, 1 << MIXER_BITS
 
-    def weights(like: npt.NDArray[Any], unit: int, largest: int) -> npt.NDArray[Any]:
+    def weights(like: npt.NDArray[Any], unit: int, limit: int) -> npt.NDArray[Any]:
         if extreme:
-            drawn = random.choice([-largest, largest], like.shape) * unit
+            drawn = random.choice([-limit, limit], like.shape)
         else:
             drawn = random.normal(size=like.shape) * unit * random.choice([0.05, 0.5])
-        limit = largest * unit
         return np.clip(np.round(drawn), -limit, limit).astype(like.dtype)
 
-    # After the first step, the latter are powers of two: much that is rounded ends in a half.
-    powers = [(1 << 15) + 1] * LEARNERS * KINDS + [(1 << 12) + 1] * 3 + [(1 << 13) + 1, 1 << 10]
+    # After the first position, the latter are powers of two: much that is rounded ends in a half.
+    powers = [(1 << 15) + 1] * 8 + [(1 << 13) + 1] * 2
     rates = np.tile(LARGEST_RATES if random.random() < 0.5 else powers, (layers, 1))
     half_lives = np.full(plain.half_lives.shape, 1 << 30)
     if not extreme:
         rates = random.integers(0, LARGEST_RATES, rates.shape, endpoint=True)
         half_lives = 1 << random.integers(0, 12, half_lives.shape)
         half_lives += random.integers(0, 9, half_lives.shape)
-    elif random.random() < 0.5:
-        rates[:, FORGETTING] = 0
+    mixer_limit = LARGEST_MIXER_WEIGHT << MIXER_BITS
     return Start(
         units=weights(plain.units, one, LARGEST_WEIGHT),
         shared=weights(plain.shared, one, LARGEST_WEIGHT),
         around=weights(plain.around, one, LARGEST_WEIGHT),
-        mixers=weights(plain.mixers, mixer_one, LARGEST_MIXER_WEIGHT),
-        sets=weights(plain.sets, mixer_one, LARGEST_MIXER_WEIGHT),
+        mixers=weights(plain.mixers, mixer_one, mixer_limit),
+        sets=weights(plain.sets, mixer_one, mixer_limit),
         rates=rates.astype(np.int32),
         half_lives=half_lives.astype(np.int32),
     )

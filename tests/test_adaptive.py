@@ -1,4 +1,4 @@
-"""The adaptive stage: the integers that its definition gives, compiled or not."""
+"""The adaptive stage: the integers that its definition gives, all of its weights among them."""
 
 from dataclasses import replace
 
@@ -8,106 +8,51 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nncodec.coding.codec import traverse_known
 from nncodec.model.adaptive import untrained_weights
-from nncodec.model.adaptive.learning_rates import FORGETTING, FULL_STEP, KINDS, LEARNERS, RATES
-from nncodec.model.adaptive.mixer import MIXING_BITS
-from nncodec.model.adaptive.stage import AdaptiveStage
-from nncodec.model.adaptive.start import (
-    LARGEST_MIXER_WEIGHT,
-    LARGEST_WEIGHT,
-    MIXER_BITS,
-    START_BITS,
-    Start,
-    untrained,
+from nncodec.model.adaptive.learning_rates import (
+    AROUND,
+    BEFORE,
+    CONSTANT,
+    GATES,
+    KNOWN,
+    MIXER_OF_LAYER,
+    MIXER_OF_UNIT,
+    NETWORK,
+    RATES,
+    SURPRISE,
+    TAPS,
 )
-from nncodec.model.adaptive.weights import WEIGHT_BITS
-from nncodec.model.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
-from nncodec.model.network.integer_network import IntegerNetwork
-from nncodec.model.schedule import Schedule
-from tests.reference_model import ReferenceStage
-from tests.samples import plain_network, plain_start, random_network, random_start, steps_of
+from nncodec.model.adaptive.stage import AdaptiveStage
+from nncodec.model.adaptive.start import MIXER_BITS, untrained
+from nncodec.model.adaptive.untrained_weights import START_BITS
+from nncodec.model.adaptive.weights import NEW_FRAME, SETS, Matrix
+from nncodec.model.contexts import FRAME_TAPS
+from nncodec.model.contexts import GATES as PAIRS
+from nncodec.model.model import Model
+from nncodec.model.schedule import Schedule, block_size
+from tests.reference_model import Prediction, ReferenceStage
+from tests.samples import coded, plain_network, plain_start, random_network, random_start
 
 Codes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int, int, int]
-Made = tuple[Start | None, IntegerNetwork | None]
+Numbers = npt.NDArray[np.int64]
 
-BITS = ("random", "biased", "zeros", "ones", "smooth", "expected", "unexpected")
+BITS = ("random", "biased", "zeros", "ones", "smooth", "film", "expected", "unexpected")
 """The last two are the bits that the stage itself finds likely, and unlikely."""
 
 
-FRACTION = dict.fromkeys(("units", "shared", "around"), WEIGHT_BITS)
-FRACTION |= dict.fromkeys(("mixers", "sets"), MIXING_BITS)
-"""Fractional bits of what is learned."""
-
-
-def make_codes(shape: Shape, kind: str, seed: int) -> Codes | None:
-    """A code tensor, or None where the frequencies decide the bits."""
+def make_codes(shape: Shape, kind: str, seed: int) -> Codes:
     random = np.random.default_rng(seed)
-    if kind == "smooth":
+    if kind in ("smooth", "film"):
         noise = random.normal(size=shape).cumsum(axis=2).cumsum(axis=3)
-        return (noise > 0).astype(np.uint8)
+        return ((noise.cumsum(axis=1) if kind == "film" else noise) > 0).astype(np.uint8)
     ones = {"random": 0.5, "biased": 0.05, "zeros": 0.0, "ones": 1.0}
-    return (random.random(shape) < ones[kind]).astype(np.uint8) if kind in ones else None
+    return (random.random(shape) < ones[kind]).astype(np.uint8)
 
 
-def choose(kind: str, frequencies: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    likely = (frequencies >= 1 << 15).astype(np.int64)
-    return likely if kind == "expected" else 1 - likely
-
-
-def code(
-    shape: Shape, kind: str, codes: Codes | None, stage: AdaptiveStage | None = None
-) -> tuple[Codes, npt.NDArray[np.int32]]:
-    """Codes a tensor; gives it back, and the frequency of each of its bits."""
-    schedule = Schedule(*shape)
-    stage = stage or AdaptiveStage(schedule)
-    order = schedule.order()
-    known = None if codes is None else codes.ravel()[order]
-    all_bits, all_frequencies = np.empty(order.size, np.uint8), np.empty(order.size, np.int32)
-    end = 0
-    for part in schedule.parts():
-        frequencies = stage.frequencies(*part)
-        begin, end = end, end + len(frequencies)
-        bits = choose(kind, frequencies) if known is None else known[begin:end]
-        all_frequencies[order[begin:end]] = frequencies
-        stage.learn(bits)
-        all_bits[order[begin:end]] = bits
-    return all_bits.reshape(shape), all_frequencies.reshape(shape)
-
-
-def assert_frequencies_are_the_references(
-    shape: Shape, kind: str, seed: int, made: Made = (None, None)
-) -> ReferenceStage:
-    codes = make_codes(shape, kind, seed)
-    schedule = Schedule(*shape)
-    start, network = made
-    stage = AdaptiveStage(schedule, *made)
-    reference = ReferenceStage(shape, plain_start(start), plain_network(network))
-    assert schedule.step_count == len(reference.steps)
-    for step, places in enumerate(reference.steps):
-        # The reference predicts, and learns, what all layers have at a step at once.
-        expected, learned = reference.frequencies(places), []
-        for layer in range(schedule.layers):
-            frequencies = stage.frequencies(step, layer)
-            own = [index for index, place in enumerate(places) if place[0] == layer]
-            assert frequencies.tolist() == [expected[index] for index in own]
-            if codes is None:
-                bits = choose(kind, frequencies)
-            else:
-                bits = np.array([codes[places[index]] for index in own], dtype=np.int64)
-            stage.learn(bits)
-            learned += bits.tolist()
-        reference.learn(learned)
-    # They show what the frequencies of a few bits are too coarse for.
-    weights = stage.learned()
-    for name, expected in reference.learned().items():
-        assert (weights.pop(name).ravel() * (1 << FRACTION[name])).tolist() == expected, name
-    assert not weights
-    return reference
-
-
-def make(shape: Shape, seed: int, *, extreme: bool = False) -> Made:
-    """A start, for more layers than there are, and for every other seed a network."""
+def make_model(shape: Shape, seed: int, *, extreme: bool = False) -> Model:
+    """A model for more layers than there are, and for every other seed with a network."""
     layers, channels = shape[0] + seed % 3, shape[4]
     network = None
     if seed % 2:
@@ -121,7 +66,7 @@ def make(shape: Shape, seed: int, *, extreme: bool = False) -> Made:
             gain=8 if extreme else 1,
         )
     start = random_start(layers, channels, seed, with_network=bool(seed % 2), extreme=extreme)
-    return start, network
+    return Model(start, network)
 
 
 @st.composite
@@ -137,198 +82,261 @@ kinds = st.sampled_from(BITS)
 seeds = st.integers(0, 2**32 - 1)
 
 
-@given(shapes(300), kinds, seeds)
-def test_frequencies_are_those_of_the_reference_model(shape: Shape, kind: str, seed: int) -> None:
-    assert_frequencies_are_the_references(shape, kind, seed)
+# --- the reference -----------------------------------------------------------------------------
 
 
-@given(shapes(200), kinds, seeds)
-def test_frequencies_of_any_start_and_network_are_those_of_the_reference_model(
-    shape: Shape, kind: str, seed: int
+def weights_of(stage: AdaptiveStage, shape: Shape) -> dict[str, Numbers]:
+    """All weights that are of use, by their names in FORMAT.md, section 8."""
+    weights, layers, channels = stage.stage.weights, shape[0], shape[4]
+    block = block_size(channels)
+
+    def of_units(values: npt.NDArray[np.integer]) -> Numbers:
+        by_layer = values.reshape(layers, len(values) // layers, *values.shape[1:])
+        return by_layer[:, :channels].astype(np.int64)
+
+    def of_matrix(matrix: Matrix) -> Numbers:
+        """With what it has not learned yet."""
+        inputs = np.repeat(matrix.inputs, block, axis=0).astype(np.int64)
+        changes = matrix.moves[:, :block].reshape(-1, 1) * inputs
+        settled = np.clip(matrix.weights + changes, -(1 << 15), (1 << 15) - 1)
+        taps = len(matrix.taps.frames)
+        return of_units(settled[:, : taps * block].reshape(len(settled), taps, block))
+
+    def of_rows(rows: npt.NDArray[np.int16]) -> Numbers:
+        by_unit = rows[:, :block].reshape(-1, block, block).swapaxes(1, 2).reshape(-1, block)
+        return of_units(by_unit)[:, lower(channels)]
+
+    before = of_matrix(weights.before)
+    found = {
+        "known": of_rows(weights.known),
+        "surprise": of_rows(weights.surprise),
+        "beside": before[:, :, :-1],
+        "before": before[:, :, -1:],
+        "around": of_matrix(weights.around),
+        "motion": of_matrix(weights.motion),
+        "constant": of_units(weights.constant),
+        "network": of_units(weights.network),
+        "near": weights.taps.astype(np.int64),
+        "gates": weights.gates[:, :PAIRS].astype(np.int64),
+        "earlier": weights.earlier_gates[:, :PAIRS].astype(np.int64),
+        "unit": of_units(weights.mixers),
+        "set": weights.sets.reshape(layers, SETS, -1).astype(np.int64),
+    }
+    return {name: values for name, values in found.items() if values.size}
+
+
+def lower(channels: int) -> npt.NDArray[np.bool_]:
+    """Which weights of the known bits are of use: those of bits that are known by then."""
+    block = block_size(channels)
+    return np.arange(block) < np.arange(channels)[:, None] % block
+
+
+def assert_does_as_the_reference(
+    shape: Shape, kind: str, seed: int, model: Model | None, *, sequence: bool
 ) -> None:
-    assert_frequencies_are_the_references(shape, kind, seed, make(shape, seed))
+    """Codes a tensor by both; compares all frequencies, and all weights after the last bit."""
+    start = plain_start(model.start) if model else None
+    network = plain_network(model.network) if model else None
+    reference = ReferenceStage(shape, start, network, sequence=sequence)
+    chosen = None if kind in ("expected", "unexpected") else make_codes(shape, kind, seed)
+    bits, frequencies = [], []
+
+    def next_bit(prediction: Prediction) -> int:
+        frequencies.append(prediction.frequency)
+        if chosen is None:
+            bits.append(int((prediction.frequency >= 1 << 15) == (kind == "expected")))
+        else:
+            bits.append(int(chosen[prediction.bit]))
+        return bits[-1]
+
+    reference.run(next_bit)
+    codes = np.array(bits, dtype=np.uint8).reshape(shape)
+    found, stage = coded(codes, model, sequence=sequence)
+    assert found.ravel().tolist() == frequencies
+    weights, learned = weights_of(stage, shape), reference.learned()
+    layers, channels, block = shape[0], shape[4], reference.block
+    for name in ("known", "surprise"):
+        of_units = np.array(learned.pop(name)).reshape(layers, channels, block)
+        expected = of_units[:, lower(channels)].ravel()
+        found_of_name = weights.pop(name, np.zeros(0, dtype=np.int64)).ravel()
+        np.testing.assert_array_equal(found_of_name, expected, name)
+    if not sequence:
+        assert not any(learned.pop("motion"))
+    if not network:
+        assert not weights.pop("network").any()
+    for name, numbers in learned.items():
+        np.testing.assert_array_equal(weights.pop(name).ravel(), numbers, name)
+    assert not weights
 
 
-@given(shapes(150), kinds, seeds)
-@example((2, 8, 4, 4, 3), "smooth", 0)  # errors where logits are clamped
-@example((1, 10, 5, 5, 2), "biased", 0)
-def test_frequencies_are_those_of_the_reference_model_at_the_limits_of_a_start(
-    shape: Shape, kind: str, seed: int
+@given(shapes(200), kinds, seeds, st.booleans())
+def test_the_untrained_stage_does_as_the_reference(
+    shape: Shape, kind: str, seed: int, sequence: bool
 ) -> None:
-    assert_frequencies_are_the_references(shape, kind, seed, make(shape, seed, extreme=True))
+    assert_does_as_the_reference(shape, kind, seed, None, sequence=sequence)
 
 
+@given(shapes(150), kinds, seeds, st.booleans())
+def test_a_stage_of_any_start_and_network_does_as_the_reference(
+    shape: Shape, kind: str, seed: int, sequence: bool
+) -> None:
+    model = make_model(shape, seed)
+    assert_does_as_the_reference(shape, kind, seed, model, sequence=sequence)
+
+
+@given(shapes(120), kinds, seeds, st.booleans())
+@example((2, 8, 4, 4, 3), "smooth", 0, False)  # errors where logits are clamped
+@example((2, 8, 4, 4, 3), "film", 0, True)
+@example((1, 10, 5, 5, 2), "biased", 0, True)
+def test_a_stage_at_the_limits_of_a_start_does_as_the_reference(
+    shape: Shape, kind: str, seed: int, sequence: bool
+) -> None:
+    model = make_model(shape, seed, extreme=True)
+    assert_does_as_the_reference(shape, kind, seed, model, sequence=sequence)
+
+
+@pytest.mark.parametrize("sequence", [False, True])
 @pytest.mark.parametrize(
     ("shape", "kind"),
     [
-        ((1, FULL_STEP + 1, 1, 4, 2), "random"),  # steps that count as shorter ones
-        ((2, 5 * FULL_STEP + 3, 2, 2, 2), "smooth"),
-        ((1, FULL_STEP - 1, 3, 5, 1), "biased"),  # shorter ones and longer ones
-        ((1, 7, 7, 25, 1), "random"),  # more columns than rows
-        ((2, 1, 1, 2, 64), "ones"),  # a full block
-        ((2, 1, 2, 2, 70), "smooth"),  # two blocks
-        ((1, 1, 1, 2, 131), "biased"),  # three, the last one shorter
-        ((11, 1, 2, 2, 2), "smooth"),  # every tap, every start
+        ((2, 3, 1, 2, 64), "unexpected"),  # a full block
+        ((2, 3, 1, 2, 70), "film"),  # two blocks
+        ((1, 2, 1, 2, 131), "expected"),  # three, the last one shorter
     ],
 )
-@pytest.mark.parametrize("trained", [False, True])
-def test_frequencies_of_large_sizes_are_those_of_the_reference_model(
-    shape: Shape, kind: str, trained: bool
+def test_a_stage_of_several_blocks_does_as_the_reference(
+    shape: Shape, kind: str, sequence: bool
 ) -> None:
-    made = make(shape, seed=1) if trained else (None, None)
-    assert_frequencies_are_the_references(shape, kind, seed=0, made=made)
+    for extreme in (False, True):
+        model = make_model(shape, seed=1, extreme=extreme)
+        assert_does_as_the_reference(shape, kind, 0, model, sequence=sequence)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_frequencies_are_those_of_the_reference_model_where_everything_is_clamped(
-    seed: int,
-) -> None:
-    shape = (2, 40, 1, 8, 4)
-    made = make(shape, seed, extreme=True)
-    reference = assert_frequencies_are_the_references(shape, "unexpected", seed, made)
-    for name, weights in reference.learned().items():
-        largest = LARGEST_MIXER_WEIGHT if name in ("mixers", "sets") else LARGEST_WEIGHT
-        assert max(weights) == -min(weights) == largest << FRACTION[name], name
+# --- what learns -------------------------------------------------------------------------------
+
+OF_RATE = {
+    KNOWN: {"known"},
+    SURPRISE: {"surprise"},
+    BEFORE: {"beside", "before"},
+    CONSTANT: {"constant"},
+    NETWORK: {"network"},
+    TAPS: {"near"},
+    GATES: {"gates", "earlier"},
+    AROUND: {"around", "motion"},
+    MIXER_OF_UNIT: {"unit"},
+    MIXER_OF_LAYER: {"set"},
+}
 
 
 @pytest.mark.parametrize("kind", range(RATES))
-def test_every_kind_of_weight_learns_at_its_own_rate(kind: int) -> None:
-    shape = (2, 2, 5, 6, 4)
-    start, network = make(shape, seed=1)
-    assert start
-    rates = np.zeros_like(start.rates)
-    rates[:, kind] = 1 << 12
-    stage = AdaptiveStage(Schedule(*shape), replace(start, rates=rates), network)
-    before = stage.learned()
-    code(shape, "smooth", make_codes(shape, "smooth", seed=0), stage)
-    changes = {name: after != before[name] for name, after in stage.learned().items()}
-    parts: list[npt.NDArray[np.bool_]] = []  # in the order of the rates
-    ends = np.cumsum([4, 4, len(CHANNEL_TAPS), 1])
-    for learner in range(LEARNERS):
-        parts += np.split(changes["units"][:, :, learner], ends, axis=-1)
-        parts += np.split(changes["shared"][:, learner], [len(LAYER_TAPS)], axis=-1)
-    parts += [changes["mixers"], changes["sets"][:, 0], changes["sets"][:, 1:], changes["around"]]
-    assert parts[min(kind, RATES - 2)].mean() > 0.3
-    assert not any(part.any() for i, part in enumerate(parts) if i != min(kind, RATES - 2))
-    assert len(parts) == LEARNERS * KINDS + 4 == RATES - 1
+@pytest.mark.parametrize("shape", [(2, 2, 5, 6, 4), (2, 2, 2, 3, 66)])
+def test_every_kind_of_weight_learns_at_its_own_rate(shape: Shape, kind: int) -> None:
+    model, codes = make_model(shape, seed=1), make_codes(shape, "film", seed=0)
+
+    def learning_at(rate: int) -> AdaptiveStage:
+        rates = np.zeros_like(model.start.rates)
+        rates[:, kind] = rate
+        learning = replace(model, start=replace(model.start, rates=rates))
+        return coded(codes, learning, sequence=True)[1]
+
+    unlearned, stage = learning_at(0), learning_at(1 << 18)
+    before, after = weights_of(unlearned, shape), weights_of(stage, shape)
+    for name in after:
+        share = (after[name] != before[name]).mean()
+        assert share > 0.2 if name in OF_RATE[kind] else not share, name
 
 
-def test_what_is_around_is_forgotten_where_it_can_be_learned() -> None:
-    shape = (3, 1, 4, 5, 4)
-    start, _ = make(shape, seed=0)
-    assert start
-    rates = np.zeros_like(start.rates)
-    rates[:, FORGETTING] = 1 << 19
-    stage = AdaptiveStage(Schedule(*shape), replace(start, rates=rates))
-    before = stage.learned()["around"]
-    code(shape, "random", make_codes(shape, "random", seed=0), stage)
-    after = stage.learned()["around"]
-    back = np.array(AROUND_TAPS)[:, 0]
-    for layer in range(3):
-        known = back <= layer
-        assert abs(after[layer][:, known]).mean() < 0.6 * abs(before[layer][:, known]).mean()
-        np.testing.assert_array_equal(after[layer][:, ~known], before[layer][:, ~known])
+def test_what_is_not_learned_is_what_the_stage_started_from() -> None:
+    shape = (2, 3, 3, 4, 5)
+    model = make_model(shape, seed=1)
+    start = replace(model.start, rates=model.start.rates * 0)
+    codes = make_codes(shape, "film", seed=0)
+    for sequence in (False, True):
+        _, after = coded(codes, Model(start, model.network), sequence=sequence)
+        assert_starts_from(after, Model(start, model.network), shape, sequence=sequence)
 
 
-@given(shapes(3000), seeds, st.booleans())
-def test_frequencies_are_integers_between_0_and_one(shape: Shape, seed: int, extreme: bool) -> None:
-    schedule = Schedule(*shape)
-    stage = AdaptiveStage(schedule, *make(shape, seed, extreme=extreme))
-    for part in schedule.parts():
-        frequencies = stage.frequencies(*part)
-        assert frequencies.dtype == np.int32
-        assert frequencies.min(initial=1) >= 1
-        assert frequencies.max(initial=1) <= 65535
-        stage.learn(choose("unexpected", frequencies))
-
-
-@given(shapes(1000), kinds, seeds, st.data())
-def test_the_first_layers_are_coded_as_if_there_were_no_more(
-    shape: Shape, kind: str, seed: int, data: st.DataObject
+@given(shapes(300), st.sampled_from([1, 6, 64, 65, 131]), seeds, st.booleans())
+def test_every_weight_starts_where_the_start_says(
+    shape: Shape, channels: int, seed: int, sequence: bool
 ) -> None:
-    codes, frequencies = code(shape, kind, make_codes(shape, kind, seed))
-    layers = data.draw(st.integers(1, shape[0]))
-    _, of_these = code((layers, *shape[1:]), kind, codes[:layers])
-    np.testing.assert_array_equal(frequencies[:layers], of_these)
+    layers, batch, height, width, _ = shape
+    shape = (layers, batch, height, width, channels)
+    model = make_model(shape, seed)
+    schedule = Schedule(*shape, sequence=sequence)
+    stage = AdaptiveStage(schedule, model.start, model.network)
+    assert_starts_from(stage, model, shape, sequence=sequence)
 
 
-@given(shapes(1000), kinds, seeds)
-def test_how_far_a_layer_is_behind_the_one_before_it_decides_nothing(
-    shape: Shape, kind: str, seed: int
-) -> None:
-    schedule, made = Schedule(*shape), make(shape, seed)
-    stage = AdaptiveStage(schedule, *made)
-    codes, frequencies = code(shape, kind, make_codes(shape, kind, seed), stage)
-    order, step_of_bit = schedule.order(), steps_of(shape).reshape(-1)
-    stage, random = AdaptiveStage(schedule, *made), np.random.default_rng(seed)
-    steps = [schedule.steps_of_layers(range(layer, layer + 1)) for layer in range(shape[0])]
-    ends = [some.stop for some in steps]
-    following = [some.start for some in steps]
-    while following != ends:
-        layer = int(random.integers(shape[0]))
-        end = ends[layer]
-        if layer and following[layer - 1] < ends[layer - 1]:
-            end = min(end, following[layer - 1])
-        own = order[order // codes[0].size == layer]
-        while following[layer] < end and random.random() < 0.95:
-            step, asked = following[layer], stage.frequencies(following[layer], layer)
-            here = own[step_of_bit[own] == step]
-            np.testing.assert_array_equal(asked, frequencies.reshape(-1)[here])
-            stage.learn(codes.reshape(-1)[here])
-            following[layer] += 1
-
-
-@given(shapes(1000), kinds, seeds)
-def test_the_order_of_the_images_in_a_batch_decides_nothing(
-    shape: Shape, kind: str, seed: int
-) -> None:
-    made = make(shape, seed, extreme=True)
-    schedule = Schedule(*shape)
-    stage = AdaptiveStage(schedule, *made)
-    codes, frequencies = code(shape, kind, make_codes(shape, kind, seed), stage)
-    _, of_reversed = code(shape, kind, codes[:, ::-1], AdaptiveStage(schedule, *made))
-    np.testing.assert_array_equal(frequencies[:, ::-1], of_reversed)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, ">i4", np.int64, np.uint64, bool])
-def test_bits_may_come_in_any_integer_type_and_layout(dtype: npt.DTypeLike) -> None:
-    schedule = Schedule(2, 2, 4, 5, 3)
-    plain, other = AdaptiveStage(schedule), AdaptiveStage(schedule)
-    random = np.random.default_rng(0)
-    for part in schedule.parts():
-        frequencies = plain.frequencies(*part)
-        np.testing.assert_array_equal(other.frequencies(*part), frequencies)
-        bits = random.integers(0, 2, len(frequencies))
-        plain.learn(bits)
-        backwards = np.repeat(bits, 3)[::-1].astype(dtype)
-        other.learn(backwards[1::3][::-1])
+def assert_starts_from(stage: AdaptiveStage, model: Model, shape: Shape, *, sequence: bool) -> None:
+    layers, channels = shape[0], shape[4]
+    block = block_size(channels)
+    learned, start = stage.learned(), model.start.arrays()
+    known = np.ones(start["units"].shape[2], dtype=np.bool_)
+    used = np.tile(known, (channels, 1))
+    used[:, : 2 * block] = np.hstack([lower(channels)] * 2)
+    for name, weights in learned.items():
+        assert weights.dtype == np.float64
+        bits = MIXER_BITS if name in ("mixers", "sets") else START_BITS
+        expected = start[name][:layers] * (used if name == "units" else 1)
+        np.testing.assert_array_equal(weights * (1 << bits), expected, name)
+    assert learned.keys() | {"rates", "half_lives"} == start.keys()
+    # The rest is of the frames before.
+    found, new = weights_of(stage, shape), [NEW_FRAME * sequence, 0]
+    frames = slice(PAIRS - len(FRAME_TAPS), PAIRS)
+    for name in ("near", "gates", "earlier"):
+        assert (found[name][:, frames] == new).all()
+    assert ("motion" in found) == sequence
+    assert not sequence or not found["motion"].any()
+    assert (found["set"] == found["set"][:, :1]).all()
 
 
 def test_layers_start_from_the_fixed_weights_and_move_away_from_them() -> None:
-    stage = AdaptiveStage(Schedule(6, 1, 4, 6, 3))
-    fixed = untrained_weights.START_WEIGHTS[[0, 1, 2, 3, 3, 3]] / (
-        1 << untrained_weights.START_BITS
-    )
-    expected = np.stack([fixed] * LEARNERS, axis=1)
+    shape = (6, 1, 4, 6, 3)
+    fixed = untrained_weights.START_WEIGHTS[[0, 1, 2, 3, 3, 3]]
+    expected = fixed / (1 << untrained_weights.START_BITS)
+    stage = AdaptiveStage(Schedule(*shape))
     np.testing.assert_array_equal(stage.learned()["shared"], expected)
-    code((6, 1, 4, 6, 3), "random", make_codes((6, 1, 4, 6, 3), "random", seed=0), stage)
-    assert (stage.learned()["shared"] != expected).any(axis=2).all()
-
-
-def test_a_stage_starts_from_its_start() -> None:
-    start = random_start(3, 4, seed=0, with_network=True)
-    stage = AdaptiveStage(Schedule(2, 1, 3, 3, 4), start, random_network(3, 4, seed=0))
-    fraction = dict.fromkeys(FRACTION, START_BITS) | {"mixers": MIXER_BITS, "sets": MIXER_BITS}
-    for name, weights in stage.learned().items():
-        np.testing.assert_array_equal(weights * (1 << fraction[name]), getattr(start, name)[:2])
+    _, stage = coded(make_codes(shape, "random", seed=0))
+    assert (stage.learned()["shared"] != expected).any(axis=1).all()
 
 
 def test_no_start_is_an_untrained_one() -> None:
-    shape = (3, 2, 5, 6, 4)
-    codes = make_codes(shape, "smooth", seed=0)
-    for network in (None, random_network(3, 4, seed=0)):
-        plain = AdaptiveStage(Schedule(*shape), None, network)
-        start = untrained(5, 4, with_network=network is not None)
-        other = AdaptiveStage(Schedule(*shape), start, network)
-        _, frequencies = code(shape, "smooth", codes, plain)
-        np.testing.assert_array_equal(code(shape, "smooth", codes, other)[1], frequencies)
+    codes = make_codes((3, 2, 5, 6, 4), "smooth", seed=0)
+    frequencies, _ = coded(codes)
+    of_start, _ = coded(codes, Model(untrained(5, 4)))
+    np.testing.assert_array_equal(frequencies, of_start)
+    with_network = AdaptiveStage(Schedule(3, 2, 5, 6, 4), None, random_network(3, 4, seed=0))
+    expected = untrained(3, 4, with_network=True)
+    for name, weights in with_network.learned().items():
+        bits = MIXER_BITS if name in ("mixers", "sets") else START_BITS
+        np.testing.assert_array_equal(weights * (1 << bits), getattr(expected, name))
+
+
+# --- what decides nothing ----------------------------------------------------------------------
+
+
+@given(shapes(1000), st.sampled_from(BITS[:-2]), seeds, st.booleans(), st.data())
+def test_the_first_layers_are_coded_as_if_there_were_no_more(
+    shape: Shape, kind: str, seed: int, sequence: bool, data: st.DataObject
+) -> None:
+    codes, model = make_codes(shape, kind, seed), make_model(shape, seed)
+    layers = data.draw(st.integers(1, shape[0]))
+    whole, stage = coded(codes, model, sequence=sequence)
+    first, stage_of_first = coded(codes[:layers], model, sequence=sequence)
+    np.testing.assert_array_equal(whole[:layers], first)
+    learned = stage.learned()
+    for name, weights in stage_of_first.learned().items():
+        np.testing.assert_array_equal(learned[name][:layers], weights)
+
+
+@given(shapes(1000), seeds, st.booleans())
+def test_what_a_tensor_was_coded_after_decides_nothing(
+    shape: Shape, seed: int, sequence: bool
+) -> None:
+    """Nothing of one stage is left to the next; a thread has no memory of its own."""
+    codes, model = make_codes(shape, "random", seed), make_model(shape, seed)
+    first, _ = coded(codes, model, sequence=sequence)
+    traverse_known(1 - codes, model, sequence=not sequence)
+    again, _ = coded(codes, model, sequence=sequence)
+    np.testing.assert_array_equal(again, first)

@@ -1,8 +1,7 @@
 """The benchmarks as a user runs them, on tiny code files: JSON, tables, figures, errors."""
 
-import itertools
 import json
-import math
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,25 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.floor import multiply_accumulates
-from benchmarks.raster import RasterModel, crop, decode_raster, encode_raster
+from benchmarks.bench_order import rate
+from benchmarks.bench_steps import PARTS
+from benchmarks.fit_start import final_weights
 from nncodec.coding.codec import encode_source
 from nncodec.files.code_files import read_code_file
 from nncodec.files.model_files import save_model
-from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.adaptive.start import untrained
+from nncodec.model.adaptive.untrained_weights import START_WEIGHTS
 from nncodec.model.model import Model
-from nncodec.model.schedule import Schedule
-from tests.samples import random_network
+from tests.samples import averaged_codes, random_model
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PEERS = {"zlib", "bz2", "lzma"}
 WAYS = ("encode", "decode")
+TABLES = ("bench_rate.py", "bench_speed.py", "bench_steps.py", "bench_order.py")
 
 
-def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str, *arguments: str | Path, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 def report(script: str, *arguments: str | Path) -> dict[str, Any]:
@@ -104,116 +106,159 @@ def test_rate_means_are_of_the_files_that_have_the_layers(rates: dict[str, Any])
     assert [layer["files"] for layer in rates["mean"]["layers"]] == [2, 2, 2, 2, 2, 1]
 
 
+FLAT_CHECKOUT = {
+    "__init__.py": """
+import io, numpy as np
+def encode(codes, model, threads):
+    file = io.BytesIO()
+    np.save(file, codes)
+    return file.getvalue()
+def decode(data, model, threads):
+    return np.load(io.BytesIO(data))
+""",
+    "codec.py": "code_lengths = lambda codes, model: codes.sum()",
+    "container.py": "from types import SimpleNamespace\n"
+    "read_container = lambda file: SimpleNamespace(header=None)",
+    "model_choice.py": "model_to_decode = lambda container, model: None",
+}
+"""An nncodec whose modules lie flat, and which knows no sequences."""
+
+
 @pytest.fixture(scope="module")
 def speed(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """With a network, so that the model has all its parts."""
-    model = tmp_path_factory.mktemp("model") / "model.safetensors"
-    network = random_network(6, 13, seed=0)
-    save_model(Model(untrained(6, 13, with_network=True), network), model)
-    options = ("--layout", "nhwc", "--repeat", "2", "--model", model)
-    return report("bench_speed.py", files[1], *options)
+    """With a network, so that the model has all its parts; against another checkout."""
+    folder = tmp_path_factory.mktemp("other")
+    save_model(random_model(6, 13), folder / "model.safetensors")
+    (folder / "nncodec").mkdir()
+    for name, text in FLAT_CHECKOUT.items():
+        (folder / "nncodec" / name).write_text(text)
+    options = ("--layout", "nhwc", "--repeat", "2", "--threads", "2", "--against", folder)
+    model = folder / "model.safetensors"
+    return report("bench_speed.py", files[1], *options, "--grids", "--model", model)
 
 
 def test_speed_is_of_every_codec(speed: dict[str, Any]) -> None:
-    assert speed["environment"]["seed"] == 0
-    speeds = speed["bits_per_second"]
-    others = {"range coder alone", "raster order, numpy", *speed["peers"]}
-    assert set(speeds) == {"nncodec", *others}
-    assert all(speeds[name][way] > 0 for name in speeds for way in WAYS)
-    assert speeds["raster order, numpy"]["decode"] < speeds["nncodec"]["decode"]
+    times = speed["nanoseconds_per_bit"]
+    assert set(times) == {"nncodec", "nncodec, 2 threads", *speed["peers"]}
+    assert all(times[name][way] > 0 for name in times for way in WAYS)
     (file,) = speed["files"]
-    assert 0 < file["raster_bits"] <= file["bits"]
-    for name in ("nncodec", "raster order, numpy"):
-        assert len(file["speeds"][name]["decode"]["seconds"]) == speed["repeat"] == 2
+    assert len(file["seconds"]["nncodec"]["decode"]) == speed["repeat"] == 2
+    assert file["sequence"] is False
 
 
 def test_speed_splits_the_time(speed: dict[str, Any]) -> None:
-    (file,) = speed["files"]
+    assert speed["products_per_second"] > 0
+    parts = speed["parts"]
     for way in WAYS:
-        stages = file["stages"][way]
-        assert {"model: network", "model: learners learn", "coder"} < set(stages)
-        assert {"container", "order and set-up"} < set(stages)
-        assert "traversal" not in stages
-        assert min(stages.values()) >= 0
-        assert sum(stages.values()) == pytest.approx(file["seconds"][way], rel=0.01)
+        assert parts["all of it"][way] == speed["nanoseconds_per_bit"]["nncodec"][way]
+        both = parts["multiply-accumulates"][way] + parts["range coder"][way]
+        assert 0 < both == parts["floor: these, range coder"][way]
+        for part in ("predict and learn", "choose or find the model", "checksums", "container"):
+            assert parts[part][way] > 0
+    assert set(parts["code lengths"]) == {"encode"}
 
 
-def test_speed_floor_is_below_the_measured_time(speed: dict[str, Any]) -> None:
-    assert min(speed["multiply_accumulates_per_second"].values()) > 0
-    for way in WAYS:
-        floor = speed["nanoseconds_per_bit"][way]
-        assert 0 < floor["range coder"] < floor["floor"] < floor["nncodec"]
-        assert floor["nncodec"] == pytest.approx(1e9 / speed["bits_per_second"]["nncodec"][way])
-        assert floor["nncodec / floor"] == pytest.approx(floor["nncodec"] / floor["floor"])
+def test_speed_is_compared_with_another_checkout(speed: dict[str, Any]) -> None:
+    compared = speed["compared"]
+    cases = ["1 x 1", "2 x 2", "4 x 4"]  # of 7 rows
+    operations = [*WAYS, "code lengths"]
+    expected = {(case, operation, 1) for case in cases for operation in operations}
+    expected |= {(case, way, 2) for case in cases for way in WAYS}
+    assert {(one["case"], one["operation"], one["threads"]) for one in compared} == expected
+    assert len(compared) == len(expected)
+    assert all(min(one["old"], one["new"], one["ratio"]) > 0 for one in compared)
 
 
-def test_multiply_accumulates_are_those_of_the_weights() -> None:
-    shape = (3, 1, 4, 5, 8)
-    start = untrained(3, 8)
-    each = 2 * start.units.shape[-1] + start.shared[0].size + start.mixers.shape[-1]
-    around = 8 * (4 + 8 + 9) / 3  # those of the neighbours' channels, in layers 0, 1 and 2
-    assert multiply_accumulates(shape, None) == pytest.approx(2 * (each + around))
-
-
-def test_raster_order_comes_back() -> None:
-    random = np.random.default_rng(0)
-    codes = (random.random((3, 2, 9, 8, 5)) < 0.2).astype(np.uint8)
-    corner = crop(codes, 200)
-    assert corner.shape == (3, 1, 4, 3, 5)
-    payload = encode_raster(corner)
-    assert np.array_equal(decode_raster(payload, corner.shape), corner)
-    assert len(payload) * 8 < corner.size
-
-
-@pytest.mark.parametrize("shape", [(9, 1, 1, 1, 7), (3, 1, 1, 20, 1), (3, 1, 17, 1, 1)])
-def test_raster_order_is_the_same_model(shape: tuple[int, int, int, int, int]) -> None:
-    """Where a wavefront gives a bit no more and no less to see: one position, or one channel."""
-    random = np.random.default_rng(1)
-    codes = (random.random(math.prod(shape)) < 0.3).astype(np.uint8)
-    schedule, raster = Schedule(*shape), RasterModel(shape)
-    order, stage = schedule.order(), AdaptiveStage(schedule)
-    expected = np.empty(len(codes), dtype=np.int32)
-    first = 0
-    for part in schedule.parts():
-        frequencies = stage.frequencies(*part)
-        where = order[first : first + len(frequencies)]
-        expected[where] = frequencies
-        stage.learn(codes[where])
-        first += len(frequencies)
-    places = itertools.product(range(shape[0]), range(math.prod(shape[1:4])), range(shape[4]))
-    for place, bit, frequency in zip(places, codes.tolist(), expected.tolist(), strict=True):
-        assert raster.predict(*place) == frequency
-        raster.learn(bit)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--grids"], "Error: --grids needs --against FOLDER"),
+        (["--against", "."], "Error: --against: . holds no nncodec; give a checkout of it"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    options: list[str], message: str, files: list[Path], tmp_path: Path
+) -> None:
+    done = run("bench_speed.py", files[1], *options, folder=tmp_path)
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert done.stderr.splitlines()[-1] == message
 
 
 def test_steps_end_with_the_whole_stage_and_the_models(files: list[Path], tmp_path: Path) -> None:
     model = Model(untrained(6, 13))
     save_model(model, tmp_path / "model.safetensors")
     options = ("--layout", "nhwc", "--model", tmp_path / "model.safetensors")
-    results = report("bench_steps.py", files[1], *options)
-    *_, whole, again = results["steps"]
-    assert len(results["steps"]) == 7
-    assert whole["rates"] == again["rates"]
+    steps = report("bench_steps.py", files[1], *options)["steps"]
+    first, again = steps[: len(PARTS) + 1], steps[-1]
+    assert [step["name"].startswith("all but ") for step in steps].count(True) == len(PARTS)
+    assert len(steps) == 2 * len(PARTS) + 2
+    assert first[-1]["rates"] == again["rates"]
     codes = read_code_file(files[1], layout="nhwc")
     data = encode_source(codes.codes, codes.source, model=model).data
-    assert whole["rates"]["6"] == len(data) * 8 / codes.codes.size
-    weights = [step["weights"] for step in results["steps"][:-1]]
-    assert weights == sorted(set(weights))
+    assert first[-1]["rates"]["6"] == len(data) * 8 / codes.codes.size
+    for key in ("weights", "products"):
+        numbers = [step[key] for step in first]
+        assert numbers == sorted(set(numbers))
+    assert first[-1]["products"] == again["products"]
 
 
-@pytest.mark.parametrize("script", ["bench_rate.py", "bench_speed.py"])
-def test_table_and_figure(script: str, files: list[Path], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    figure = tmp_path / "figure.png"
-    repeat = ("--repeat", "1") if script == "bench_speed.py" else ()
-    done = run(script, files[1], "--layout", "nhwc", "--plot", figure, *repeat)
+def test_order_is_of_the_same_bits_elsewhere(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frame = averaged_codes((2, 1, 8, 9, 6), seed=0)
+    codes = np.concatenate([frame ^ (random.random(frame.shape) < 0.05) for _ in range(6)], axis=1)
+    np.save(tmp_path / "video.npy", codes)
+    np.save(tmp_path / "picture.npy", frame)
+    paths = (tmp_path / "video.npy", tmp_path / "picture.npy")
+    results = report("bench_order.py", *paths, "--layout", "nhwc", "--vectors", "300")
+    assert {name: one["files"] for name, one in results["grids"].items()} == {
+        f"{count} x {count}": 2 for count in (1, 2, 4, 8)
+    }
+    assert results["grids"]["1 x 1"]["sequence"] < results["grids"]["1 x 1"]["batch"]
+    vectors = results["vectors"]["300"]
+    assert set(vectors) == {"files", "batch", "picture", "row", "sequence", "entropy"}
+    assert vectors["entropy"] < vectors["batch"] < 1
+    frames = results["frames"]["6"]
+    assert frames["files"] == 1
+    assert frames["sequence"] < frames["XORed"] < frames["batch"]
+    assert frames["sequence"] == rate(codes, "adaptive", sequence=True)
+
+
+def test_the_start_is_fitted_to_encoders(files: list[Path], tmp_path: Path) -> None:
+    encoders = [argument for file in files for argument in ("--encoder", file)]
+    done = run("fit_start.py", *encoders, "--output", tmp_path / "weights.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    fitted = runpy.run_path(str(tmp_path / "weights.py"))
+    weights = fitted["START_WEIGHTS"]
+    assert (weights.shape, weights.dtype) == (START_WEIGHTS.shape, START_WEIGHTS.dtype)
+    assert (weights != START_WEIGHTS).any(axis=1).all()
+    first = np.mean([final_weights(str(file))[0] for file in files], axis=0)
+    assert np.array_equal(weights[0], np.round(first * (1 << fitted["START_BITS"])))
+
+
+def test_the_start_is_not_fitted_to_nothing(tmp_path: Path) -> None:
+    done = run("fit_start.py", "--encoder", tmp_path / "*.npz", "--output", tmp_path / "weights.py")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: no file is ")
+    assert not (tmp_path / "weights.py").exists()
+
+
+def test_synthetic_codes_cost_more_than_their_entropy() -> None:
+    results = report("bench_synthetic.py", "--model", "adaptive", "--count", "1")
+    (model,) = results["models"]
+    assert results["entropy"] < model["theory"] < model["actual"] < 1
+
+
+@pytest.mark.parametrize("script", TABLES)
+def test_tables(script: str, files: list[Path]) -> None:
+    done = run(script, files[1], "--layout", "nhwc")
     assert (done.returncode, done.stderr) == (0, "")
     assert "nncodec" in done.stdout
-    assert "brotli" in done.stdout or "lzma" in done.stdout
-    assert figure.read_bytes().startswith(b"\x89PNG")
+    lines = done.stdout.splitlines()
+    assert len(lines) > 10
+    assert lines == [line.rstrip() for line in lines]
 
 
-@pytest.mark.parametrize("script", ["bench_rate.py", "bench_speed.py", "bench_steps.py"])
+@pytest.mark.parametrize("script", TABLES)
 def test_errors_are_one_line(script: str, tmp_path: Path) -> None:
     done = run(script, tmp_path / "missing.npy")
     assert (done.returncode, done.stdout) == (1, "")
@@ -221,8 +266,16 @@ def test_errors_are_one_line(script: str, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", ["bench_rate.py", "bench_speed.py"])
-def test_a_figure_without_matplotlib_is_refused_at_once(script: str, files: list[Path]) -> None:
+def test_figure(files: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figure = tmp_path / "figure.png"
+    done = run("bench_rate.py", files[1], "--layout", "nhwc", "--plot", figure)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_without_matplotlib_is_refused_at_once(files: list[Path]) -> None:
+    script = "bench_rate.py"
     hidden = f"import sys, runpy; sys.modules['matplotlib'] = None; sys.argv = {[script]!r}"
     hidden += f" + ['--plot', 'figure.png', {str(files[1])!r}]; "
     hidden += f"runpy.run_path({str(BENCHMARKS / script)!r}, run_name='__main__')"

@@ -194,12 +194,13 @@ def test_compress_json(run: Run) -> None:
     size = len(read("codes.bin"))
     assert list(facts) == [
         *("input_bits", "output_bytes", "rate", "model", "model_id", "model_bytes"),
-        *("memory_bound", "layout", "shape", "layers"),
+        *("sequence", "memory_bound", "layout", "shape", "layers"),
     ]
     assert facts["input_bits"] == 3 * 24 * 20 * 8
     assert facts["output_bytes"] == size
     assert facts["rate"] == size * 8 / facts["input_bits"]
     assert (facts["model"], facts["model_id"], facts["model_bytes"]) == ("adaptive", None, 0)
+    assert facts["sequence"] is False
     assert facts["layout"] == "nchw"
     assert facts["shape"] == list(LARGE_SHAPE)
     assert [layer["layer"] for layer in facts["layers"]] == [0, 1, 2]
@@ -214,6 +215,27 @@ def test_compress_json(run: Run) -> None:
     evaluated = json.loads(run("evaluate", "codes.npz", "--json").stdout)
     for ours, theirs in zip(evaluated["layers"], facts["layers"], strict=True):
         assert ours["code_length"] == pytest.approx(theirs["code_length"])
+
+
+@pytest.mark.parametrize("option", [None, "--sequence", "--no-sequence"])
+def test_a_sequence_is_found_out_or_asked_for(run: Run, option: str | None) -> None:
+    frame = averaged_codes((2, 1, 12, 10, 8), seed=0)
+    np.save("film.npy", np.repeat(frame, 6, axis=1))
+    options = ["--layout", "nhwc", *([option] if option else [])]
+    sequence = option != "--no-sequence"
+    result = run("compress", "film.npy", "film.bin", *options)
+    assert ("x 12 x 10 x 8, a sequence, model" in result.stdout) == sequence
+    facts = json.loads(run("compress", "film.npy", "new.bin", "--json", *options).stdout)
+    assert read("new.bin") == read("film.bin")
+    assert facts["sequence"] == sequence
+    assert ("x bits), a sequence\n" in run("info", "film.bin").stdout) == sequence
+    assert json.loads(run("info", "film.bin", "--json").stdout)["sequence"] == sequence
+    assert (facts["rate"] < 0.2) == sequence
+    evaluated = json.loads(run("evaluate", "film.npy", "--json", *options).stdout)
+    for ours, theirs in zip(evaluated["layers"], facts["layers"], strict=True):
+        assert ours["code_length"] == pytest.approx(theirs["code_length"])
+    assert run("decompress", "film.bin", "again.npy").exit_code == 0
+    assert_same_arrays(read("again.npy"), read("film.npy"))
 
 
 def test_info_knows_layers_that_share_a_segment(run: Run, container: bytes) -> None:

@@ -219,7 +219,10 @@ def test_models_that_are_none(run: Run, command: list[str]) -> None:
         (b"", damaged),
         (read("codes.npy"), damaged),
         (pack_model(TRAINED)[:-1], damaged),
-        (pack_model(TRAINED)[:-1] + b"\x55", "the start's units has a value that is out of range"),
+        (
+            pack_model(TRAINED)[:-2] + b"\0\x80",
+            "the start's units has a value that is out of range",
+        ),
         (bytes(flipped), "the model's numbers are not those of its id; get another copy of it"),
     ):
         pathlib.Path("bad.safetensors").write_bytes(data)

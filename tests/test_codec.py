@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 import nncodec
 from nncodec.coding.codec import code_lengths, encode_source
+from nncodec.coding.threads import Threads
 from nncodec.format.source import Source
 from nncodec.training.data import synthetic
+from tests.samples import averaged_codes
 
 Codes = npt.NDArray[np.uint8]
 
@@ -49,19 +51,21 @@ def smooth_codes(shape: tuple[int, ...], seed: int = 0) -> Codes:
     return (noise.cumsum(axis=2).cumsum(axis=3) > 0).astype(np.uint8)
 
 
-@given(code_tensors())
-def test_decode_gives_back_what_encode_was_given(codes: Codes) -> None:
-    decoded = nncodec.decode(nncodec.encode(codes))
+@given(code_tensors(), st.sampled_from([None, False, True]))
+def test_decode_gives_back_what_encode_was_given(codes: Codes, sequence: bool | None) -> None:
+    container = nncodec.encode(codes, sequence=sequence)
+    decoded = nncodec.decode(container)
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, codes)
+    assert sequence is None or nncodec.read_header(container).sequence == sequence
 
 
-@given(code_tensors(), st.data())
+@given(code_tensors(), st.booleans(), st.data())
 def test_the_first_layers_decode_alone_from_their_part_of_the_file(
-    codes: Codes, data: st.DataObject
+    codes: Codes, sequence: bool, data: st.DataObject
 ) -> None:
     layers = data.draw(st.integers(1, len(codes)))
-    container = nncodec.encode(codes)
+    container = nncodec.encode(codes, sequence=sequence)
     header = nncodec.read_header(container)
     later = sum(
         segment.byte_length
@@ -72,9 +76,9 @@ def test_the_first_layers_decode_alone_from_their_part_of_the_file(
     np.testing.assert_array_equal(nncodec.decode(first_part, layers=layers), codes[:layers])
 
 
-@given(code_tensors())
-def test_a_container_is_as_large_as_theory_says(codes: Codes) -> None:
-    encoded = encode_source(codes, Source())
+@given(code_tensors(), st.booleans())
+def test_a_container_is_as_large_as_theory_says(codes: Codes, sequence: bool) -> None:
+    encoded = encode_source(codes, Source(), sequence=sequence)
     ideal = sum(layer.code_length or 0 for layer in encoded.layers) / 8
     segments = len(encoded.header.segments)
     assert len(encoded.data) <= ideal * 1.0005 + HEADER_BYTES + SEGMENT_BYTES * segments
@@ -83,10 +87,11 @@ def test_a_container_is_as_large_as_theory_says(codes: Codes) -> None:
     assert sum(layer.bytes for layer in coded) >= coded_ideal * (1 - 1e-6)
 
 
-@given(code_tensors())
-def test_code_lengths_are_those_of_the_coded_layers(codes: Codes) -> None:
-    coded = np.array([layer.code_length for layer in encode_source(codes, Source()).layers], float)
-    np.testing.assert_allclose(code_lengths(codes), coded, rtol=1e-5, atol=1e-5)
+@given(code_tensors(), st.booleans())
+def test_code_lengths_are_those_of_the_coded_layers(codes: Codes, sequence: bool) -> None:
+    layers = encode_source(codes, Source(), sequence=sequence).layers
+    coded = np.array([layer.code_length for layer in layers], float)
+    np.testing.assert_allclose(code_lengths(codes, sequence=sequence), coded, rtol=1e-5, atol=1e-5)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 400))
@@ -124,6 +129,45 @@ def test_layers_of_any_depth_are_lossless(channels: int) -> None:
 def test_what_the_model_learns_pays_on_correlated_codes() -> None:
     codes = smooth_codes((2, 1, 32, 32, 8))
     assert len(nncodec.encode(codes)) * 8 < 0.5 * codes.size
+
+
+def bits_of(codes: Codes, *, sequence: bool = False) -> float:
+    return float(code_lengths(codes, sequence=sequence).sum())
+
+
+def test_how_pictures_are_grouped_changes_the_size_little() -> None:
+    """The stage learns from all pictures before, whatever batch, layer or segment they are in."""
+    codes = averaged_codes((2, 24, 12, 12, 8), seed=0)
+    size = bits_of(codes)
+    orders = [np.arange(24)[::-1], np.random.default_rng(0).permutation(24)]
+    for order in orders:
+        assert bits_of(codes[:, order]) == pytest.approx(size, rel=0.02)
+    # Many pictures, one above another or beside another, are one large picture.
+    tall = codes.reshape(2, 1, 24 * 12, 12, 8)
+    wide = np.moveaxis(codes, 1, 2).reshape(2, 1, 12, 24 * 12, 8)
+    for one in (tall, wide):
+        assert bits_of(one) == pytest.approx(size, rel=0.02)
+    alone = sum(bits_of(codes[:, [picture]]) for picture in range(24))
+    assert alone > 1.05 * size
+
+
+def test_frames_that_resemble_each_other_are_cheap_as_a_sequence() -> None:
+    frame = averaged_codes((2, 1, 12, 12, 8), seed=0)
+    film = np.repeat(frame, 12, axis=1)
+    film ^= np.random.default_rng(0).random(film.shape) < 0.02
+    apart, together = bits_of(film), bits_of(film, sequence=True)
+    assert together < 0.5 * apart
+    moved = film[:, np.random.default_rng(1).permutation(12)]  # they all resemble each other
+    assert bits_of(moved, sequence=True) == pytest.approx(together, rel=0.03)
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 24, 24, 8), (1, 100, 8, 8, 16), (3, 8, 24, 24, 32)])
+def test_pictures_that_have_nothing_to_do_with_each_other_cost_little_more_as_a_sequence(
+    shape: tuple[int, ...],
+) -> None:
+    for bias in (0.0, 0.5):
+        codes = averaged_codes(shape, seed=0, bias=bias)
+        assert bits_of(codes, sequence=True) < 1.005 * bits_of(codes)
 
 
 def test_a_synthetic_sample_keeps_the_overhead_bound() -> None:
@@ -171,6 +215,11 @@ def test_encode_takes_any_binary_array_and_refuses_others() -> None:
     for dtype in (bool, np.int64, np.float32):
         assert nncodec.encode(codes.astype(dtype)) == container
     assert nncodec.encode(np.asfortranarray(codes)) == container
+    assert nncodec.encode(np.repeat(codes, 2, axis=3)[:, :, :, ::2]) == container
+    locked = codes.copy()
+    locked.flags.writeable = False
+    assert nncodec.encode(locked) == container
+    assert (code_lengths(locked) == code_lengths(codes)).all()
     with pytest.raises(nncodec.CodesError, match=r"4 axes.*must have 5"):
         nncodec.encode(codes[0])
     with pytest.raises(nncodec.CodesError, match="2"):
@@ -192,7 +241,7 @@ def test_tensors_above_a_limit_are_refused_before_any_work(
             function(codes)
 
 
-def test_large_numbers_of_channels_and_images_are_lossless() -> None:
+def test_large_numbers_of_channels_and_pictures_are_lossless() -> None:
     for shape in ((1, 1, 1, 1, 1 << 12), (1, 1 << 19, 1, 1, 1)):
         codes = np.random.default_rng(0).integers(0, 2, shape, dtype=np.uint8)
         np.testing.assert_array_equal(nncodec.decode(nncodec.encode(codes)), codes)
@@ -217,5 +266,5 @@ def test_containers_are_the_same_made_alone_or_beside_others() -> None:
 def test_progress_adds_up_to_all_bits() -> None:
     codes = smooth_codes((2, 2, 5, 6, 3))
     counts: list[int] = []
-    encode_source(codes, Source(), progress=counts.append)
+    encode_source(codes, Source(), threads=Threads(progress=counts.append))
     assert sum(counts) == codes.size

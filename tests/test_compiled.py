@@ -5,13 +5,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numba
+import numpy as np
 import pytest
 from numba.core import caching
 
 import nncodec
-from nncodec.model.kernels.compilation import compiled
+from nncodec.coding import traversal
+from nncodec.model.kernels.compilation import compiled, telling
+from tests.samples import random_model
+
+config: Any = numba.config
+needs_numba = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 
 _SECONDS_AND_BYTES = """
 import time
@@ -39,6 +46,7 @@ def encoded_by(package: Path) -> tuple[float, str]:
     return float(seconds), data
 
 
+@needs_numba
 def test_machine_code_is_kept_until_a_module_changes(tmp_path: Path) -> None:
     package = tmp_path / "nncodec"
     shutil.copytree(
@@ -50,14 +58,53 @@ def test_machine_code_is_kept_until_a_module_changes(tmp_path: Path) -> None:
     assert same == data
 
     # A module of another folder, which holds none of the functions that are called.
-    module = package / "model" / "adaptive" / "mixer.py"
+    module = package / "model" / "adaptive" / "learner.py"
     stat, text = module.stat(), module.read_text()
-    module.write_text(text.replace("SURE, VERY_SURE = 205, 512", "SURE, VERY_SURE = 20, 30"))
+    module.write_text(text.replace("MIXER_CONSTANT = 77", "MIXER_CONSTANT = 7700"))
     assert module.read_text() != text
     os.utime(module, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1000))
     assert encoded_by(package)[1] != data
 
 
+@needs_numba
+@pytest.mark.parametrize("sequence", [False, True])
+def test_whatever_is_coded_is_coded_by_the_same_machine_code(sequence: bool) -> None:
+    """An array of another type would have all compiled once more, for many seconds."""
+    for shape in ((2, 3, 4, 5, 6), (1, 1, 1, 1, 1), (2, 1, 1, 1, 70), (1, 2, 1, 3, 131)):
+        codes = np.zeros(shape, dtype=np.uint8)
+        locked = np.broadcast_to(np.uint8(1), shape)
+        for network in (False, True):
+            model = random_model(shape[0] + 1, shape[4], network=network)
+            for given, choice in ((codes, "adaptive"), (codes, model), (locked, "adaptive")):
+                data = nncodec.encode(given, model=choice, sequence=sequence, threads=2)
+                np.testing.assert_array_equal(nncodec.decode(data, model=choice), given)
+                part = nncodec.decode(data, model=choice, layers=1)
+                np.testing.assert_array_equal(part, given[:1])
+    loop: Any = traversal._code_positions
+    assert len(loop.signatures) == 1
+
+
+@needs_numba
+def test_whoever_waits_for_the_compiler_is_told_once() -> None:
+    def double(number: int) -> int:
+        return 2 * number
+
+    told: list[str] = []
+    fast: Any = numba.njit(double)
+    with telling(lambda: told.append("compiling")):
+        assert not told
+        assert fast(21) == 42
+        assert told == ["compiling"]
+        assert fast(2.5) == 5.0
+    assert told == ["compiling"]
+    with telling(lambda: told.append("never")):
+        assert fast(22) == 44  # by what is there
+    another: Any = numba.njit(double)
+    assert another(1) == 2  # nobody asked
+    assert told == ["compiling"]
+
+
+@needs_numba
 def test_without_a_folder_to_keep_it_in_machine_code_is_made_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -49,6 +49,7 @@ TINY_BODY = b"\x00" + b"\x01\x01\x01\x01\x01" + b"\x13\x02" + b"\x03\x01\x07\x00
 
 
 EMBEDDING_BODY = b"\x03" + GOLDEN_BODY[1:].replace(b"modelid8", b"modelid8\x05")
+SEQUENCE_BODY = b"\x05" + GOLDEN_BODY[1:]
 
 
 def tiny_body(
@@ -91,6 +92,14 @@ def test_golden_bytes() -> None:
     assert unpack_header(FILE) == (HEADER, len(GOLDEN_HEADER))
     assert read_header(io.BytesIO(FILE)) == HEADER
     assert read_container(io.BytesIO(FILE)) == Container(HEADER, PAYLOADS)
+
+
+def test_a_flag_says_that_the_pictures_are_a_sequence() -> None:
+    header = dataclasses.replace(HEADER, sequence=True)
+    assert pack_header(header) == framed(SEQUENCE_BODY)
+    assert unpack_header(framed(SEQUENCE_BODY)) == (header, len(GOLDEN_HEADER))
+    tiny = dataclasses.replace(TINY, sequence=True)  # one picture may be one, too
+    assert unpack_header(framed(tiny_body(flags=b"\x04")))[0] == tiny
 
 
 def test_tiny_golden_bytes() -> None:
@@ -180,7 +189,7 @@ def headers(draw: st.DrawFn, largest: int = 30) -> Header:
         segments.append(Segment(layers, stored, length, checksum))
     model_id = draw(st.sampled_from([b"", b"\0" * 8, b"modelid8"]))
     embedded = draw(st.sampled_from([0, 1, 300])) if model_id else 0
-    return Header(shape, source, model_id, tuple(segments), embedded)
+    return Header(shape, source, model_id, tuple(segments), embedded, draw(st.booleans()))
 
 
 @given(headers(), st.binary(max_size=20))
@@ -232,7 +241,7 @@ def test_any_body_is_refused_or_canonical(body: bytes, version: int) -> None:
 
 
 @settings(max_examples=500)
-@given(st.sampled_from([TINY_BODY, GOLDEN_BODY, EMBEDDING_BODY]), st.data())
+@given(st.sampled_from([TINY_BODY, GOLDEN_BODY, EMBEDDING_BODY, SEQUENCE_BODY]), st.data())
 def test_any_changed_body_is_refused_or_canonical(body: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(body)))
     end = data.draw(st.integers(start, min(len(body), start + 2)))
@@ -453,7 +462,7 @@ def test_damage(data: bytes, message: str) -> None:
     [
         (framed(b"anything", version=2), "the file is of version 2, not 1; "),
         (framed(b"", version=255), "the file is of version 255, not 1; "),
-        (framed(tiny_body(flags=b"\x04")), "the file has the unknown flags 0x4; "),
+        (framed(tiny_body(flags=b"\x08")), "the file has the unknown flags 0x8; "),
         (framed(tiny_body(flags=b"\x80\x01")), "the file has the unknown flags 0x80; "),
         (framed(tiny_body(source=b"\x53\x02")), "the file has the unknown source 0x53 0x02; "),
         (framed(tiny_body(source=b"\x1b\x02")), "the file has the unknown source 0x1b 0x02; "),

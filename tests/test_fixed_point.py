@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from nncodec.model.fixed_point import (
     LOGIT_BITS,
     LOGIT_LIMIT,
-    clamped,
     falling_share,
     logistic_table,
-    rounded,
     to_logit,
 )
 from nncodec.model.kernels.compilation import compiled
+from nncodec.model.kernels.integers import clamped, rounded
 
 
 # Python cannot call them as they are.

@@ -12,29 +12,23 @@ import pytest
 
 import nncodec
 from nncodec.format import header, limits, source
-from nncodec.model import fixed_point
-from nncodec.model.adaptive.learning_rates import FULL_STEP, LARGEST_RATES
-from nncodec.model.adaptive.stage import AdaptiveStage
-from nncodec.model.adaptive.start import untrained
-from nncodec.model.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_TAPS
+from nncodec.model import contexts, fixed_point, schedule
+from nncodec.model.adaptive import learner, mixer, weights
+from nncodec.model.adaptive.learning_rates import LARGEST_RATES
+from nncodec.model.adaptive.start import LARGEST_MIXER_WEIGHT, LARGEST_WEIGHT, untrained
 from nncodec.model.network.integer_network import tanh_table
 from nncodec.model.network.taps import Taps
-from nncodec.model.schedule import Schedule
 from tests import (
     format_page,
     reference_decoder,
     reference_model_file,
     reference_numbers,
 )
-from tests.golden import ROOT
-from tests.reference_decoder import RangeDecoder
-from tests.reference_model import Prediction, ReferenceStage
-from tests.samples import random_model
+from tests.golden import ROOT, page
+from tests.samples import coded, random_model
 
 EXAMPLE = ROOT / "example"
 BERNOULLI = constriction.stream.model.Bernoulli(perfect=False)
-PAYLOAD = 31
-"""Where the example's payload begins."""
 
 
 def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
@@ -43,17 +37,19 @@ def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
     for module in (reference_decoder, reference_model_file, reference_numbers):
         found |= {name: value for name, value in vars(module).items() if name in printed}
     assert found == printed
-    in_package = {name: value for name, value in vars(limits).items() if name in printed}
-    assert set(in_package) == {name for name in printed if name.startswith("MAX_")}
-    in_package |= {"LOGIT_LIMIT": fixed_point.LOGIT_LIMIT, "FULL_STEP": FULL_STEP}
+    in_package: dict[str, int] = {}
+    for module in (limits, fixed_point, schedule, contexts, learner, weights):
+        in_package |= {name: value for name, value in vars(module).items() if name in printed}
     assert in_package.items() <= printed.items()
+    assert set(printed) == set(in_package)
 
 
 def test_every_parameter_of_the_page_has_a_value() -> None:
     printed = {name for name, *_ in format_page.table("| name | value | |")}
     prose = re.sub(r"```.*?```", "", format_page.TEXT, flags=re.DOTALL)
-    used = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bBLOCK\b|\bSURE\b", prose))
-    assert used - {"NEAR_TAPS", "LAYER_TAPS", "AROUND_TAPS"} == printed
+    used = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bBLOCK\b|\bDOUBT\b", prose))
+    lists = {"CHANNEL_TAPS", "AROUND_TAPS", "MOTION_TAPS", "FRAME_TENTHS"}
+    assert used - lists == printed
 
 
 def test_sections_that_functions_cite_are_there() -> None:
@@ -106,16 +102,18 @@ def test_tables_are_those_of_the_recipes() -> None:
     assert not stored
 
 
-def test_taps_are_the_packages() -> None:
-    near = format_page.taps("near-taps")
-    layer = near + format_page.taps("more-layer-taps")
-    around = format_page.taps("around-taps")
-    assert tuple(near) == CHANNEL_TAPS
-    assert tuple(layer) == LAYER_TAPS
-    assert tuple(around) == AROUND_TAPS
-    assert near == reference_numbers.NEAR_TAPS
-    assert layer == reference_numbers.LAYER_TAPS
+def test_lists_are_the_packages() -> None:
+    channel, around = format_page.taps("channel-taps"), format_page.taps("around-taps")
+    motion, (tenths,) = format_page.taps("motion-taps"), format_page.numbers("frame-tenths")
+    assert tuple(channel) == contexts.CHANNEL_TAPS
+    assert tuple(around) == contexts.AROUND_TAPS
+    assert tuple(motion) == contexts.MOTION_TAPS
+    assert tuple(tenths) == mixer.FRAME_TENTHS
+    assert channel == reference_numbers.CHANNEL_TAPS
+    assert channel[:8] == reference_numbers.PAIRS
     assert around == reference_numbers.AROUND_TAPS
+    assert motion == reference_numbers.MOTION_TAPS
+    assert tuple(tenths) == reference_numbers.FRAME_TENTHS
 
 
 @pytest.mark.parametrize("reach", [1, 2, 3])
@@ -126,24 +124,30 @@ def test_taps_of_networks_are_the_packages(reach: int, earlier_layers: int) -> N
     assert reference_numbers.network_places(found) == taps.places
 
 
+def test_tables_are_the_packages() -> None:
+    for name, lines in page.tables().items():
+        assert format_page.block(name) == lines
+        copied = getattr(reference_numbers, name.replace("-", "_").upper())
+        assert copied.splitlines() == ["", *lines]
+
+
 def test_untrained_model_is_the_packages() -> None:
     start = untrained(20, 5)
     groups = [0, 1, 2, 2, 3, 3, 3, 3, *[4] * 12]
     rates, half_lives = format_page.numbers("rates"), format_page.numbers("half-lives")
-    weights = np.array(" ".join(format_page.block("start-weights")).split(), dtype=int)
+    shared = np.array(" ".join(format_page.block("start-weights")).split(), dtype=int)
     assert start.rates.tolist() == [[row[group] for row in rates] for group in groups]
     assert start.half_lives.tolist() == [[row[group] for row in half_lives] for group in groups]
-    rows = weights.reshape(4, 31)[[0, 1, 2, *[3] * 17]] << 12 - 10
-    for learner in (0, 1):
-        np.testing.assert_array_equal(start.shared[:, learner], rows)
-    assert (start.mixers[..., :2] << 24 - 16 == 1 << 23).all()
-    others = (start.units, start.around, start.mixers[..., 2:], start.sets)
+    rows = shared.reshape(4, 31)[[0, 1, 2, *[3] * 17]]
+    np.testing.assert_array_equal(start.shared, rows)
+    assert (start.mixers[..., 0] << 8 == 1 << 24).all()
+    others = (start.units, start.around, start.mixers[..., 1:], start.sets)
     assert not any(array.any() for array in others)
     plain = {name: array.tolist() for name, array in start.arrays().items()}
     assert reference_numbers.untrained(20, 5) == plain
 
 
-@pytest.mark.parametrize("channels", [3, 70, 131])
+@pytest.mark.parametrize("channels", [3, 64, 70, 131])
 @pytest.mark.parametrize("network", [False, True])
 def test_arrays_of_a_model_are_as_printed(channels: int, network: bool) -> None:
     model = random_model(2, channels, network=network)
@@ -151,24 +155,36 @@ def test_arrays_of_a_model_are_as_printed(channels: int, network: bool) -> None:
     if model.network:
         rows += format_page.table("| array | type | shape | fractional bits |")
     blocks = -(-channels // 64)
-    sizes = {"L": 2, "D": channels, "B": -(-channels // blocks), "M": 6 + network, "more": network}
+    sizes = {"L": 2, "D": channels, "B": -(-channels // blocks), "M": 6 + network}
     if model.network:
         sizes |= {"U": model.network.hidden, "I": len(model.network.weights)}
     printed = {}
     for name, kind, shape, _ in rows:
-        formula = shape.replace("(+ 1 with a network)", "+ more")
+        formula = shape.replace("(+ 1 with a network)", f"+ {int(network)}")
+        formula = formula.replace("(+ B if D > BLOCK)", "+ B" if channels > 64 else "")
         printed[name.strip("`")] = f"int{kind[1:]}", eval(f"({formula})", {}, sizes)
     assert printed == {
         name: (str(array.dtype), array.shape) for name, array in model.arrays().items()
     }
 
 
-def test_largest_rates_are_the_packages() -> None:
-    largest: dict[int, int] = {}
-    for kinds, _, power, _ in format_page.table("| kind | weights | largest rate | half-life |"):
-        base, exponent = power.split("^")
-        largest |= {int(kind): int(base) ** int(exponent) for kind in kinds.split(",")}
-    assert [largest[kind] for kind in range(19)] == LARGEST_RATES.tolist()
+def test_limits_of_a_start_are_the_packages() -> None:
+    rows = format_page.table("| array | type | shape | values |")
+    values = {name.strip("`"): what for name, *_, what in rows}
+    assert values["start.units"].startswith(f"-{LARGEST_WEIGHT} ... {LARGEST_WEIGHT}, 14 ")
+    assert weights.UNIT_BITS == 14
+    mixed = f"-{LARGEST_MIXER_WEIGHT} ... {LARGEST_MIXER_WEIGHT}, 16 fractional bits"
+    assert values["start.mixers"] == mixed
+
+
+def test_kinds_of_rates_are_the_packages() -> None:
+    table = format_page.table("| kind | weights | largest rate | half-life |")
+    largest = [power.split("^") for *_, power, _ in table]
+    assert [int(kind) for kind, *_ in table] == [*range(10)]
+    assert [int(base) ** int(exponent) for base, exponent in largest] == LARGEST_RATES.tolist()
+    assert tuple(LARGEST_RATES.tolist()) == reference_numbers.LARGEST_RATES
+    lives = [int(life) for *_, life in table]
+    assert tuple(lives) == reference_numbers.HALF_LIFE_OF_KIND
 
 
 # --- the example -------------------------------------------------------------------------------
@@ -176,14 +192,15 @@ def test_largest_rates_are_the_packages() -> None:
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    return bytes.fromhex(" ".join(format_page.block("example")))
+    fields = [line[:18] for line in format_page.block("example")]
+    return bytes.fromhex(" ".join(fields))
 
 
 @pytest.fixture(scope="module")
 def codes() -> npt.NDArray[np.uint8]:
     lines = format_page.block("example-bits")
-    bits = [int(bit) for line in lines for bit in "".join(line.split()[4:])]
-    return np.array(bits, dtype=np.uint8).reshape(2, 1, 4, 6, 3)
+    bits = [int(bit) for line in lines for bit in "".join(line.split()[6:])]
+    return np.array(bits, dtype=np.uint8).reshape(2, 3, 3, 4, 3)
 
 
 def test_example_is_the_golden_file(data: bytes, codes: npt.NDArray[np.uint8]) -> None:
@@ -192,76 +209,60 @@ def test_example_is_the_golden_file(data: bytes, codes: npt.NDArray[np.uint8]) -
     np.testing.assert_array_equal(nncodec.decode(data), codes)
 
 
-def test_example_is_explained_byte_by_byte(data: bytes, codes: npt.NDArray[np.uint8]) -> None:
-    rows = [row for row in format_page.table("| bytes | what |") if row[0].startswith("`")]
-    assert bytes.fromhex("".join(format_page.code(*[row[0] for row in rows]))) == data
-    words = np.frombuffer(data[PAYLOAD:], dtype="<u4").tolist()
-    assert rows[-1][1] == f"the payload: the words {', '.join(f'{word:08X}' for word in words)}"
+def test_example_is_what_the_reference_makes() -> None:
+    for name, lines in page.example_blocks().items():
+        assert format_page.block(name) == lines, name
+
+
+def test_example_has_the_header_that_is_explained(
+    data: bytes, codes: npt.NDArray[np.uint8]
+) -> None:
     header = nncodec.read_header(data)
     assert header.shape == codes.shape
-    assert header.source == source.Source("npz", "nchw", 3, "|i1", True, "bits")
+    assert header.sequence
+    assert header.source == source.Source("npz", "nchw", 4, "|i1", True, "bits")
     (segment,) = header.segments
-    assert (segment.layers, segment.stored, segment.byte_length) == (2, False, 12)
-    packed = np.packbits(codes).tobytes()
-    checksum = zlib.crc32(packed)
-    assert f"they are `{packed.hex()}`" in format_page.TEXT
-    assert f"{checksum:08X}; continued over the payload" in format_page.TEXT
-    assert zlib.crc32(data[PAYLOAD:], checksum) == segment.checksum
-    assert f"| its checksum, {segment.checksum:08X} |" in format_page.TEXT
+    payload = data[-segment.byte_length :]
+    assert (segment.layers, segment.stored, len(payload) % 4) == (2, False, 0)
+    packed, checksum, continued = (
+        line.split()[-1] for line in format_page.block("example-checksum")
+    )
+    assert packed == np.packbits(codes).tobytes().hex()
+    assert int(checksum, 16) == zlib.crc32(bytes.fromhex(packed))
+    assert int(continued, 16) == zlib.crc32(payload, int(checksum, 16)) == segment.checksum
 
 
 def test_example_has_the_frequencies_and_weights_that_are_printed(
     codes: npt.NDArray[np.uint8],
 ) -> None:
-    schedule = Schedule(2, 1, 4, 6, 3)
-    stage, bits, end = AdaptiveStage(schedule), codes.ravel()[schedule.order()], 0
-    frequencies: list[int] = []
-    for part in schedule.parts():
-        frequencies += stage.frequencies(*part).tolist()
-        begin, end = end, len(frequencies)
-        stage.learn(bits[begin:end])
-    assert frequencies == [f for row in format_page.numbers("example-frequencies") for f in row]
-    assert f"there are {schedule.step_count} steps" in format_page.TEXT
-    sums = {name: int((array * (1 << 24)).sum()) for name, array in stage.learned().items()}
-    printed = (line.split() for line in format_page.block("example-weights"))
-    assert sums == {name: int(value) for name, value in printed}
+    frequencies, stage = coded(codes, sequence=True)
+    printed = [f for row in format_page.numbers("example-frequencies") for f in row]
+    assert frequencies.ravel().tolist() == printed
+    # The sets and the weights of frames are no part of what is learned for a start.
+    learned = {name: array.sum() for name, array in stage.learned().items()}
+    lines = [line.split() for line in format_page.block("example-weights")]
+    sums = {name: int(value) for name, value in lines}
+    saturated = (sums["known"] + sums["surprise"] + sums["before"]) / (1 << 14)
+    assert learned["units"] == saturated + sums["constant"] / (1 << 24)
+    assert learned["around"] == sums["around"] / (1 << 14)
 
 
-def test_example_is_decoded_as_printed(data: bytes, codes: npt.NDArray[np.uint8]) -> None:
-    stage, decoder = ReferenceStage((2, 1, 4, 6, 3)), RangeDecoder(data[PAYLOAD:])
+def test_example_is_decoded_as_constriction_does(data: bytes, codes: npt.NDArray[np.uint8]) -> None:
+    """The numbers of its range coder are those of the page; it keeps where the range begins too."""
+    frequencies = [f for row in format_page.numbers("example-frequencies") for f in row]
     encoder = constriction.stream.queue.RangeEncoder()
-    lines: list[list[str]] = []
-    predictions: list[Prediction] = []
-    for step, places in enumerate(stage.steps):
-        stage.frequencies(places)
-        bits = []
-        for prediction in stage.asked:
-            state = [decoder.lower, decoder.range, decoder.point]
-            assert list(encoder.pos()[1]) == state[:2]
-            bit = decoder.decode(prediction.frequency)
-            assert bit == codes[prediction.bit]
-            frequency = np.array([prediction.frequency / 65536])
-            encoder.encode(np.array([bit], dtype=np.int32), BERNOULLI, frequency)
-            seen = [*prediction.z, prediction.mixed, prediction.frequency, bit]
-            index = ",".join(map(str, prediction.bit))
-            lines.append([str(len(lines)), str(step), index, *map(str, seen)])
-            lines[-1] += [f"{number:016x}" for number in state]
-            bits.append(bit)
-            predictions.append(prediction)
-        stage.learn(bits)
-    assert encoder.get_compressed().astype("<u4").tobytes() == data[PAYLOAD:]
-
-    _, *printed = [line.split() for line in format_page.block("example-trace")]
-    assert printed == [lines[int(line[0])] for line in printed]
-    assert len(printed) > 16
-    (number,) = re.findall(r"What bit (\d+) sees", format_page.TEXT)
-    shown = predictions[int(number)]
-    inputs = shown.inputs[0]
-    kinds = ("known", "surprise", "before", "near", "layer", "gates")
-    expected = [["index", *shown.bit]]
-    expected += [[kind, *inputs[kind]] for kind in kinds]
-    expected += [["around", *signs] for signs in shown.around]
-    expected += [["x", *shown.x], ["sets", *shown.sets]]
-    expected += [["mixed", shown.mixed], ["frequency", shown.frequency]]
-    texts = [[str(word) for word in line] for line in expected]
-    assert [line.split() for line in format_page.block("example-bit")] == texts
+    _, *lines = [line.split() for line in format_page.block("example-trace")]
+    traced = {int(number): rest for number, *rest in lines}
+    ranges: list[str] = []
+    for value, expected in zip(codes.ravel().tolist(), frequencies, strict=True):
+        ranges.append(f"{encoder.pos()[1][1]:016x}")
+        probability = np.array([expected / 65536])
+        encoder.encode(np.array([value], dtype=np.int32), BERNOULLI, probability)
+    assert len(traced) > 16
+    for number, (index, *_, frequency, bit, size, _) in traced.items():
+        place = tuple(map(int, index.split(",")))
+        assert np.ravel_multi_index(place, codes.shape) == number
+        assert (int(frequency), int(bit)) == (frequencies[number], codes[place])
+        assert size == ranges[number]
+    payload = encoder.get_compressed().astype("<u4").tobytes()
+    assert data.endswith(payload)

@@ -8,8 +8,9 @@ import pytest
 import nncodec
 from nncodec.files.model_files import list_models, read_model
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS
-from nncodec.model.adaptive.learning_rates import FULL_STEP
-from nncodec.model.contexts import BLOCK, LAYER_TAPS, block_size
+from nncodec.model.adaptive.learning_rates import EXACT_BITS
+from nncodec.model.contexts import CHANNEL_TAPS
+from nncodec.model.schedule import BLOCK, block_count, block_size
 from tests.golden import ROOT
 from tests.golden.generate import CASES, encoded, header_facts
 
@@ -59,18 +60,25 @@ def test_every_feature_of_the_version_has_a_case() -> None:
     assert any(len(layers) > 1 for layers in counts)
 
     shapes = [header.shape for header in headers.values()]
-    assert max(layers for layers, *_ in shapes) > max(back for back, *_ in LAYER_TAPS)
-    assert any(batch > FULL_STEP for _, batch, *_ in shapes)
+    assert max(shape[0] for shape in shapes) > max(back for _, back, _, _ in CHANNEL_TAPS)
+    assert any(shape[1] > 1 and shape[1] * shape[2] * shape[3] >> EXACT_BITS for shape in shapes)
+    assert any(shape[1:4] == (1, 1, 1) for shape in shapes)
     assert min(shape[4] for shape in shapes) == 1
-    assert any(shape[4] > BLOCK and block_size(shape[4]) * 2 > shape[4] for shape in shapes)
+    assert {block_count(shape[4]) for shape in shapes} == {1, 2, 3}
+    assert any(shape[4] % block_size(shape[4]) for shape in shapes)
+    frames = [header.shape[1] for header in headers.values() if header.sequence]
+    assert max(frames) > 1 + max(frames for frames, *_ in CHANNEL_TAPS)
+    assert any(header.sequence and header.shape[4] > BLOCK for header in headers.values())
 
     coded = [case for case in CASES if not all(headers[case].layer_stored())]
     made = {case: CASES[case].model for case in coded}
     embedded = {case: CASES[case].embed for case in coded}
     models = {case: read_model(ROOT / case / "model.safetensors") for case in coded if made[case]}
-    assert {(model.network is not None, embedded[case]) for case, model in models.items()} == {
-        *((False, False), (False, True), (True, False), (True, True)),
-    }
+    for kind in ((False, False), (False, True), (True, False), (True, True)):
+        assert any((m.network is not None, embedded[case]) == kind for case, m in models.items())
+    some = {case: model for case, model in models.items() if headers[case].sequence}
+    assert {model.network is not None for model in some.values()} == {False, True}
+    assert {embedded[case] for case in some} == {False, True}
     assert any(model.network and model.channels > BLOCK for model in models.values())
 
 

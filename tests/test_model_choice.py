@@ -1,6 +1,7 @@
-"""Which model codes a tensor, and which one a container is decoded by."""
+"""What predicts a tensor: which model, and whether as a sequence; and what decodes a container."""
 
 import io
+import math
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,14 @@ import nncodec
 from nncodec.coding.codec import code_lengths, encode_source
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.files import model_choice, model_files
-from nncodec.files.model_choice import SAMPLE_BITS, model_to_decode, model_to_encode
+from nncodec.files.model_choice import (
+    SAMPLE_BITS,
+    SAMPLE_FRAMES,
+    SEQUENCE_GAIN,
+    Predictor,
+    choose_predictor,
+    model_to_decode,
+)
 from nncodec.files.model_files import FOLDERS_VARIABLE, save_model
 from nncodec.format.container import Container, pack, read_container
 from nncodec.format.source import Source
@@ -48,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def chosen(choice: model_choice.ModelChoice, codes: Codes = CODES) -> bytes:
-    model = model_to_encode(choice, codes)
+    model = choose_predictor(codes, choice).model
     return model.model_id if model else b""
 
 
@@ -117,21 +125,150 @@ def test_trying_takes_at_most_half_of_the_coding(
         patch.setattr(model_choice, "SAMPLE_BITS", limit)
         codes = np.arange(np.prod(shape)).reshape(shape)
         sample = model_choice._sample(codes, candidates)  # type: ignore[arg-type]
-    *_, height = shape[:3]
-    rest = shape[3:]
-    assert sample.shape[3:] == rest
-    row = int(np.prod(rest))
-    # A row of one layer of one image is the least that can be tried.
+    assert sample.shape[3:] == shape[3:]
+    row = math.prod(shape[3:])
+    # A row of one layer of one picture is the least that can be tried.
     allowed = min(limit, codes.size / 2 / candidates)
     assert sample.size <= max(row, allowed)
-    # As much as is allowed, but for what is less than an image, or a layer of one, or a row.
+    # As much as is allowed, but for what is less than a picture, or a layer of one, or a row.
     assert sample.size > min(allowed - row, allowed / 4) or sample.size == row
-    # It is cut out of the codes: rows of the middle, next to each other.
-    rows = sample[0, 0, :, 0, 0]
-    assert (np.diff(rows) == rest[0] * rest[1]).all()
     assert np.isin(sample, codes).all()
-    above = (rows[0] - codes[0, 0, 0, 0, 0]) // (rest[0] * rest[1])
-    assert abs(2 * above + len(rows) - height) <= 1
+    assert_is_in_the_middle(sample[0], shape)
+
+
+def assert_is_in_the_middle(layer: npt.NDArray[np.int_], shape: tuple[int, ...]) -> None:
+    """A part of the first layer of numbered bits has adjacent rows of adjacent pictures."""
+    batch, height, row = shape[1], shape[2], math.prod(shape[3:])
+    begins = layer[:, :, 0, 0]
+    assert (np.diff(begins, axis=0) == height * row).all()
+    assert (np.diff(begins, axis=1) == row).all()
+    picture, above = divmod(int(begins[0, 0]) // row, height)
+    assert abs(2 * picture + begins.shape[0] - batch) <= 1
+    assert abs(2 * above + begins.shape[1] - height) <= 1
+
+
+# --- sequences ---------------------------------------------------------------------------------
+
+
+def film(shape: tuple[int, ...], seed: int, flipped: float = 0.02) -> Codes:
+    """Frames, each of which is the one before with a share of its bits flipped."""
+    frames = np.repeat(averaged_codes((shape[0], 1, *shape[2:]), seed=seed), shape[1], axis=1)
+    flips = np.random.default_rng(seed).random(shape) < flipped
+    flips[:, 0] = False
+    return frames ^ (np.cumsum(flips, axis=1) % 2).astype(np.uint8)
+
+
+SHAPES = [(1, 2, 20, 20, 8), (2, 12, 12, 12, 8), (3, 9, 16, 14, 6), (1, 200, 2, 3, 16)]
+LARGE_SHAPE = (1, 20, 40, 60, 12)
+"""Its pictures are more than a sample has, and larger."""
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, LARGE_SHAPE])
+def test_frames_that_resemble_each_other_are_taken_for_a_sequence(shape: tuple[int, ...]) -> None:
+    for seed in range(3):
+        for flipped in (0.0, 0.02, 0.1):
+            codes = film(shape, seed, flipped)
+            assert choose_predictor(codes, "adaptive") == Predictor(None, sequence=True)
+            assert not choose_predictor(codes[:, :1], "adaptive").sequence  # one picture is none
+    assert nncodec.read_header(nncodec.encode(codes)).sequence
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, LARGE_SHAPE])
+def test_pictures_that_have_nothing_to_do_with_each_other_are_no_sequence(
+    shape: tuple[int, ...],
+) -> None:
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        for codes in (
+            averaged_codes(shape, seed=seed),
+            averaged_codes(shape, seed=seed, bias=0.5),  # bits of a channel are alike everywhere
+            random.integers(0, 2, shape, dtype=np.uint8),
+            np.zeros(shape, dtype=np.uint8),
+        ):
+            assert choose_predictor(codes, "adaptive") == Predictor(None, sequence=False)
+    assert not nncodec.read_header(nncodec.encode(codes)).sequence
+
+
+@pytest.mark.parametrize("sequence", [False, True])
+def test_a_sequence_is_what_was_asked_for(sequence: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for codes in (film((2, 5, 8, 8, 6), 0), averaged_codes((2, 5, 8, 8, 6), seed=0), CODES):
+        data = nncodec.encode(codes, sequence=sequence)
+        assert nncodec.read_header(data).sequence == sequence
+        np.testing.assert_array_equal(nncodec.decode(data), codes)
+    monkeypatch.setattr(model_choice, "code_lengths", None)  # nothing is tried
+    assert choose_predictor(codes, OTHER, sequence) == Predictor(OTHER, sequence)
+
+
+def test_a_sequence_has_to_save_more_than_it_can_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    saving = 0.0
+
+    def lengths(codes: Codes, *, sequence: bool) -> npt.NDArray[np.float64]:
+        return np.array([1000 * (1 - saving if sequence else 1)])
+
+    monkeypatch.setattr(model_choice, "code_lengths", lengths)
+    codes = averaged_codes((2, 5, 8, 8, 6), seed=0)
+    for saving in (-0.1, 0.0, 0.9 * SEQUENCE_GAIN, 1.1 * SEQUENCE_GAIN, 0.5):
+        chosen = choose_predictor(codes, "adaptive", threads=2).sequence
+        assert chosen == (saving > SEQUENCE_GAIN)
+
+
+@given(
+    st.tuples(*(st.integers(1, most) for most in (4, 40, 20, 20, 8))),
+    st.sampled_from([50, 3000, SAMPLE_BITS]),
+)
+def test_a_sequence_is_tried_on_adjacent_rows_of_adjacent_pictures(
+    shape: tuple[int, ...], limit: int
+) -> None:
+    codes = np.arange(np.prod(shape)).reshape(shape)
+    samples: list[Codes] = []
+
+    def keep(sample: Codes, *, sequence: bool) -> npt.NDArray[np.float64]:
+        samples.append(sample)
+        return np.ones(1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_choice, "SAMPLE_BITS", limit)
+        patch.setattr(model_choice, "code_lengths", keep)
+        choose_predictor(codes, "adaptive")  # type: ignore[arg-type]
+    batch, height = shape[1:3]
+    if batch == 1:
+        assert not samples
+        return
+    first, second = samples
+    np.testing.assert_array_equal(first, second)
+    layers, frames, rows, *_ = first.shape
+    assert layers == 1
+    assert first.shape[3:] == shape[3:]
+    assert frames >= min(batch, SAMPLE_FRAMES)
+    row = math.prod(shape[3:])
+    assert first.size <= max(limit, frames * row)
+    # All pictures and rows, or as many as are allowed.
+    assert frames in (batch, SAMPLE_FRAMES) or (frames + 1) * row * height > limit
+    assert rows == height or (rows + 1) * frames * row > limit
+    assert_is_in_the_middle(first[0], shape)
+
+
+def test_models_are_tried_as_what_the_pictures_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(TRAINED, folder / "trained.safetensors")
+    tried: list[tuple[bool, bool]] = []
+
+    def keep(
+        codes: Codes, *, model: Model | None = None, sequence: bool
+    ) -> npt.NDArray[np.float64]:
+        tried.append((model is not None, sequence))
+        return code_lengths(codes, model=model, sequence=sequence)
+
+    monkeypatch.setattr(model_choice, "code_lengths", keep)
+    codes = film((2, 12, 16, 14, 6), 0)
+    for sequence in (False, True):
+        tried.clear()
+        choose_predictor(codes, sequence=sequence)
+        assert sorted(tried) == [(False, sequence), (True, sequence)]
+    tried.clear()
+    assert choose_predictor(codes).sequence
+    assert sorted(tried) == [(False, False), (False, True), (False, True), (True, True)]
 
 
 # --- decoding ----------------------------------------------------------------------------------

@@ -263,8 +263,8 @@ def wide(name: str, value: int, index: int = -1) -> bytes:
         ),
         (wide("network.bias", 1 << 62), "the network's weights are too large: a sum could outgrow"),
         (
-            crafted({"start.shared": np.zeros((2, 2, 31), np.int16)}),
-            "the start's shared has int16 [2, 2, 31], not int16 [1, 2, 31]",
+            crafted({"start.shared": np.zeros((2, 31), np.int16)}),
+            "the start's shared has int16 [2, 31], not int16 [1, 31]",
         ),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else value[:40],

@@ -1,6 +1,7 @@
 """Threads work on every step of every segment once, and on none before its turn."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,12 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nncodec
-from nncodec.coding import codec, traversal
-from nncodec.coding.codec import traverse_known
-from nncodec.coding.threads import Progress, Worker, map_side_by_side, run, thread_count
+from nncodec.coding import segments, traversal
+from nncodec.coding.codec import encode_source, traverse_known
+from nncodec.coding.segments import CodedSegment
+from nncodec.coding.threads import (
+    ONE_THREAD,
+    Progress,
+    Threads,
+    Worker,
+    map_side_by_side,
+    run,
+    thread_count,
+)
 from nncodec.errors import BitstreamError
-from nncodec.format import limits, source
+from nncodec.format import limits
 from nncodec.format.limits import most_threads
+from nncodec.format.source import Source
 from tests.command_line import invoke
 from tests.samples import averaged_codes, random_network, random_start
 
@@ -55,7 +66,7 @@ class Log:
             step = int(self._random.integers(begin + 1, end, endpoint=True))
             bits = int(self._random.integers(10))
         for _ in range(bits):
-            threading.Event().wait(0)  # lets others go first
+            time.sleep(0)  # lets others go first
         with self._lock:
             self.passed[segment] = step
             self.busy[segment] = False
@@ -66,14 +77,14 @@ class Log:
 
 
 @st.composite
-def segments(draw: st.DrawFn) -> list[range]:
+def steps_of_segments(draw: st.DrawFn) -> list[range]:
     """Steps of segments, none of which begins or ends before one that is before it."""
     pairs = draw(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
     begins, ends = (np.cumsum(numbers).tolist() for numbers in zip(*pairs, strict=True))
     return [range(begin, max(begin, end) + 10) for begin, end in zip(begins, ends, strict=True)]
 
 
-@given(segments(), st.integers(1, 5), st.integers(0, 2**32 - 1))
+@given(steps_of_segments(), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_every_step_is_worked_on_once_and_in_its_turn(
     steps: list[range], threads: int, seed: int
 ) -> None:
@@ -157,8 +168,10 @@ def test_threads_are_as_many_as_processors_and_never_none() -> None:
 def test_threads_are_as_many_as_there_is_work_for() -> None:
     assert most_threads((16, 1, 32, 48, 32)) == 12  # by its bits
     assert most_threads((16, 1, 135, 240, 32)) == 16  # a layer each
-    assert most_threads((16, 1 << 16, 1, 1, 1)) == 1  # layers follow each other
-    assert most_threads((9, 1 << 14, 9, 9, 1)) == 1  # for their memory
+    assert most_threads((16, 1, 3, 1 << 12, 32)) == 3  # a row behind each other
+    assert most_threads((16, 2, 3, 1 << 12, 32)) == 6  # also in the next picture
+    assert most_threads((16, 1, 1, 1 << 15, 32)) == 16  # a row is a position
+    assert most_threads((16, 1, 1, 1, 1 << 10)) == 1
     assert most_threads((1, 1, 1, 1, 1)) == 1
 
 
@@ -166,23 +179,60 @@ def test_threads_are_as_many_as_there_is_work_for() -> None:
 
 
 @pytest.mark.usefixtures("small_tasks")
+@pytest.mark.parametrize("sequence", [False, True])
 @pytest.mark.parametrize(
-    "shape", [(9, 1, 9, 12, 4), (3, 2, 30, 30, 8), (5, 3, 7, 8, 70), (12, 1, 1, 90, 16)]
+    "shape",
+    [(9, 1, 9, 12, 4), (3, 2, 20, 30, 8), (5, 3, 7, 8, 70), (12, 1, 1, 90, 16), (6, 5, 4, 1, 9)],
 )
 def test_any_number_of_threads_makes_and_reads_the_same(
-    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], sequence: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codec, "SEGMENT_BITS", 1000)
+    monkeypatch.setattr(segments, "SEGMENT_BITS", 300)
     codes = averaged_codes(shape, seed=0)
     start = random_start(shape[0], shape[4], seed=0, with_network=True)
     model = nncodec.Model(start, random_network(shape[0], shape[4], seed=0))
     for choice in ("adaptive", model):
-        data = nncodec.encode(codes, model=choice, threads=1)
+        data = nncodec.encode(codes, model=choice, sequence=sequence, threads=1)
         assert len(nncodec.read_header(data).segments) > 1
         for threads in MANY:
-            assert nncodec.encode(codes, model=choice, threads=threads) == data
+            again = nncodec.encode(codes, model=choice, sequence=sequence, threads=threads)
+            assert again == data
             decoded = nncodec.decode(data, model=choice, threads=threads)
             np.testing.assert_array_equal(decoded, codes)
+
+
+@given(
+    st.tuples(*(st.integers(1, most) for most in (6, 3, 5, 6, 5))),
+    st.integers(1, 200),
+    st.integers(1, 200),
+    st.booleans(),
+    st.integers(1, 5),
+)
+def test_how_much_a_call_and_a_segment_have_decides_no_frequency(
+    shape: tuple[int, ...], call_bits: int, segment_bits: int, sequence: bool, threads: int
+) -> None:
+    codes = averaged_codes(shape, seed=0)
+
+    def frequencies(threads: Threads) -> list[int]:
+        found: list[int] = []
+        traverse_known(
+            codes,
+            None,
+            lambda segment: found.extend(segment.frequencies.ravel().tolist()),
+            sequence=sequence,
+            threads=threads,
+        )
+        return found
+
+    whole = frequencies(ONE_THREAD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "THREAD_BITS", 1)
+        patch.setattr(traversal, "CALL_BITS", call_bits)
+        patch.setattr(traversal, "LEAST_CALL_BITS", 1)
+        patch.setattr(segments, "SEGMENT_BITS", segment_bits)
+        assert frequencies(Threads(threads)) == whole
+        data = encode_source(codes, Source(), sequence=sequence, threads=Threads(threads)).data
+        np.testing.assert_array_equal(nncodec.decode(data, threads=threads), codes)
 
 
 @pytest.mark.usefixtures("small_tasks")
@@ -192,13 +242,13 @@ def test_segments_are_finished_in_their_order(threads: int) -> None:
     numbers: list[int] = []
     lengths: list[int] = []
 
-    def note(part: codec.Part) -> None:
-        numbers.append(next(i for i in range(12) if (codes[i] == part.codes[0]).all()))
-        np.testing.assert_array_equal(part.codes.reshape(-1)[part.order], part.bits)
-        assert part.frequencies.min() >= 1
-        lengths.append(len(part.codes))
+    def note(segment: CodedSegment) -> None:
+        numbers.append(next(i for i in range(12) if (codes[i] == segment.codes[0]).all()))
+        assert segment.frequencies.shape == segment.codes.shape
+        assert segment.frequencies.min() >= 1
+        lengths.append(len(segment.codes))
 
-    traverse_known(codes, None, note, threads=threads)
+    traverse_known(codes, None, note, threads=Threads(threads))
     assert numbers == list(range(12))
     assert lengths == [1] * 12
 
@@ -233,7 +283,7 @@ def test_threads_report_all_bits_from_the_first_one() -> None:
         assert threading.current_thread() is threading.main_thread()
         counts.append(bits)
 
-    codec.encode_source(codes, source.Source(), threads=4, progress=report)
+    encode_source(codes, Source(), threads=Threads(4, report))
     assert sum(counts) == codes.size
 
 

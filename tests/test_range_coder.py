@@ -1,8 +1,6 @@
 """The range coder: exact bytes, exact bits back, within a hair of the ideal size."""
 
-import itertools
 import math
-from collections.abc import Sequence
 
 import constriction
 import numpy as np
@@ -11,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.coding.range_coder import Bits, Coders, code, code_lengths, decoders, encoders, payload
+from nncodec.coding.range_coder import (
+    POSSIBLE,
+    Bits,
+    Coders,
+    code_bit,
+    code_lengths,
+    decoders,
+    encoders,
+    payload,
+)
 from nncodec.model.kernels.compilation import compiled
 
 Message = tuple[Bits, npt.NDArray[np.int32]]
@@ -37,25 +44,20 @@ def messages(draw: st.DrawFn) -> Message:
 
 
 @compiled
-def code_of(
-    coders: Coders, segment: int, frequencies: npt.NDArray[np.int32], bits: Bits, count: int
+def code_bits(
+    coders: Coders, segment: int, first: int, frequencies: npt.NDArray[np.int32], bits: Bits
 ) -> None:
-    code(coders, segment, frequencies, bits, count)
+    for number in range(len(frequencies)):
+        bits[number] = code_bit(coders, segment, first + number, frequencies[number])
 
 
 def coded(
-    coders: Coders,
-    frequencies: npt.NDArray[np.int32],
-    cuts: Sequence[int] = (),
-    segment: int = 0,
+    coders: Coders, frequencies: npt.NDArray[np.int32], first: int = 0, segment: int = 0
 ) -> Bits:
-    """The bits that a coder gives, a piece after the other; raises where none can be."""
+    """The bits that a coder gives, from one of the tensor on; raises where none can be."""
     bits = np.full(len(frequencies), 7, dtype=np.uint8)
-    limits = sorted({0, *(cut % (len(frequencies) + 1) for cut in cuts), len(frequencies)})
-    for begin, end in itertools.pairwise(limits):
-        some = frequencies[begin:end], bits[begin:end]
-        code_of(coders, segment, *some, end - begin)
-    if not coders.possible[segment]:
+    code_bits(coders, segment, first, frequencies, bits)
+    if not coders.states[segment, POSSIBLE]:
         raise ImpossibleError
     return bits
 
@@ -69,9 +71,9 @@ def written(message: Message) -> bytes:
     return payload(bits, frequencies.astype(np.uint16))
 
 
-def read(message: Message, data: bytes, cuts: Sequence[int] = ()) -> Bits:
+def read(message: Message, data: bytes) -> Bits:
     bits, frequencies = message
-    return coded(decoders([len(bits)], [data]), frequencies, cuts)
+    return coded(decoders(np.full(len(bits), 7, dtype=np.uint8), [data]), frequencies)
 
 
 MESSAGE: Message = (
@@ -87,15 +89,17 @@ def test_payloads_never_change() -> None:
     assert written((bits[:0], frequencies[:0])) == b""
 
 
-@given(messages(), st.lists(st.integers(0, 3000), max_size=20))
-def test_what_was_written_is_read(message: Message, cuts: list[int]) -> None:
+@given(messages())
+def test_what_was_written_is_read(message: Message) -> None:
     bits, frequencies = message
-    known = encoders([bits])
-    np.testing.assert_array_equal(coded(known, frequencies, cuts), bits)
+    known = encoders(bits, 1)
+    np.testing.assert_array_equal(coded(known, frequencies), bits)
     np.testing.assert_array_equal(known.frequencies, frequencies)
-    coders = decoders([len(bits)], [payload(bits, known.frequencies)])
-    np.testing.assert_array_equal(coded(coders, frequencies, cuts), bits)
-    np.testing.assert_array_equal(coders.bits, bits)
+    tensor = np.full(len(bits), 7, dtype=np.uint8)
+    coders = decoders(tensor, [payload(bits, known.frequencies)])
+    np.testing.assert_array_equal(coded(coders, frequencies), bits)
+    np.testing.assert_array_equal(tensor, bits)  # it is written to where it lies
+    assert not len(coders.frequencies)
 
 
 @given(messages())
@@ -115,19 +119,45 @@ def test_every_frequency_divides_the_range_as_constriction_does() -> None:
         np.testing.assert_array_equal(read(message, written(message)), message[0])
 
 
-@given(st.lists(messages(), min_size=1, max_size=4))
-def test_segments_are_read_one_beside_the_other(some: list[Message]) -> None:
-    sizes = [len(bits) for bits, _ in some]
-    known = [index % 2 == 1 for index in range(len(some))]
-    sources = [one[0] if plain else written(one) for one, plain in zip(some, known, strict=True)]
-    coders = decoders(sizes, sources)
+@given(st.lists(messages(), min_size=1, max_size=4), st.booleans())
+def test_segments_are_read_one_beside_the_other(some: list[Message], encoding: bool) -> None:
+    ends = np.cumsum([len(bits) for bits, _ in some]).tolist()
+    whole = np.concatenate([bits for bits, _ in some])
+    known = [encoding or index % 2 == 1 for index in range(len(some))]
+    tensor = np.where(np.repeat(known, [len(bits) for bits, _ in some]), whole, 7).astype(np.uint8)
+    sources = [None if plain else written(one) for one, plain in zip(some, known, strict=True)]
+    coders = encoders(tensor, len(some)) if encoding else decoders(tensor, sources)
     halves = [len(bits) // 2 for bits, _ in some]
     for second in (False, True):  # they take turns
         for segment, ((bits, frequencies), half) in enumerate(zip(some, halves, strict=True)):
             part = slice(half, None) if second else slice(half)
-            values = coded(coders, frequencies[part], segment=segment)
+            first = ends[segment] - len(bits) + (half if second else 0)
+            values = coded(coders, frequencies[part], first, segment)
             np.testing.assert_array_equal(values, bits[part])
-    np.testing.assert_array_equal(coders.bits, np.concatenate([bits for bits, _ in some]))
+    np.testing.assert_array_equal(tensor, whole)
+    if encoding:
+        frequencies = np.concatenate([frequencies for _, frequencies in some])
+        np.testing.assert_array_equal(coders.frequencies, frequencies)
+
+
+@pytest.mark.parametrize("shape", [(0,), (7,), (2, 3, 4)])
+def test_bits_of_any_shape_and_layout_are_encoded_and_stay_as_they_are(
+    shape: tuple[int, ...],
+) -> None:
+    random = np.random.default_rng(0)
+    bits = random.integers(0, 2, shape, dtype=np.uint8)
+    frequencies = random.integers(1, 65536, bits.size, dtype=np.int32)
+    locked = bits.copy()
+    locked.flags.writeable = False
+    for given_bits in (
+        bits,
+        locked,
+        np.asfortranarray(bits),
+        np.repeat(bits, 2, axis=-1)[..., ::2],
+    ):
+        coders = encoders(given_bits, 1)
+        np.testing.assert_array_equal(coded(coders, frequencies), bits.ravel())
+        np.testing.assert_array_equal(given_bits, bits)
 
 
 @given(messages())
@@ -157,7 +187,7 @@ def test_code_lengths_are_those_of_the_frequencies(message: Message) -> None:
 def read_anything(message: Message, data: bytes) -> None:
     """Gives bits, as many as there should be, or says that there are none; else fails."""
     try:
-        assert not (read(message, data, [len(message[0]) // 3]) > 1).any()
+        assert not (read(message, data) > 1).any()
     except ImpossibleError:
         return
 

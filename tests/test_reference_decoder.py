@@ -26,25 +26,36 @@ from nncodec.format.container import Container, pack, read_container
 from nncodec.format.fields import varint
 from nncodec.format.header import MAGIC, Header, Segment, read_header
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
+from nncodec.model.adaptive.learning_rates import LARGEST_RATES
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded, pack_model, unpack_model
 from tests import reference_decoder, reference_model_file
 from tests.golden import ROOT
-from tests.golden.generate import CASES
+from tests.golden.generate import CASES, film
 from tests.reference_decoder import Decoded, RangeDecoder, RangeEncoder, decode, zeros
-from tests.reference_model import ReferenceStage
+from tests.reference_model import Prediction, ReferenceStage
 from tests.reference_model_file import FormatError, read_model
-from tests.samples import plain_network, plain_start, random_model, random_network, random_start
+from tests.reference_numbers import AROUND_TAPS, BLOCK, CHANNEL_TAPS
+from tests.samples import (
+    coded,
+    plain_network,
+    plain_start,
+    random_model,
+    random_network,
+    random_start,
+)
 
 Codes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.float64]
 Shape = tuple[int, int, int, int, int]
 
 BERNOULLI = constriction.stream.model.Bernoulli(perfect=False)
 MANY = settings().max_examples
 
 
-def assert_decoded(decoded: Decoded, codes: Codes) -> None:
+def assert_decoded(decoded: Decoded, codes: Codes, *, sequence: bool | None = None) -> None:
     assert decoded.shape == codes.shape
+    assert sequence is None or decoded.sequence == sequence
     assert decoded.bits == codes.ravel().tolist()
 
 
@@ -67,9 +78,11 @@ def test_golden_containers_decode(case: str) -> None:
     data = (ROOT / case / "bitstream.bin").read_bytes()
     decoded = decode(data, model=model_of_golden(case))
     assert_decoded(decoded, np.load(ROOT / case / "codes.npy"))
-    facts = json.loads((ROOT / case / "header.json").read_text())["source"]
-    facts["form"] = facts.pop("format")
-    assert decoded.source == facts
+    facts = json.loads((ROOT / case / "header.json").read_text())
+    assert decoded.sequence == facts["sequence"]
+    source = facts["source"]
+    source["form"] = source.pop("format")
+    assert decoded.source == source
 
 
 # --- the standard library ----------------------------------------------------------------------
@@ -113,15 +126,25 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @st.composite
-def tensors(draw: st.DrawFn, most_bits: int = 160) -> Codes:
-    """Code tensors that compress well, a little, or not at all."""
+def shapes(draw: st.DrawFn, most_bits: int) -> Shape:
+    if draw(st.integers(0, 9)) == 9:
+        several_blocks = [(1, 1, 1, 1, 131), (2, 1, 1, 1, 65), (1, 2, 1, 1, 70), (1, 1, 2, 1, 65)]
+        return draw(st.sampled_from(several_blocks))
     sizes = [draw(st.integers(1, most)) for most in (11, 20, 6, 7, 9)]
     for axis in draw(st.permutations(range(5))):
         sizes[axis] = max(1, min(sizes[axis], most_bits * sizes[axis] // int(np.prod(sizes))))
-    random = np.random.default_rng(draw(seeds))
-    kind = draw(st.sampled_from(["random", "biased", "constant", "smooth"]))
-    if kind == "smooth":
-        return (random.normal(size=sizes).cumsum(axis=2).cumsum(axis=3) > 0).astype(np.uint8)
+    layers, batch, height, width, channels = sizes
+    return layers, batch, height, width, channels
+
+
+@st.composite
+def tensors(draw: st.DrawFn, most_bits: int = 160) -> Codes:
+    """Code tensors that compress well, a little, or not at all."""
+    sizes, random = draw(shapes(most_bits)), np.random.default_rng(draw(seeds))
+    kind = draw(st.sampled_from(["random", "biased", "constant", "smooth", "film"]))
+    if kind in ("smooth", "film"):
+        noise = random.normal(size=sizes).cumsum(axis=2).cumsum(axis=3)
+        return ((noise.cumsum(axis=1) if kind == "film" else noise) > 0).astype(np.uint8)
     ones = {"random": 0.5, "biased": 0.05, "constant": 0}[kind]
     return (random.random(sizes) < ones).astype(np.uint8) ^ np.uint8(draw(st.booleans()))
 
@@ -185,33 +208,47 @@ def test_reference_decodes_what_the_package_encodes(data: st.DataObject) -> None
     codes = data.draw(tensors())
     source, model = data.draw(sources(codes)), data.draw(models(codes))
     embed = model is not None and data.draw(st.booleans())
+    sequence = data.draw(st.booleans())
     embedded = pack_embedded(model) if model and embed else b""
-    encoded = encode_source(codes, source, model=model, embedded=embedded)
+    encoded = encode_source(codes, source, model=model, embedded=embedded, sequence=sequence)
     given_model = pack_model(model) if model and not embed else None
     decoded = decode(encoded.data, model=given_model)
-    assert_decoded(decoded, codes)
+    assert_decoded(decoded, codes, sequence=sequence)
     assert decoded.source == facts_of(source)
 
 
-def container_of(codes: Codes, model: Model | None, parts: Sequence[tuple[int, bool]]) -> bytes:
+def shape_of(codes: Codes) -> Shape:
+    layers, batch, height, width, channels = codes.shape
+    return layers, batch, height, width, channels
+
+
+def reference_of(shape: Shape, model: Model | None, *, sequence: bool) -> ReferenceStage:
+    start = plain_start(model.start) if model else None
+    network = plain_network(model.network) if model else None
+    return ReferenceStage(shape, start, network, sequence=sequence)
+
+
+def container_of(
+    codes: Codes, model: Model | None, parts: Sequence[tuple[int, bool]], *, sequence: bool
+) -> bytes:
     """A container as the reference encodes it.
 
     Args:
         codes: what it holds.
         model: which predicts them.
         parts: of each segment, how many layers it has and whether it is stored.
+        sequence: whether the pictures are frames.
     """
-    start = plain_start(model.start) if model else None
-    network = plain_network(model.network) if model else None
-    layers, batch, height, width, channels = codes.shape
-    stage = ReferenceStage((layers, batch, height, width, channels), start, network)
+    shape = shape_of(codes)
     segment_of_layer = [number for number, (count, _) in enumerate(parts) for _ in range(count)]
     encoders = [RangeEncoder() for _ in parts]
-    for step in stage.steps:
-        bits = [int(codes[place]) for place in step]
-        for place, bit, frequency in zip(step, bits, stage.frequencies(step), strict=True):
-            encoders[segment_of_layer[place[0]]].encode(bit, frequency)
-        stage.learn(bits)
+
+    def encode(prediction: Prediction) -> int:
+        value = int(codes[prediction.bit])
+        encoders[segment_of_layer[prediction.bit[0]]].encode(value, prediction.frequency)
+        return value
+
+    reference_of(shape, model, sequence=sequence).run(encode)
     segments, payloads, end = [], [], 0
     for (count, stored), encoder in zip(parts, encoders, strict=True):
         begin, end = end, end + count
@@ -221,7 +258,7 @@ def container_of(codes: Codes, model: Model | None, parts: Sequence[tuple[int, b
         segments.append(Segment(count, stored, len(payload), checksum))
         payloads.append(payload)
     model_id = model.model_id if model else b""
-    header = Header((layers, batch, height, width, channels), Source(), model_id, tuple(segments))
+    header = Header(shape, Source(), model_id, tuple(segments), sequence=sequence)
     return pack(Container(header, payloads))
 
 
@@ -234,7 +271,7 @@ def test_both_decode_any_segments_of_the_reference_encoder(data: st.DataObject) 
         count = data.draw(st.integers(1, left))
         parts.append((count, data.draw(st.booleans())))
         left -= count
-    container = container_of(codes, model, parts)
+    container = container_of(codes, model, parts, sequence=data.draw(st.booleans()))
     layers = data.draw(st.none() | st.integers(1, len(codes)))
     if layers:  # the bytes that they need
         header = read_header(io.BytesIO(container))
@@ -249,6 +286,157 @@ def test_both_decode_any_segments_of_the_reference_encoder(data: st.DataObject) 
     np.testing.assert_array_equal(decode_container(read, model=model)[:layers], codes[:layers])
     file = pack_model(model) if model else None
     assert_decoded(decode(container, model=file, layers=layers), codes[:layers])
+
+
+# --- the model ---------------------------------------------------------------------------------
+
+
+def in_form_of_a_start(reference: ReferenceStage, with_network: bool) -> dict[str, Numbers]:
+    """What the reference has learned, as `AdaptiveStage.learned` says it."""
+    layers, *_, channels = reference.shape
+    block = reference.block
+    weights = {name: np.array(numbers) for name, numbers in reference.learned().items()}
+    lower = np.arange(block) < np.arange(channels)[:, None] % block
+
+    def of_units(name: str, *sizes: int) -> npt.NDArray[np.int64]:
+        return weights[name].reshape(layers, channels, *sizes)
+
+    used = {"known": lower, "surprise": lower} | ({"beside": True} if channels > BLOCK else {})
+    units = [of_units(name, block) * mask / (1 << 14) for name, mask in used.items()]
+    units.append(of_units("before", block) / (1 << 14))
+    singles = ("constant", "network") if with_network else ("constant",)
+    units += [of_units(name, 1) / (1 << 24) for name in singles]
+    still = [number for number, tap in enumerate(CHANNEL_TAPS) if not tap[0]]
+    shared = [weights["near"].reshape(layers, -1)[:, still]]
+    shared += [weights[name].reshape(layers, -1)[:, :6] for name in ("gates", "earlier")]
+    inputs = 7 if with_network else 6
+    return {
+        "units": np.concatenate(units, axis=-1),
+        "shared": np.hstack(shared) / (1 << 24),
+        "around": of_units("around", len(AROUND_TAPS), block) / (1 << 14),
+        "mixers": of_units("unit", 8)[..., :inputs] / (1 << 24),
+        "sets": weights["set"].reshape(layers, -1, 8)[:, 0, :inputs] / (1 << 24),
+    }
+
+
+def assert_models_agree(
+    shape: Shape,
+    value_of: Callable[[Prediction], int],
+    model: Model | None = None,
+    *,
+    sequence: bool = False,
+) -> ReferenceStage:
+    """Holds that both predict the same, and learn the same: what few frequencies would show."""
+    reference = reference_of(shape, model, sequence=sequence)
+    values, frequencies = [], []
+
+    def note(prediction: Prediction) -> int:
+        values.append(value_of(prediction))
+        frequencies.append(prediction.frequency)
+        return values[-1]
+
+    reference.run(note)
+    codes = np.array(values, dtype=np.uint8).reshape(shape)
+    found, stage = coded(codes, model, sequence=sequence)
+    assert found.ravel().tolist() == frequencies
+    expected = in_form_of_a_start(reference, bool(model and model.network))
+    for name, learned in stage.learned().items():
+        np.testing.assert_array_equal(learned, expected.pop(name), name)
+    assert not expected
+    return reference
+
+
+@settings(max_examples=2 * MANY)
+@given(st.data(), st.booleans())
+def test_models_predict_and_learn_the_same(data: st.DataObject, sequence: bool) -> None:
+    codes = data.draw(tensors(300))
+    model = data.draw(models(codes))
+
+    def value_of(prediction: Prediction) -> int:
+        return int(codes[prediction.bit])
+
+    assert_models_agree(shape_of(codes), value_of, model, sequence=sequence)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 1, 12, 25, 2),  # positions of which the lower bits do not count
+        (2, 43, 2, 3, 2),
+        (2, 2, 1, 3, 64),  # a full block
+        (2, 2, 1, 2, 70),  # two
+        (1, 2, 1, 3, 131),  # three, the last one shorter
+        (11, 2, 2, 3, 2),  # every tap, every start
+    ],
+)
+@pytest.mark.parametrize("sequence", [False, True])
+@pytest.mark.parametrize("kind", ["untrained", "start", "network"])
+def test_models_of_large_sizes_predict_and_learn_the_same(
+    shape: Shape, sequence: bool, kind: str
+) -> None:
+    model, codes = None, film(*shape)
+    if kind != "untrained":
+        network = random_network(shape[0], shape[4], 0) if kind == "network" else None
+        start = random_start(shape[0], shape[4], 0, with_network=network is not None)
+        model = Model(start, network)
+
+    def value_of(prediction: Prediction) -> int:
+        return int(codes[prediction.bit])
+
+    assert_models_agree(shape, value_of, model, sequence=sequence)
+
+
+def contrary(prediction: Prediction) -> int:
+    """Bits that push weights as far as they go, now one way, now the other."""
+    layer, picture, _, column, channel = prediction.bit
+    odd = (picture + column) % 2
+    return [
+        0,
+        1,
+        (odd + channel + layer) % 2,
+        (column + channel // 2 + layer) % 2,
+        odd if channel == 4 else 1,  # the others agree with the neighbours
+        odd if layer else 1,
+    ][picture // 8 % 6]
+
+
+SATURATED = (-32768, 32767)
+CLAMPED = (-4 << 24, 4 << 24)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names", "limits", "films"),
+    [
+        ((0,), ("known",), SATURATED, [(1, 32)]),
+        ((1,), ("surprise",), SATURATED, [(1, 32)]),
+        ((2,), ("before",), SATURATED, [(1, 32)]),
+        ((3,), ("constant",), CLAMPED, [(2, 32), (2, 48)]),
+        ((4,), ("network",), CLAMPED, [(4, 48), (10, 48)]),
+        ((5,), ("near",), CLAMPED, [(1, 32)]),
+        ((6,), ("gates", "earlier"), CLAMPED, [(2, 96)]),
+        ((7,), ("around", "motion"), SATURATED, [(1, 32)]),
+        ((8, 9), ("unit", "set"), (-8 << 24, 8 << 24), [(1, 32)]),
+    ],
+)
+def test_models_learn_the_same_up_to_the_limits(
+    kinds: tuple[int, ...],
+    names: tuple[str, ...],
+    limits: tuple[int, int],
+    films: list[tuple[int, int]],
+) -> None:
+    """Some kinds alone learn, and the other weights are so large that the errors stay."""
+    found: dict[str, list[int]] = {name: [] for name in names}
+    for seed, frames in films:
+        start = random_start(2, 5, seed, with_network=True, extreme=True)
+        rates = np.zeros_like(start.rates)
+        rates[:, kinds] = LARGEST_RATES[list(kinds)]
+        model = Model(replace(start, rates=rates), random_network(2, 5, seed, gain=8))
+        reference = assert_models_agree((2, frames, 1, 3, 5), contrary, model, sequence=True)
+        learned = reference.learned()
+        for name in names:
+            found[name] += learned[name]
+    for name, weights in found.items():
+        assert (min(weights), max(weights)) == limits, name
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -297,6 +485,7 @@ def assert_headers_agree(data: bytes) -> None:
     header, found = read_header(io.BytesIO(data)), reference_decoder.read_header(data)
     assert (found.shape, found.model_id) == (header.shape, header.model_id)
     assert found.embedded_bytes == header.embedded_bytes
+    assert found.sequence == header.sequence
     assert found.source == facts_of(header.source)
     fields = ("layers", "stored", "byte_length", "checksum")
     for one, other in zip(found.segments, header.segments, strict=True):

@@ -1,147 +1,285 @@
-"""Sums over rows: what numpy makes of them, within the limits that they promise."""
+"""Operations on rows: what is built of vectors does what its definition in Python says."""
 
+import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nncodec.model.kernels import long_rows, short_rows
-from nncodec.model.kernels.compilation import compiled
-from nncodec.model.kernels.long_rows import LANES, WIDTH
+from nncodec.model.kernels.long_rows import LANES, WIDTH, padded
 from nncodec.model.kernels.short_rows import EIGHT
 
-seeds = st.integers(0, 2**32 - 1)
+Array = npt.NDArray[Any]
+
+GUARD = 67
+"""How many numbers lie before and behind every array, none of which may change."""
+
+SIGN, WEIGHT = 1, (1 << 15) - 1
+LARGEST_ERROR = (1 << 16) - 1
 
 
-def rounded(values: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int64]:
-    return (values + (1 << bits >> 1)) >> bits
+@cache
+def plain(module: ModuleType) -> ModuleType:
+    """The same module with its definitions in Python, which Numba is told to leave alone."""
+    assert module.__spec__
+    assert module.__spec__.origin
+    spec = importlib.util.spec_from_file_location("plain", module.__spec__.origin)
+    assert spec
+    assert spec.loader
+    found = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
+        spec.loader.exec_module(found)
+    return found
 
 
-def compiled_call(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Only compiled functions can call what is built of vectors."""
+@cache
+def built(module: ModuleType, name: str) -> Callable[..., Any]:
+    """What is built of vectors: only compiled functions can call it."""
+    function = getattr(module, name)
 
     def call(*arguments: Any) -> Any:
         return function(*arguments)
 
-    return compiled(call)
+    compiled: Callable[..., Any] = numba.njit(call)
+    return compiled
 
 
-dot = compiled_call(long_rows.dot)
-gather = compiled_call(long_rows.gather)
-move = compiled_call(long_rows.move)
-dot_of_sums = compiled_call(short_rows.dot_of_sums)
-move_together = compiled_call(short_rows.move_together)
-copy = compiled_call(long_rows.copy)
-list_moves = compiled_call(short_rows.list_moves)
+@dataclass
+class Drawing:
+    """Draws arguments; its numbers are any, or all at their limits.
+
+    Attributes:
+        seed: of the numbers.
+        extreme: whether all are at their limits, either way, or 0.
+    """
+
+    seed: int
+    extreme: bool
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(self.seed)
+
+    def array(self, dtype: type[np.integer], limit: int, *shape: int) -> Array:
+        """Numbers of -limit ... limit, between others that nobody may touch."""
+        size = int(np.prod(shape))
+        info = np.iinfo(dtype)
+        around = self._random.integers(
+            info.min, info.max, size + 2 * GUARD, dtype=dtype, endpoint=True
+        )
+        if self.extreme:
+            drawn = self._random.choice([-limit, 0, limit], size).astype(dtype)
+        else:
+            drawn = self._random.integers(-limit, limit, size, dtype=dtype, endpoint=True)
+        around[GUARD : GUARD + size] = drawn
+        return around[GUARD : GUARD + size].reshape(shape)
+
+    def number(self, limit: int) -> int:
+        return int(self.array(np.int64, limit, 1)[0])
+
+    def index(self, count: int) -> int:
+        return int(self._random.integers(count))
+
+    def largest(self) -> int:
+        """A limit of weights."""
+        return 1 << int(self._random.integers(20, 28))
 
 
-@given(seeds, st.integers(0, 5), st.sampled_from([np.int8, np.int16]))
-def test_dot_is_the_sum_of_products(seed: int, chunks: int, dtype: type[np.integer]) -> None:
-    random, count = np.random.default_rng(seed), chunks * WIDTH
-    weights = random.integers(-(1 << 15), 1 << 15, (3, count + 5), dtype=np.int16)
-    largest = 127 if dtype is np.int8 else 400
-    inputs = random.integers(-largest, largest + 1, (4, count + 7)).astype(dtype)
-    row, input_row, begin, input_begin = (int(random.integers(n)) for n in (3, 4, 6, 8))
-    expected = weights[row, begin : begin + count].astype(int)
-    expected = expected @ inputs[input_row, input_begin : input_begin + count]
-    assert dot(weights, row, begin, inputs, input_row, input_begin, count) == expected
+def buffer_of(argument: Any) -> Array:
+    """All that a call could change: an array with its guards; numbers as they are."""
+    while isinstance(argument, np.ndarray) and argument.base is not None:
+        argument = argument.base
+    return np.array(argument)
 
 
-@given(seeds, st.integers(0, 4), st.integers(0, 6), st.booleans())
-def test_weights_move_by_the_sum_of_the_changes(
-    seed: int, chunks: int, bits: int, sixteenths: bool
-) -> None:
-    random, count, limit, cut = np.random.default_rng(seed), chunks * LANES, 4 << 24, 14
-    weights = random.integers(-limit, limit + 1, (3, count + 5), dtype=np.int32)
-    narrow = np.zeros(weights.shape, dtype=np.int16)
-    inputs = random.integers(-32, 33, (bits + 4, count + 7), dtype=np.int8)
-    if not sixteenths:
-        inputs = np.sign(inputs)
-    moves = random.integers(-(1 << 22), (1 << 22) + 1, (bits + 4, EIGHT), dtype=np.int32)
-    row, begin, input_begin, kind, first = (int(random.integers(n)) for n in (3, 6, 8, 2, 5))
-    some = slice(first, first + bits), slice(input_begin, input_begin + count)
-    changes = inputs[some].astype(np.int64) * moves[some[0], kind, None].astype(np.int64)
-    changes = rounded(changes, 4) if sixteenths else changes
-    expected, own = weights.astype(int), slice(begin, begin + count)
-    expected[row, own] = np.clip(expected[row, own] + changes.sum(axis=0), -limit, limit)
-    columns, span = (begin, input_begin, count), (first, first + bits)
-    form = (4 if sixteenths else 0, limit, cut)
-    move(weights, narrow, row, columns, inputs, moves, kind, span, form)
-    np.testing.assert_array_equal(weights, expected)
-    np.testing.assert_array_equal(narrow[row, own], rounded(expected[row, own], cut))
-    narrow[row, own] = 0
-    assert not narrow.any()
+def copied(argument: Any) -> Any:
+    """An argument with guards of its own."""
+    if not isinstance(argument, np.ndarray):
+        return argument
+    return buffer_of(argument)[GUARD : GUARD + argument.size].reshape(argument.shape)
 
 
-@given(seeds, st.integers(0, 6), st.integers(0, 6))
-def test_moves_times_inputs_are_gathered(seed: int, chunks: int, bits: int) -> None:
-    random, count = np.random.default_rng(seed), chunks * LANES // 2
-    together = random.integers(-(1 << 40), 1 << 40, (2, count))
-    inputs = random.integers(-128, 128, (bits + 3, count), dtype=np.int16)
-    moves = random.integers(-(1 << 22), (1 << 22) + 1, (bits + 3, EIGHT), dtype=np.int32)
-    row, split, kind, first = (int(random.integers(n)) for n in (2, count + 1, 3, 4))
-    expected = together.copy()
-    for column in range(count):
-        for bit in range(first, first + bits):
-            move = int(moves[bit, kind + (column >= split)])
-            expected[row, column] += move * int(inputs[bit, column])
-    gather(together, row, inputs, count, split, moves, kind, (first, first + bits))
-    np.testing.assert_array_equal(together, expected)
+def assert_does_as_defined(module: ModuleType, name: str, *arguments: Any) -> Any:
+    """Calls both; compares what they give, and all that they have, or should not have, changed."""
+    others = [copied(argument) for argument in arguments]
+    expected = getattr(plain(module), name)(*arguments)
+    assert built(module, name)(*others) == expected
+    for argument, other in zip(arguments, others, strict=True):
+        np.testing.assert_array_equal(buffer_of(other), buffer_of(argument))
+    return expected
 
 
-@given(seeds)
-def test_rows_of_the_mixer_weigh_and_move(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    weights = random.integers(-(1 << 27), 1 << 27, (3, EIGHT), dtype=np.int32)
-    more = random.integers(-(1 << 27), 1 << 27, (7, EIGHT), dtype=np.int32)
-    inputs = random.integers(-3072, 3073, (4, EIGHT), dtype=np.int32)
-    row, bit = int(random.integers(3)), int(random.integers(4))
-    first, second, third = random.choice(7, 3, replace=False).tolist()
-    sums = weights[row].astype(int) + more[[first, second, third]].sum(axis=0, dtype=int)
-    rows = (first, second, third)
-    assert dot_of_sums(weights, row, more, rows, inputs, bit) == sums @ inputs[bit]
-
-    error, speeds = int(random.integers(-65535, 65536)), random.integers(0, 1 << 18, 3).tolist()
-    weights, together = weights >> 3, random.integers(-(1 << 40), 1 << 40, (7, EIGHT))
-    gradient = rounded(error * inputs[bit].astype(int), 8)
-    expected, expected_together = weights.astype(int), together.copy()
-    expected[row] += rounded(gradient * speeds[0], 16)
-    for which, speed in zip(rows, (speeds[1], speeds[2], speeds[2]), strict=True):
-        expected_together[which] += rounded(gradient * speed, 16)
-    move_together(weights, row, together, rows, inputs, bit, error, tuple(speeds), (8, 16))
-    np.testing.assert_array_equal(weights, expected)
-    np.testing.assert_array_equal(together, expected_together)
+@st.composite
+def drawings(draw: st.DrawFn) -> Drawing:
+    return Drawing(draw(st.integers(0, 2**32 - 1)), draw(st.booleans()))
 
 
-@given(seeds, st.integers(0, 80))
-def test_copies_touch_nothing_else(seed: int, count: int) -> None:
-    random = np.random.default_rng(seed)
-    source = random.integers(-128, 128, count + 9, dtype=np.int8)
-    target = random.integers(-128, 128, (3, count + 9), dtype=np.int8)
-    at, row, begin = (int(random.integers(n)) for n in (10, 3, 10))
-    expected = target.copy()
+chunks = st.integers(0, 5)
+
+
+# --- long rows ---------------------------------------------------------------------------------
+
+
+@given(drawings(), st.integers(0, 6), chunks)
+def test_learn_and_sum(drawing: Drawing, count: int, wide: int) -> None:
+    columns = wide * WIDTH
+    first, unused = drawing.index(3), drawing.index(4)
+    weights = drawing.array(np.int16, WEIGHT, first + count + drawing.index(3), columns + unused)
+    moves = drawing.array(np.int16, WEIGHT, 2, count + drawing.index(3))
+    pending = drawing.array(np.int8, SIGN, 2, columns + unused)
+    inputs = drawing.array(np.int8, SIGN, 1, columns + drawing.index(3))
+    sums = drawing.array(np.int32, 9, 3, count + drawing.index(3))
+    before, extent = weights.astype(int), (first, count, columns, drawing.index(2), 1)
+    arguments = (weights, moves, pending, inputs, sums, extent)
+    learned = pending[extent[3], :columns].copy()
+    assert_does_as_defined(long_rows, "learn_and_sum", *arguments)
+    for unit in range(first, first + count):
+        change = int(moves[extent[3], unit - first]) * learned.astype(int)
+        expected = np.clip(before[unit, :columns] + change, -(1 << 15), WEIGHT)
+        np.testing.assert_array_equal(weights[unit, :columns], expected)
+        assert sums[1, unit - first] == expected @ inputs[0, :columns].astype(int)
+
+
+@given(drawings(), chunks, st.sampled_from([SIGN << 4, 32]))
+def test_accumulate(drawing: Drawing, lanes: int, limit: int) -> None:
+    columns = lanes * LANES
+    sums = drawing.array(np.int32, 1 << 29, 3, columns)
+    weights = drawing.array(np.int16, WEIGHT, 4, columns)
+    rows = drawing.index(3), drawing.index(4)
+    begin = LANES * drawing.index(lanes + 1)
+    arguments = (sums, rows[0], weights, rows[1], drawing.number(limit), begin)
+    assert_does_as_defined(long_rows, "accumulate", *arguments)
+
+
+@given(drawings(), chunks, st.sampled_from([(SIGN, 0, WEIGHT), (32, 4, 1 << 13), (32, 1, 1 << 10)]))
+def test_learn_row(drawing: Drawing, lanes: int, form: tuple[int, int, int]) -> None:
+    columns, (limit, cut, move) = lanes * LANES, form
+    weights = drawing.array(np.int16, WEIGHT, 3, columns)
+    moves = drawing.array(np.int16, move, 2, columns)
+    row, kind, begin = drawing.index(3), drawing.index(2), LANES * drawing.index(lanes + 1)
+    arguments = (weights, row, moves, kind, (drawing.number(limit), cut), begin)
+    assert_does_as_defined(long_rows, "learn_row", *arguments)
+
+
+@given(drawings(), st.integers(0, 25), chunks)
+def test_combine(drawing: Drawing, taps: int, lanes: int) -> None:
+    signs = drawing.array(np.int8, SIGN, taps, lanes * LANES)
+    factors = drawing.array(np.int32, 1 << 26, taps)
+    sums = drawing.array(np.int32, 9, 3, lanes * LANES)
+    assert_does_as_defined(long_rows, "combine", signs, factors, sums, drawing.index(3))
+
+
+@given(drawings(), st.integers(0, 25), chunks)
+def test_correlate(drawing: Drawing, taps: int, lanes: int) -> None:
+    signs = drawing.array(np.int8, SIGN, taps, lanes * LANES)
+    errors = drawing.array(np.int32, LARGEST_ERROR, 2, lanes * LANES)
+    totals = drawing.array(np.int64, 1 << 60, taps)
+    assert_does_as_defined(long_rows, "correlate", signs, errors, drawing.index(2), totals)
+
+
+@given(drawings(), chunks, chunks)
+def test_dot(drawing: Drawing, wide: int, more: int) -> None:
+    columns = (wide + more) * WIDTH
+    weights = drawing.array(np.int16, WEIGHT, 3, columns)
+    inputs = drawing.array(np.int8, 127, 2, columns)
+    rows = drawing.index(3), drawing.index(2)
+    arguments = (weights, rows[0], inputs, rows[1], wide * WIDTH)
+    total = assert_does_as_defined(long_rows, "dot", *arguments)
+    used = slice(0, wide * WIDTH)
+    assert total == weights[rows[0], used].astype(int) @ inputs[rows[1], used].astype(int)
+
+
+@given(drawings(), st.integers(0, 140))
+def test_copy(drawing: Drawing, count: int) -> None:
+    source = drawing.array(np.int8, 127, count + drawing.index(9))
+    target = drawing.array(np.int8, 127, 3, count + drawing.index(9))
+    at, begin = (drawing.index(array.shape[-1] - count + 1) for array in (source, target))
+    expected, row = target.copy(), drawing.index(3)
+    assert_does_as_defined(long_rows, "copy", source, at, target, row, begin, count)
     expected[row, begin : begin + count] = source[at : at + count]
-    copy(source, at, target, row, begin, count)
     np.testing.assert_array_equal(target, expected)
 
 
-@given(seeds, st.integers(0, 6))
-def test_moves_are_errors_times_what_is_left_of_rates(seed: int, bits: int) -> None:
-    random = np.random.default_rng(seed)
-    errors = random.integers(-65535, 65536, (bits + 3, 3), dtype=np.int32)
-    rates = random.integers(0, (1 << 22) + 1, (2, 5 + EIGHT), dtype=np.int32)
-    share, predictor, layer, kind, first = (
-        int(random.integers(n)) for n in ((1 << 20) + 1, 3, 2, 6, 4)
-    )
-    moves = random.integers(-9, 9, (bits + 3, EIGHT), dtype=np.int32)
-    expected = moves.copy()
-    for bit in range(first, first + bits):
-        for column in range(EIGHT):
-            speed = int(rates[layer, kind + column]) * share >> 20
-            expected[bit, column] = (int(errors[bit, predictor]) * speed + (1 << 15)) >> 16
-    span = first, first + bits
-    list_moves(errors, predictor, rates, layer, kind, share, moves, span, (20, 16))
-    np.testing.assert_array_equal(moves, expected)
+@numba.njit
+def padded_in_compiled_functions(columns: int) -> int:
+    return long_rows.padded_columns(columns)
+
+
+def test_rows_are_padded_to_whole_vectors_and_no_further() -> None:
+    compiled: Any = padded_in_compiled_functions
+    for columns in range(200):
+        for width in (WIDTH, LANES):
+            assert padded(columns, width) % width == 0
+            assert columns <= padded(columns, width) < columns + width
+        assert compiled(columns) == padded(columns, WIDTH)
+
+
+# --- rows of eight -----------------------------------------------------------------------------
+
+
+@given(drawings(), st.integers(1, 64))
+def test_gate(drawing: Drawing, ranks: int) -> None:
+    agreement = drawing.array(np.int32, ranks, EIGHT)
+    scales = drawing.array(np.int32, ((1 << 31) - 1) // ranks**2, ranks, EIGHT)
+    np.abs(scales, out=scales)
+    signs = drawing.array(np.int8, SIGN, ranks, EIGHT)
+    inputs = drawing.array(np.int32, 9, EIGHT)
+    row = drawing.index(ranks)
+    assert_does_as_defined(short_rows, "gate", agreement, scales, signs, row, inputs)
+    for column in range(EIGHT):
+        a, scale = int(agreement[column]), int(scales[row, column])
+        assert inputs[column] == (a * abs(a) * scale >> 16) * int(signs[row, column])
+
+
+@given(drawings(), st.integers(0, 12))
+def test_weigh(drawing: Drawing, cut: int) -> None:
+    weights = drawing.array(np.int32, (1 << 18) << cut, 3, EIGHT + drawing.index(9))
+    inputs = drawing.array(np.int32, (1 << 9) - 1, EIGHT)
+    assert_does_as_defined(short_rows, "weigh", weights, drawing.index(3), inputs, cut)
+
+
+@given(drawings())
+def test_learn_lanes(drawing: Drawing) -> None:
+    limit = drawing.largest()
+    weights = drawing.array(np.int32, limit, 3, EIGHT + drawing.index(9))
+    inputs = drawing.array(np.int32, 128, EIGHT)
+    row, move = drawing.index(3), drawing.number((1 << 24) - 1)
+    assert_does_as_defined(short_rows, "learn_lanes", weights, row, inputs, move, limit)
+    assert abs(weights.astype(int)).max() <= limit
+
+
+@given(drawings(), st.sampled_from([-1, 1]))
+def test_agree(drawing: Drawing, sign: int) -> None:
+    agreement = drawing.array(np.int32, 64, EIGHT)
+    signs = drawing.array(np.int8, SIGN, 3, EIGHT)
+    assert_does_as_defined(short_rows, "agree", agreement, signs, drawing.index(3), sign)
+
+
+@given(drawings())
+def test_mix(drawing: Drawing) -> None:
+    weights = drawing.array(np.int32, (1 << 30) - 1, 3, EIGHT)
+    sets = drawing.array(np.int32, (1 << 30) - 1, 7, EIGHT)
+    inputs = drawing.array(np.int32, 3072, EIGHT)
+    row, chosen = drawing.index(3), drawing.index(7)
+    total = assert_does_as_defined(short_rows, "mix", weights, row, sets, chosen, inputs)
+    assert total == (weights[row].astype(int) + sets[chosen]) @ inputs.astype(int)
+
+
+@given(drawings())
+def test_learn_mixing(drawing: Drawing) -> None:
+    limit = drawing.largest()
+    weights = drawing.array(np.int32, limit, 3, EIGHT)
+    inputs = drawing.array(np.int32, 3072, EIGHT)
+    row, error, rate = drawing.index(3), drawing.number(LARGEST_ERROR), abs(drawing.number(1 << 20))
+    arguments = (weights, row, inputs, error, rate, limit)
+    assert_does_as_defined(short_rows, "learn_mixing", *arguments)
+    assert abs(weights.astype(int)).max() <= limit

@@ -1,142 +1,129 @@
-"""The schedule: every bit once, always after everything its context looks at."""
+"""The schedule: no segment comes to a position before what that sees of earlier layers is known."""
 
-from collections.abc import Iterator
+import itertools
 
 import numpy as np
-import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.model.contexts import AROUND_TAPS, LAYER_TAPS
-from nncodec.model.schedule import Schedule, active_layers, list_runs
+from nncodec.model.contexts import AROUND_TAPS, BEFORE_TAPS, CHANNEL_TAPS, MOTION_TAPS, Tap
+from nncodec.model.network.taps import LARGEST_REACH
+from nncodec.model.network.taps import Taps as NetworkTaps
+from nncodec.model.schedule import BLOCK, Schedule, block_count, block_size
+from tests.samples import steps_of
 
-Bit = tuple[int, int, int, int, int]
-"""Layer, image, row, column, channel: an index into the code tensor."""
+Position = tuple[int, int, int, int]
+"""Layer, picture, row, column."""
 
 
 @st.composite
-def schedules(draw: st.DrawFn, most_bits: int = 2000) -> Schedule:
-    width = draw(st.integers(1, 12))
-    batch, channels = draw(st.integers(1, 3)), draw(st.integers(1, 9))
-    layers = draw(st.integers(1, max(1, min(12, most_bits // (width * batch * channels)))))
-    height = draw(st.integers(1, max(1, min(7, most_bits // (width * batch * channels * layers)))))
-    return Schedule(layers, batch, height, width, channels)
+def schedules(draw: st.DrawFn) -> tuple[Schedule, list[range]]:
+    """A schedule, and the layers of its segments."""
+    counts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
+    batch, height, width = (draw(st.integers(1, most)) for most in (3, 4, 5))
+    schedule = Schedule(sum(counts), batch, height, width, 2, draw(st.booleans()))
+    bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
+    return schedule, [range(*bound) for bound in bounds]
 
 
-def shape_of(schedule: Schedule) -> Bit:
-    return schedule.layers, schedule.batch, schedule.height, schedule.width, schedule.channels
+def taps_of(schedule: Schedule) -> set[Tap]:
+    """Where a bit looks beside its own position: learner, gates, trust, the largest network."""
+    network = NetworkTaps(LARGEST_REACH, schedule.layers)
+    own = {(0, *offset) for offset in network.offsets} - {(0, 0, 0, 0)}
+    return {*CHANNEL_TAPS, *BEFORE_TAPS, *AROUND_TAPS, *MOTION_TAPS, *own}
 
 
-def bits_of(schedule: Schedule, step: int) -> Iterator[Bit]:
-    """The bits of a step, one by one: units in order, then the positions of their diagonals."""
-    runs, begins = schedule.room(), schedule.plan.begins
-    first, last = active_layers(schedule.plan, step)
-    for layer in range(schedule.layers):
-        count, end = list_runs(schedule.plan, step, layer, runs), 0
-        assert count == 0 or first <= layer < last
-        assert (np.diff(runs.units[:count]) > 0).all()
-        for run in range(count):
-            channel, diagonal = int(runs.channels[run]), int(runs.diagonals[run])
-            assert runs.units[run] == layer * schedule.channels + channel
-            positions = schedule.positions[begins[diagonal] : begins[diagonal + 1]]
-            assert len(positions)
-            end += len(positions)
-            assert runs.ends[run] == end
-            for position in positions.tolist():
-                row, column = divmod(position, schedule.width)
-                image, row = divmod(row, schedule.height)
-                yield layer, image, row, column, channel
+def seen(schedule: Schedule, position: Position) -> list[Position]:
+    """The positions within the tensor that a position sees."""
+    layer, picture, row, column = position
+    sizes = schedule.shape[:4]
+    found = []
+    for frames, back, down, right in taps_of(schedule):
+        if frames and not schedule.sequence:
+            continue
+        at = (layer - back, picture - frames, row + down, column + right)
+        if all(0 <= index < size for index, size in zip(at, sizes, strict=True)):
+            found.append(at)
+    return found
 
 
-def step_numbers(schedule: Schedule) -> npt.NDArray[np.int64]:
-    """For every bit, the number of the step that it is coded at."""
-    numbers = np.full(shape_of(schedule), -1)
-    for step in range(schedule.step_count):
-        for bit in bits_of(schedule, step):
-            numbers[bit] = step
+def numbered(schedule: Schedule, segments: list[range]) -> dict[Position, tuple[int, int]]:
+    """The segment and the step of every position."""
+    steps = schedule.steps(segments)
+    numbers: dict[Position, tuple[int, int]] = {}
+    for number, (layers, some) in enumerate(zip(segments, steps, strict=True)):
+        _, pictures, rows, columns, _ = map(range, schedule.shape)
+        positions = itertools.product(layers, pictures, rows, columns)
+        numbers |= {at: (number, step) for at, step in zip(positions, some, strict=True)}
     return numbers
 
 
 @given(schedules())
-def test_every_bit_is_coded_exactly_once(schedule: Schedule) -> None:
-    times = np.zeros(shape_of(schedule), dtype=int)
-    for step in range(schedule.step_count):
-        for bit in bits_of(schedule, step):
-            times[bit] += 1
-    assert (times == 1).all()
-
-
-@given(schedules())
-def test_order_lists_the_bits_as_the_steps_do(schedule: Schedule) -> None:
-    bits = [bit for step in range(schedule.step_count) for bit in bits_of(schedule, step)]
-    expected = np.ravel_multi_index(tuple(np.array(bits).T), shape_of(schedule))
-    np.testing.assert_array_equal(schedule.order(), expected)
-
-
-@given(schedules())
-def test_a_bit_is_coded_at_the_step_that_the_wavefront_gives_it(schedule: Schedule) -> None:
-    half, quarter = (schedule.channels + 1) // 2, (schedule.channels + 3) // 4
-    strides = (half + quarter, half, 1)
-    layer, _, *place = np.indices(shape_of(schedule))
-    wavefront = sum(stride * index for stride, index in zip(strides, place, strict=True))
-    wavefront += (half + quarter + schedule.channels) * layer
-    np.testing.assert_array_equal(step_numbers(schedule), wavefront)
-    assert schedule.step_count == wavefront.max() + 1
-
-
-@given(schedules(), st.data())
-def test_adjacent_layers_are_coded_in_the_order_of_their_own_schedule(
-    schedule: Schedule, data: st.DataObject
+def test_segments_number_their_positions_in_the_order_of_the_tensor(
+    given_segments: tuple[Schedule, list[range]],
 ) -> None:
-    first = data.draw(st.integers(0, schedule.layers - 1))
-    count = data.draw(st.integers(1, schedule.layers - first))
-    shape = shape_of(schedule)
-    bits_per_layer = int(np.prod(shape[1:]))
-    order = schedule.order() - first * bits_per_layer
-    within = order[(order >= 0) & (order < count * bits_per_layer)]
-    np.testing.assert_array_equal(within, Schedule(count, *shape[1:]).order())
-
-
-@given(schedules(most_bits=400))
-def test_a_bit_is_coded_after_everything_its_context_looks_at(schedule: Schedule) -> None:
-    numbers = step_numbers(schedule)
-    channels, height, width = schedule.channels, schedule.height, schedule.width
-    half, quarter = (channels + 1) // 2, (channels + 3) // 4
-    # How many channels of a neighbour every channel sees, where it is not all of them.
-    fewer = {(0, 0, -1): half, (0, -1, 0): half + quarter, (0, -1, 1): quarter}
-    for layer, image, row, column, channel in np.ndindex(numbers.shape):
-        number = numbers[layer, image, row, column, channel]
-        for tap in (*LAYER_TAPS, *AROUND_TAPS):
-            back, down, right = tap
-            y, x = row + down, column + right
-            if layer >= back and 0 <= y < height and 0 <= x < width:
-                before = numbers[layer - back, image, y, x] < number
-                assert before[channel]
-                if tap in AROUND_TAPS:
-                    assert before[: fewer.get(tap, channels)].all()
-        own = numbers[layer, image, row, column]
-        assert (own[:channel] < number).all()
-        assert (own[channel + 1 :] > number).all()
-        if layer:
-            assert (numbers[layer - 1, image, row, column] < number).all()
+    schedule, segments = given_segments
+    numbers = numbered(schedule, segments)
+    assert len(numbers) == schedule.layers * schedule.positions
+    steps = schedule.steps(segments)
+    for before, after in itertools.pairwise(steps):
+        assert before.start <= after.start
+        assert before.stop <= after.stop
 
 
 @given(schedules())
-def test_sizes_say_how_many_bits_of_the_first_layers_a_step_has(schedule: Schedule) -> None:
-    layers = [[bit[0] for bit in bits_of(schedule, step)] for step in range(schedule.step_count)]
-    for count in range(schedule.layers + 1):
-        expected = [sum(layer < count for layer in step) for step in layers]
-        assert schedule.sizes_up_to_layer(count).tolist() == expected
+def test_a_segment_comes_to_no_position_before_what_it_sees_is_known(
+    given_segments: tuple[Schedule, list[range]],
+) -> None:
+    schedule, segments = given_segments
+    numbers, steps = numbered(schedule, segments), schedule.steps(segments)
+    for position, (segment, step) in numbers.items():
+        # How far the others are at least: each has passed the last step of the one behind it.
+        done = {segment: step}
+        for other in range(segment - 1, -1, -1):
+            last = step if other == segment - 1 else done[other + 1] - 1
+            done[other] = min(last + 1, steps[other].stop)
+        for at in seen(schedule, position):
+            other, of_other = numbers[at]
+            assert of_other < done[other], (position, at)
 
 
 @given(schedules())
-def test_positions_lists_each_diagonal_in_ascending_order(schedule: Schedule) -> None:
-    diagonals: list[list[int]] = [[] for _ in range(schedule.diagonal_count)]
-    shape = schedule.batch, schedule.height, schedule.width
-    for position, (_, row, column) in enumerate(np.ndindex(shape)):
-        diagonal = schedule.row_stride * row + schedule.column_stride * column
-        diagonals[diagonal].append(position)
-        assert schedule.diagonal_of_position[position] == diagonal
-    assert schedule.positions.tolist() == [at for diagonal in diagonals for at in diagonal]
-    assert schedule.diagonal_sizes.tolist() == [len(diagonal) for diagonal in diagonals]
-    np.testing.assert_array_equal(np.diff(schedule.plan.begins), schedule.diagonal_sizes)
+def test_a_segment_waits_no_longer_than_it_must(
+    given_segments: tuple[Schedule, list[range]],
+) -> None:
+    schedule, segments = given_segments
+    numbers = numbered(schedule, segments)
+    for layers in segments[1:]:
+        _, first = numbers[layers.start, 0, 0, 0]
+        needed = max(numbers[at][1] for at in seen(schedule, (layers.start, 0, 0, 0)))
+        assert needed == first - (schedule.height == schedule.width == 1)
+
+
+@given(schedules())
+def test_a_position_sees_of_its_own_layer_what_comes_before_it(
+    given_segments: tuple[Schedule, list[range]],
+) -> None:
+    schedule, _ = given_segments
+    order = steps_of((*schedule.shape[:4], 1))[..., 0]
+    for position in np.ndindex(order.shape):
+        for at in seen(schedule, position):
+            assert order[at] < order[position]
+
+
+def test_a_schedule_knows_its_tensor() -> None:
+    schedule = Schedule(2, 3, 4, 5, 6)
+    assert schedule.shape == (2, 3, 4, 5, 6)
+    assert schedule.positions == 60
+    assert not schedule.sequence
+
+
+def test_blocks_are_equal_and_no_larger_than_needed() -> None:
+    sizes = {1: 1, 63: 63, 64: 64, 65: 33, 128: 64, 129: 43, 200: 50}
+    assert {channels: block_size(channels) for channels in sizes} == sizes
+    for channels in range(1, 1000):
+        block, count = block_size(channels), block_count(channels)
+        assert block <= BLOCK
+        assert (count - 1) * block < channels <= count * block
+        assert (count - 1) * BLOCK < channels
+        assert (block - 1) * count < channels

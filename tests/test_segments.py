@@ -1,43 +1,35 @@
-"""Segments: their bits in the order of their own schedule, as the traversal meets them."""
+"""Segments: adjacent layers together, as few as are worth a segment, and what they cost."""
 
-import itertools
+import math
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.coding.segments import Segments
-from nncodec.model.schedule import Schedule
+from nncodec.coding.segments import SEGMENT_BITS, CodedSegment, segment_layers
+
+shapes = st.tuples(*(st.integers(1, most) for most in (40, 3, 30, 30, 9)))
 
 
-@st.composite
-def segments(draw: st.DrawFn) -> tuple[Schedule, Segments]:
-    counts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
-    sizes = [draw(st.integers(1, most)) for most in (2, 4, 5, 6)]
-    schedule = Schedule(sum(counts), *sizes)
-    bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
-    return schedule, Segments(schedule, [range(*one) for one in bounds])
+@given(shapes)
+def test_every_layer_is_in_one_segment_and_small_ones_are_together(shape: tuple[int, ...]) -> None:
+    segments, bits = segment_layers(shape), math.prod(shape[1:])
+    assert [layer for layers in segments for layer in layers] == list(range(shape[0]))
+    for layers in segments[:-1]:
+        assert len(layers) * bits >= SEGMENT_BITS > (len(layers) - 1) * bits
+    assert 1 <= len(segments[-1]) <= len(segments[0])
 
 
-@given(segments())
-def test_the_traversal_meets_the_bits_of_each_segment_in_its_order(
-    given_segments: tuple[Schedule, Segments],
-) -> None:
-    schedule, some = given_segments
-    shape = schedule.layers, schedule.batch, schedule.height, schedule.width, schedule.channels
-    numbers = np.arange(np.prod(shape)).reshape(shape)
-    whole = numbers.reshape(-1)[schedule.order()]
-    layer_of_bit = whole // numbers[0].size
-    parts = zip(some.layers, some.split(numbers), some.orders, strict=True)
-    for layers, part, order in parts:
-        met = whole[np.isin(layer_of_bit, layers)]
-        np.testing.assert_array_equal(part.reshape(-1)[order], met)
-
-
-@given(segments())
-def test_what_is_joined_is_dealt_again(given_segments: tuple[Schedule, Segments]) -> None:
-    schedule, some = given_segments
-    dealt = some.deal(np.concatenate(some.orders))
-    for part, order in zip(dealt, some.orders, strict=True):
-        np.testing.assert_array_equal(part, order)
-    assert [layer for layers in some.layers for layer in layers] == list(range(schedule.layers))
+@given(st.integers(0, 2**32 - 1), shapes)
+def test_a_segment_says_what_its_layers_cost(seed: int, shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 2, shape, dtype=np.uint8)
+    ones = random.integers(1, 1 << 16, shape).astype(np.uint16)
+    segment = CodedSegment(codes, ones)
+    probabilities = ones / 65536
+    own = np.where(codes, probabilities, 1 - probabilities)
+    expected = -np.log2(own).sum(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(segment.code_lengths(), expected, rtol=1e-6)
+    logits = segment.logits()
+    assert logits.dtype == np.float64
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), probabilities, rtol=1e-12)

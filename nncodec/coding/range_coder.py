@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.model.fixed_point import FREQUENCY_BITS, FREQUENCY_ONE
-from nncodec.model.kernels.compilation import compiled, inlined
+from nncodec.model.kernels.compilation import inlined
 
 Bits = npt.NDArray[np.uint8]
 Frequencies = npt.NDArray[np.uint16]
@@ -29,6 +29,9 @@ WORD_BITS = 32
 PROBABILITY_BITS = 24
 """A range is divided into 2^24 parts."""
 
+RANGE, OFFSET, NEXT, POSSIBLE = range(4)
+"""The columns of `Coders.states`."""
+
 
 class Coders(NamedTuple):
     """The coders of all segments, one after another: whatever gives the traversal its bits.
@@ -37,67 +40,66 @@ class Coders(NamedTuple):
     read from its words.
 
     Attributes:
-        bits: uint8 (bits,), {0, 1}, of every segment in its coding order; what is read is written.
+        bits: uint8 (bits,), {0, 1}, of the tensor; what is read is written.
         frequencies: uint16 (bits,), at which a 1 was asked for; or none, if nobody wants them.
-        places: int64 (segments,), where the next bit of each is.
-        known: bool (segments,), whether its bits are.
+        known: bool (segments,), whether the bits of each are.
         words: uint32, of the payloads that are read, one after another.
-        word_places, word_ends: int64 (segments,), the next word of each, and where they end.
-        ranges: uint64 (segments,), what is left of the coder's range.
-        offsets: uint64 (segments,), where in it the payload points to.
-        possible: bool (segments,), whether an encoder could have written what was read so far.
+        word_ends: int64 (segments,), where those of each end.
+        states: uint64 (segments, 8), of each the numbers of these names in FORMAT.md, section 7:
+            range, offset, next; and whether an encoder could have written what was read so far. A
+            row is as long as a line of a processor's cache, which threads would else fight for.
     """
 
     bits: Bits
     frequencies: Frequencies
-    places: Int64
     known: npt.NDArray[np.bool_]
     words: npt.NDArray[np.uint32]
-    word_places: Int64
     word_ends: Int64
-    ranges: UInt64
-    offsets: UInt64
-    possible: npt.NDArray[np.bool_]
+    states: UInt64
 
 
-def encoders(parts: Sequence[Bits]) -> Coders:
-    """Coders that know the bits of every segment, and keep at what frequencies they are asked.
+def encoders(codes: Bits, segments: int) -> Coders:
+    """Makes coders that know all bits, and keep at what frequencies they are asked for.
 
     Args:
-        parts: uint8 {0, 1}, each in the coding order of its segment.
+        codes: uint8 {0, 1}, any shape; the bits of the segments, one after another.
+        segments: how many there are.
     """
-    coders = decoders([part.size for part in parts], parts)
-    return coders._replace(frequencies=np.empty(coders.bits.size, dtype=np.uint16))
+    # Nothing is written to it, but compiled functions do not take what cannot be written to.
+    writable = np.require(codes, requirements=["C", "W"])
+    coders = decoders(writable, [None] * segments)
+    return coders._replace(frequencies=np.empty(codes.size, dtype=np.uint16))
 
 
-def decoders(sizes: Sequence[int], sources: Sequence[bytes | Bits]) -> Coders:
-    """Coders that read.
+def decoders(codes: Bits, payloads: Sequence[bytes | None]) -> Coders:
+    """Makes coders that read.
 
     Args:
-        sizes: how many bits each segment has.
-        sources: for each its payload, of whole words; or, where they are known, its bits, uint8
-            {0, 1}, in its coding order.
+        codes: uint8, any shape, C-contiguous; what is read is written to it.
+        payloads: of every segment, whole words; None where the bits in `codes` are known.
     """
-    payloads = [source if isinstance(source, bytes) else b"" for source in sources]
-    lengths = np.array([len(payload) // 4 for payload in payloads])
-    bits, ends, word_ends = np.zeros(sum(sizes), np.uint8), np.cumsum(sizes), np.cumsum(lengths)
-    known = np.array([not isinstance(source, bytes) for source in sources])
+    lengths = np.array([len(payload or b"") // 4 for payload in payloads])
+    ends = np.cumsum(lengths)
+    words = np.frombuffer(b"".join(filter(None, payloads)), dtype="<u4")
+    states = np.zeros((len(payloads), 8), dtype=np.uint64)
+    states[:, RANGE] = np.iinfo(np.uint64).max
+    states[:, NEXT] = ends - lengths
+    states[:, POSSIBLE] = 1
     coders = Coders(
-        bits=bits,
+        bits=codes.reshape(-1),
         frequencies=np.empty(0, dtype=np.uint16),
-        places=ends - np.array(sizes),
-        known=known,
-        words=np.frombuffer(b"".join(payloads), dtype="<u4").astype(np.uint32),
-        word_places=word_ends - lengths,
-        word_ends=word_ends,
-        ranges=np.full(len(sizes), np.iinfo(np.uint64).max),
-        offsets=np.zeros(len(sizes), dtype=np.uint64),
-        possible=np.ones(len(sizes), dtype=np.bool_),
+        known=np.array([payload is None for payload in payloads]),
+        words=words.astype(np.uint32),
+        word_ends=ends,
+        states=states,
     )
-    for part, source in zip(np.split(bits, ends[:-1]), sources, strict=True):
-        if not isinstance(source, bytes):
-            part[:] = source
-    start_reading(coders)
+    for state, end in zip(states, ends.tolist(), strict=True):
+        for _ in range(64 // WORD_BITS):
+            word = 0
+            if state[NEXT] < end:
+                word = int(coders.words[state[NEXT]])
+                state[NEXT] += np.uint64(1)
+            state[OFFSET] = int(state[OFFSET]) << WORD_BITS | word
     return coders
 
 
@@ -105,77 +107,58 @@ def payload(bits: Bits, frequencies: Frequencies) -> bytes:
     """The range-coded bits.
 
     Args:
-        bits: uint8 {0, 1}.
-        frequencies: uint16, 1 ... 65535, of a 1 for each.
+        bits: uint8 {0, 1}, any shape.
+        frequencies: uint16, 1 ... 65535, of a 1 for each, the same shape.
     """
     encoder = constriction.stream.queue.RangeEncoder()
-    encoder.encode(bits.astype(np.int32), _BERNOULLI, frequencies / FREQUENCY_ONE)
+    symbols, probabilities = bits.reshape(-1), frequencies.reshape(-1)
+    encoder.encode(symbols.astype(np.int32), _BERNOULLI, probabilities / FREQUENCY_ONE)
     words: npt.NDArray[np.uint32] = encoder.get_compressed()
     return words.astype("<u4").tobytes()
 
 
 def code_lengths(bits: Bits, frequencies: Frequencies) -> npt.NDArray[np.float32]:
-    """float32 (bits,): -log2 of every bit's probability, for people; nothing is coded by it."""
+    """-log2 of every bit's probability, for people, float32, in their shape; it codes nothing."""
     # That of a zero is 2^16 less the frequency: -frequency in 16 bits.
     flips = bits.astype(np.uint16) - np.uint16(1)
     own: Frequencies = (frequencies ^ flips) - flips
     return _code_length_table()[own]
 
 
-@compiled
-def start_reading(coders: Coders) -> None:
-    """Takes the first words of every payload."""
-    for segment in range(len(coders.places)):
-        for _ in range(64 // WORD_BITS):
-            coders.offsets[segment] = _with_next_word(coders, segment, coders.offsets[segment])
-
-
 @inlined
-def code(
-    coders: Coders,
-    segment: int,
-    frequencies: npt.NDArray[np.int32],
-    bits: Bits,
-    count: int,
-) -> None:
-    """Gives the next bits of a segment, at their frequencies.
+def code_bit(coders: Coders, segment: int, index: int, frequency: int) -> int:
+    """Gives the next bit of a segment: one that is known, or the next that its payload holds.
 
     Args:
         coders: that of the segment moves on.
         segment: its number.
-        frequencies: int32, 1 ... 65535, of a 1 for each bit, and more.
-        bits: uint8, likewise; {0, 1} are written to it.
-        count: how many.
+        index: of the bit in the tensor.
+        frequency: of a 1, 1 ... 65535.
     """
-    place = coders.places[segment]
-    coders.places[segment] = place + count
     if len(coders.frequencies):
-        for bit in range(count):
-            coders.frequencies[place + bit] = frequencies[bit]
+        coders.frequencies[index] = frequency
     if coders.known[segment]:
-        for bit in range(count):
-            bits[bit] = coders.bits[place + bit]
-        return
+        return int(coders.bits[index])
     # The casts keep everything in unsigned integers of 64 bits.
-    size, offset = coders.ranges[segment], coders.offsets[segment]
-    possible = coders.possible[segment]
-    for bit in range(count):
-        part = size >> np.uint64(PROBABILITY_BITS)
-        possible &= offset < part << np.uint64(PROBABILITY_BITS)
-        zeros = part * np.uint64(parts_of_zero(frequencies[bit]))
-        if offset < zeros:
-            bits[bit] = 0
-            size = zeros
-        else:
-            bits[bit] = 1
-            offset -= zeros
-            size = (part << np.uint64(PROBABILITY_BITS)) - zeros
-        coders.bits[place + bit] = bits[bit]
-        if size < np.uint64(1 << WORD_BITS):
-            size <<= np.uint64(WORD_BITS)
-            offset = _with_next_word(coders, segment, offset)
-    coders.ranges[segment], coders.offsets[segment] = size, offset
-    coders.possible[segment] = possible
+    states = coders.states
+    scale, offset = states[segment, RANGE] >> np.uint64(PROBABILITY_BITS), states[segment, OFFSET]
+    if offset >= scale << np.uint64(PROBABILITY_BITS):
+        states[segment, POSSIBLE] = 0
+    size = scale * np.uint64(parts_of_zero(frequency))
+    bit = int(offset >= size)
+    if bit:
+        offset -= size
+        size = (scale << np.uint64(PROBABILITY_BITS)) - size
+    coders.bits[index] = bit
+    if size < np.uint64(1 << WORD_BITS):
+        size <<= np.uint64(WORD_BITS)
+        offset <<= np.uint64(WORD_BITS)
+        word = np.int64(states[segment, NEXT])
+        if word < coders.word_ends[segment]:  # behind the end of a payload there are zeros
+            offset |= np.uint64(coders.words[word])
+            states[segment, NEXT] = word + 1
+    states[segment, RANGE], states[segment, OFFSET] = size, offset
+    return bit
 
 
 @inlined
@@ -187,17 +170,6 @@ def parts_of_zero(frequency: int) -> int:
     """
     shift = PROBABILITY_BITS - FREQUENCY_BITS
     return (FREQUENCY_ONE - frequency << shift) - (frequency < FREQUENCY_ONE // 2)
-
-
-@inlined
-def _with_next_word(coders: Coders, segment: int, offset: np.uint64) -> np.uint64:
-    """An offset, one word more exact; behind the end of a payload there are zeros."""
-    offset <<= np.uint64(WORD_BITS)
-    place = coders.word_places[segment]
-    if place < coders.word_ends[segment]:
-        coders.word_places[segment] = place + 1
-        offset |= np.uint64(coders.words[place])
-    return offset
 
 
 @cache

@@ -1,43 +1,51 @@
-"""Which bits of a code tensor each segment has, and in which order: whole adjacent layers.
+"""Segments: some adjacent layers that share a payload, whose bits lie together in the tensor."""
 
-A segment's bits are coded in the order of a schedule of just its layers.
-"""
-
+import math
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.model.schedule import Schedule
+from nncodec.coding.range_coder import code_lengths
+from nncodec.format.code_tensor import Codes
+from nncodec.model.fixed_point import FREQUENCY_ONE
 
-Int64 = npt.NDArray[np.int64]
+SEGMENT_BITS = 2048
+"""Layers smaller than this share a segment with the next ones, to save their 12 bytes each."""
 
 
-class Segments:
-    """The segments of a code tensor.
+@dataclass(frozen=True)
+class CodedSegment:
+    """A segment whose bits are known, after the traversal.
 
     Attributes:
-        layers: of each of them.
+        codes: uint8 {0, 1}, its layers, [layers, batch, height, width, layer_depth].
+        frequencies: uint16, the same shape: of a 1, at which each bit was coded.
     """
 
-    def __init__(self, schedule: Schedule, layers: Sequence[range]) -> None:
-        """Takes the schedule of the tensor, and all of its layers, segment by segment."""
-        self.layers = layers
-        self._shape = (schedule.batch, schedule.height, schedule.width, schedule.channels)
+    codes: Codes
+    frequencies: npt.NDArray[np.uint16]
 
-    @cached_property
-    def orders(self) -> list[Int64]:
-        """The coding order of every segment: indices into its flattened layers."""
-        counts = [len(layers) for layers in self.layers]
-        by_count = {count: Schedule(count, *self._shape).order() for count in set(counts)}
-        return [by_count[count] for count in counts]
+    def code_lengths(self) -> list[float]:
+        """The sum of -log2 of the probability of every bit of each of its layers, in bits."""
+        return [
+            float(code_lengths(*layer).sum(dtype=float))
+            for layer in zip(self.codes, self.frequencies, strict=True)
+        ]
 
-    def split(self, tensor: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        """The layers of every segment, views of [layers, batch, height, width, layer_depth]."""
-        return [tensor[layers.start : layers.stop] for layers in self.layers]
+    def logits(self) -> npt.NDArray[np.float64]:
+        """ln(p / (1 - p)) of every bit's probability p of a 1, in the shape of the codes."""
+        ones = self.frequencies / FREQUENCY_ONE
+        logits: npt.NDArray[np.float64] = np.log(ones / (1 - ones))
+        return logits
 
-    def deal(self, joined: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        """The numbers of every segment, views of those of one segment after the other."""
-        return np.split(joined, np.cumsum([order.size for order in self.orders])[:-1])
+
+def segment_layers(shape: Sequence[int]) -> list[range]:
+    """Says which layers each segment of a container holds.
+
+    Args:
+        shape: of the code tensor: layers, batch, height, width, layer_depth.
+    """
+    together, layers = math.ceil(SEGMENT_BITS / math.prod(shape[1:])), range(shape[0])
+    return [layers[first : first + together] for first in layers[::together]]

@@ -1,9 +1,9 @@
 """Segments that threads work on side by side, each behind the one before it.
 
-A bit sees of the layers before its own nothing that the schedule has at the same step or later
-(schedule.py), and of the layers behind it nothing at all. So a segment can be worked on up to any
-step that the segment before it has passed, and how far that one is ahead cannot be seen. Who works
-on what, and when, changes no bit:
+A bit sees of the layers before its own nothing that the schedule has at a later step (schedule.py),
+and of the layers behind it nothing at all. So a segment can be worked on up to any step that the
+segment before it has passed, and how far that one is ahead cannot be seen. Who works on what, and
+when, changes no bit:
 
     segment 0   ━━━━━━━━━━━━━━━━━━━━━━━━━       first thread
     segment 1      ━━━━━━━━━━━━━━━━━━━━━━━━━    second thread
@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -27,6 +28,22 @@ Result = TypeVar("Result")
 
 Progress = Callable[[int], object]
 """Called again and again with the number of bits that were coded since."""
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Who works.
+
+    Attributes:
+        count: how many threads at most.
+        progress: is told of the bits as they are done, in the thread that asked for the work.
+    """
+
+    count: int = 1
+    progress: Progress | None = None
+
+
+ONE_THREAD = Threads()
 
 
 def run(

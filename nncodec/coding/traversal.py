@@ -1,49 +1,48 @@
 """The one traversal of a code tensor, for encoding and decoding alike.
 
-It asks the model for the frequencies of some bits, their coder for the bits, and shows them to the
-model. Encoding and decoding differ in the coders they pass, and in nothing else. Segments are
-visited side by side by several threads (threads.py).
+It asks the model for the frequency of a bit, the coder for the bit, and shows it to the model.
+Encoding and decoding differ in the coders they pass, and in nothing else. Segments are visited side
+by side by several threads (threads.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from nncodec.coding.range_coder import Coders, code
-from nncodec.coding.segments import Segments
-from nncodec.coding.threads import Progress, run
+from nncodec.coding.range_coder import Coders, code_bit
+from nncodec.coding.threads import ONE_THREAD, Threads, run
 from nncodec.errors import ModelError
 from nncodec.format.limits import most_threads
-from nncodec.model.adaptive.stage import AdaptiveStage, Stage, learn_from, predict
+from nncodec.model.adaptive.learner import begin_block
+from nncodec.model.adaptive.learning import finish_block
+from nncodec.model.adaptive.stage import AdaptiveStage, Stage, learn, place_of, predict
+from nncodec.model.contexts import BLOCKS, CHANNELS
 from nncodec.model.kernels.compilation import compiled
 from nncodec.model.model import Model
-from nncodec.model.schedule import Schedule, bits_of
+from nncodec.model.schedule import Schedule
 
-CALL_BITS, LEAST_CALL_BITS = 1 << 14, 1 << 11
+CALL_BITS, LEAST_CALL_BITS = 1 << 15, 1 << 12
 """About so many bits are coded by one call of the compiled loop, all threads together. With fewer
-they wait less for each other; each call costs as much as fifty bits."""
+they wait less for each other; each call costs as much as several hundred bits."""
 
 
 def traverse(
     schedule: Schedule,
-    segments: Segments,
+    segments: Sequence[range],
     coders: Coders,
     model: Model | None,
     finish: Callable[[int], object],
-    *,
-    threads: int = 1,
-    progress: Progress | None = None,
+    threads: Threads = ONE_THREAD,
 ) -> AdaptiveStage:
     """Visits every bit once, in coding order.
 
     Args:
         schedule: of the code tensor.
-        segments: of the code tensor.
+        segments: the layers of each of them.
         coders: of the segments.
         model: what to predict with; None for the adaptive stage alone.
         finish: is called with the number of each segment when its coder has all its bits: of one
             after the other, but by any thread.
-        threads: the most that work side by side.
-        progress: is told of the bits as they are coded.
+        threads: that work side by side.
 
     Returns:
         The adaptive stage, as it has become.
@@ -57,54 +56,47 @@ def traverse(
             f"have {schedule.layers} of {schedule.channels}; use another, or adaptive"
         )
     start, network = (model.start, model.network) if model else (None, None)
-    stage = AdaptiveStage(schedule, start, network)
-    steps = [schedule.steps_of_layers(layers) for layers in segments.layers]
-    threads = min(threads, len(steps), most_threads(schedule.shape))
-    most = max(LEAST_CALL_BITS, CALL_BITS // threads)
+    adaptive = AdaptiveStage(schedule, start, network)
+    steps = schedule.steps(segments)
+    count = min(threads.count, len(steps), most_threads(schedule.shape))
+    most = max(LEAST_CALL_BITS, CALL_BITS // count) // schedule.channels + 1
 
-    def work(parts: Stage, segment: int, begin: int, end: int) -> tuple[int, int]:
-        layers = segments.layers[segment]
-        held = layers.start, layers.stop
-        step, bits = _code_steps(begin, end, held, most, parts, coders, segment)
-        if step == steps[segment].stop:
+    def work(stage: Stage, segment: int, begin: int, end: int) -> tuple[int, int]:
+        end, first = min(end, begin + most), steps[segment].start
+        base = segments[segment].start * schedule.positions - first
+        _code_positions(stage, coders, segment, base + begin, base + end)
+        if end == steps[segment].stop:
             finish(segment)
-        return step, bits
+        return end, (end - begin) * schedule.channels
 
-    rooms = [stage.parts, *(stage.parts_of_another_thread() for _ in range(1, threads))]
-    run(steps, [partial(work, parts) for parts in rooms], progress)
-    return stage
+    stages = [adaptive.stage, *(adaptive.of_another_thread() for _ in range(1, count))]
+    run(steps, [partial(work, stage) for stage in stages], threads.progress)
+    return adaptive
 
 
 @compiled
-def _code_steps(
-    step: int,
-    end: int,
-    layers: tuple[int, int],
-    most: int,
-    stage: Stage,
-    coders: Coders,
-    segment: int,
-) -> tuple[int, int]:
-    """Codes steps of a segment, from one to before another.
+def _code_positions(stage: Stage, coders: Coders, segment: int, begin: int, end: int) -> None:
+    """Codes positions of a segment.
 
     Args:
-        step, end: these.
-        layers: the first of the segment, and the end of them.
-        most: after so many bits it stops earlier.
         stage: the model, which learns.
         coders: that of the segment moves on.
         segment: its number.
-
-    Returns:
-        The step that is next, and how many bits there were.
+        begin, end: the first position, and the one before which it stops, over all layers.
     """
-    bits, (first, last), room = 0, layers, stage.room
-    while step < end and bits < most:
-        for layer in range(first, last):
-            count = predict(step, layer, stage)
-            some = bits_of(room.runs, count)
-            code(coders, segment, room.frequencies, room.bits, some)
-            learn_from(layer, count, stage)
-            bits += some
-        step += 1
-    return step, bits
+    grid, weights, workspace = stage.grid, stage.weights, stage.workspace
+    sizes = grid.sizes
+    positions = len(coders.bits) // sizes[CHANNELS] // len(weights.taps)
+    index = begin * sizes[CHANNELS]
+    for number in range(begin, end):
+        layer = number // positions
+        position = number - layer * positions
+        for block in range(sizes[BLOCKS]):
+            place = place_of(stage, layer, position, block)
+            begin_block(weights, grid, workspace, place)
+            for rank in range(place.channels):
+                frequency = predict(stage, place, rank, position)
+                bit = code_bit(coders, segment, index, frequency)
+                learn(stage, place, rank, bit)
+                index += 1
+            finish_block(weights, grid, workspace, place)

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.coding.codec import code_lengths
-from nncodec.coding.threads import thread_count
+from nncodec.coding.threads import Threads, thread_count
 from nncodec.commands.one_file import Reading
 from nncodec.commands.options import device_option, json_option, reading_options
 from nncodec.commands.reports import evaluation, evaluation_text, evaluations
 from nncodec.commands.terminal import print_text, progress_bar
-from nncodec.files.model_choice import model_to_encode
+from nncodec.files.model_choice import choose_predictor
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import open_input
 from nncodec.format.code_tensor import Codes
@@ -36,6 +36,7 @@ def evaluate(
     network: str | None,
     device: str,
     model: str,
+    sequence: bool | None,
     layout: str,
     layer_depth: int | None,
     layers: int | None,
@@ -65,9 +66,14 @@ def evaluate(
                 if measure_network:
                     model_name, lengths = network, measure_network(codes)
                 else:
-                    chosen = model_to_encode(model, codes, threads=threads)
-                    model_name = name_of_model(chosen.model_id if chosen else b"")
-                    lengths = code_lengths(codes, model=chosen, threads=threads, progress=progress)
+                    chosen = choose_predictor(codes, model, sequence, threads=threads)
+                    model_name = name_of_model(chosen.model.model_id if chosen.model else b"")
+                    lengths = code_lengths(
+                        codes,
+                        model=chosen.model,
+                        sequence=chosen.sequence,
+                        threads=Threads(threads, progress),
+                    )
         bits = [codes[0].size] * len(codes)
         results.append(
             {"file": label, "layout": file.source.layout, "shape": list(codes.shape)}

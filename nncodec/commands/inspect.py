@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from nncodec.coding.codec import decode_container
-from nncodec.coding.threads import thread_count
+from nncodec.coding.threads import Threads, thread_count
 from nncodec.commands.options import (
     decoding_model_option,
     json_option,
@@ -82,7 +82,7 @@ def _test_file(name: str, model_name: str | None, max_bits: int, threads: int) -
             container = read_container(stream, max_bits=max_bits)
             model = model_to_decode(container, model_name)
             with progress_bar(label, container.header.bits) as progress:
-                decode_container(container, model=model, threads=threads, progress=progress)
+                decode_container(container, model=model, threads=Threads(threads, progress))
     except NncodecError as error:
         click.echo(f"nncodec: {error}", err=True)
         return False

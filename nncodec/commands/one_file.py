@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from nncodec.coding.codec import Encoded, decode_container, encode_source
-from nncodec.coding.threads import Progress
-from nncodec.commands.reports import container_facts, extent, size_table
+from nncodec.coding.threads import Progress, Threads
+from nncodec.commands.reports import container_facts, extent, frames, size_table
 from nncodec.errors import NncodecError
 from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
-from nncodec.files.model_choice import model_to_decode, model_to_encode
+from nncodec.files.model_choice import choose_predictor, model_to_decode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import check_output, open_input, open_output, output_label
 from nncodec.format.code_tensor import Codes
@@ -85,13 +85,14 @@ class Compression:
 
     Attributes:
         reading: how to read code files.
-        model, embed_model, force: the options.
+        model, sequence, embed_model, force: the options.
         verify: whether to decode the result and compare.
         threads: how many work on a file.
     """
 
     reading: Reading
     model: str
+    sequence: bool | None
     embed_model: bool
     verify: bool
     force: bool
@@ -118,25 +119,29 @@ class Compression:
         with open_input(input_) as (stream, label):
             file = self.reading.read(stream)
             codes, bits = file.codes, file.codes.size
-            model = model_to_encode(self.model, codes, embed=self.embed_model, threads=self.threads)
+            chosen = choose_predictor(
+                codes, self.model, self.sequence, embed=self.embed_model, threads=self.threads
+            )
+            model = chosen.model
             with watch.coding(label, 2 * bits if self.verify else bits) as progress:
                 encoded = encode_source(
                     codes,
                     file.source,
                     model=model,
                     embedded=pack_embedded(model) if model and self.embed_model else b"",
-                    threads=self.threads,
-                    progress=progress,
+                    sequence=chosen.sequence,
+                    threads=Threads(self.threads, progress),
                 )
                 if self.verify:
-                    _verify(encoded, codes, model, self.threads, progress)
+                    _verify(encoded, codes, model, Threads(self.threads, progress))
         with watch.writing(), open_output(output, force=self.force) as target:
             target.write(encoded.data)
         model_name = name_of_model(encoded.header.model_id)
         facts = container_facts(encoded.header, model_name, encoded.layers)
+        what = extent(codes.shape) + frames(encoded.header)
         line = (
             f"{label}: {bits} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
-            f"({facts['layout']}, {extent(codes.shape)}, model {model_name})"
+            f"({facts['layout']}, {what}, model {model_name})"
         )
         return FileReport(facts, line, size_table(encoded))
 
@@ -182,7 +187,7 @@ class Decompression:
             model = model_to_decode(container, self.model)
             with watch.coding(label, whole_layers * header.bits_per_layer) as progress:
                 decoded = decode_container(
-                    container, model=model, threads=self.threads, progress=progress
+                    container, model=model, threads=Threads(self.threads, progress)
                 )
             codes = decoded[: self.layers]
             content = io.BytesIO()
@@ -206,14 +211,12 @@ class Decompression:
         return FileReport(facts, line, warning=warning)
 
 
-def _verify(
-    encoded: Encoded, codes: Codes, model: Model | None, threads: int, progress: Progress | None
-) -> None:
+def _verify(encoded: Encoded, codes: Codes, model: Model | None, threads: Threads) -> None:
     try:
         container = read_container(io.BytesIO(encoded.data))
         if container.model:
             model = model_to_decode(container)
-        decoded = decode_container(container, model=model, threads=threads, progress=progress)
+        decoded = decode_container(container, model=model, threads=threads)
         same = container.header == encoded.header and bool((decoded == codes).all())
     except NncodecError:
         same = False

@@ -66,6 +66,12 @@ reading_options = _options(
         "of a model (nncodec models lists them); or a model file.",
     ),
     click.option(
+        "--sequence/--no-sequence",
+        default=None,
+        show_default="found out",
+        help="Whether the pictures of a batch are frames, each predicted from those before it.",
+    ),
+    click.option(
         "--layout",
         type=click.Choice(["auto", *LAYOUTS]),
         default="auto",

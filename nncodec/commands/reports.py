@@ -29,6 +29,7 @@ def container_facts(
         "model": model,
         "model_id": header.model_id.hex() or None,
         "model_bytes": header.embedded_bytes,
+        "sequence": header.sequence,
         "memory_bound": header.memory_bound,
         "layout": header.source.layout,
         "shape": list(header.shape),
@@ -54,7 +55,7 @@ def container_text(label: str, header: Header, model: str) -> str:
         rows.append({**row, "stored": segment.stored})
     return (
         f"{label}: nncodec container, version {VERSION}\n"
-        f"  codes   {extent(header.shape)} (batch x height x width x bits)\n"
+        f"  codes   {extent(header.shape)} (batch x height x width x bits){frames(header)}\n"
         f"  source  {form.get(source.format, '.npy')}{name}, dtype {source.dtype}{values}, "
         f"{source.axes} axes, {source.layout}\n"
         f"  model   {model}\n"
@@ -162,6 +163,11 @@ def extent(shape: Sequence[int]) -> str:
     """Puts the shape of a code tensor into words."""
     layers, *sizes = shape
     return f"{_counted(layers, 'layer')} of {' x '.join(map(str, sizes))}"
+
+
+def frames(header: Header) -> str:
+    """Says that the pictures of a container are frames, if they are, as one more item of a list."""
+    return ", a sequence" if header.sequence else ""
 
 
 def _counted(number: int, noun: str) -> str:

@@ -13,6 +13,7 @@ import click
 from nncodec.coding.threads import Progress
 from nncodec.errors import NncodecError
 from nncodec.files.streams import os_error_line
+from nncodec.model.kernels.compilation import telling
 
 
 class Terminated(KeyboardInterrupt):
@@ -31,12 +32,18 @@ class Commands(click.Group):
     """A group of commands whose errors are one line each, and which clean up before they end."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with _one_line_errors(), _signals_interrupt():
+        with _one_line_errors(), _signals_interrupt(), telling(_tell_of_compiling):
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         with _one_line_errors():  # here too: click itself would answer an interruption
             return super().invoke(ctx)
+
+
+def _tell_of_compiling() -> None:
+    if sys.stderr is not None and sys.stderr.isatty():
+        with above_bars():
+            click.echo("nncodec: compiling for this processor, once: takes some seconds", err=True)
 
 
 def print_text(text: str, where: TextIO | None = None) -> None:

@@ -1,10 +1,14 @@
-"""Choosing the model of a tensor: the one asked for, or the cheapest of those that fit."""
+"""How a tensor is coded: as was asked for, or as it is cheapest.
+
+With which model, of those that fit, and whether its pictures are a sequence.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,22 +28,71 @@ ModelChoice = str | os.PathLike[str] | Model
 
 SAMPLE_BITS = 1 << 16
 """The most bits of a tensor that each model is tried on."""
+SAMPLE_FRAMES = 8
+"""The fewest pictures, if there are as many, on which a sequence is tried."""
+SEQUENCE_GAIN = 0.01
+"""What part of a sample a sequence must save to be taken for one: it costs up to half of that where
+pictures have nothing to do with each other."""
 
 
-def model_to_encode(
-    choice: ModelChoice, codes: Codes, *, embed: bool = False, threads: int = 1
-) -> Model | None:
-    """Finds the model to code a tensor with; None stands for the adaptive stage alone.
+@dataclass(frozen=True)
+class Predictor:
+    """What predicts the bits of a tensor.
+
+    Attributes:
+        model: the model; None for the adaptive stage alone.
+        sequence: whether the pictures are frames, each predicted from those before.
+    """
+
+    model: Model | None
+    sequence: bool
+
+
+def choose_predictor(
+    codes: Codes,
+    choice: ModelChoice = AUTO,
+    sequence: bool | None = None,
+    *,
+    embed: bool = False,
+    threads: int = 1,
+) -> Predictor:
+    """Chooses what predicts the bits of a tensor.
 
     Args:
-        choice: what was asked for.
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        choice: the model that was asked for.
+        sequence: whether its pictures are frames; None to find out.
         embed: whether the container will hold the model, whose bytes then count too.
-        threads: the most that try models side by side.
+        threads: the most that try side by side.
 
     Raises:
         ModelError: there is no such model, or it cannot be read.
     """
+    if sequence is None:
+        sequence = _is_sequence(codes, threads)
+    return Predictor(_choose_model(codes, choice, sequence, embed, threads), sequence)
+
+
+def _is_sequence(codes: Codes, threads: int) -> bool:
+    """Whether adjacent pictures predict each other, in their first layer."""
+    batch, height = codes.shape[1:3]
+    if batch < 2:
+        return False
+    frames = min(batch, max(SAMPLE_FRAMES, SAMPLE_BITS // codes[0, 0].size))
+    rows = max(1, min(height, SAMPLE_BITS * height // (frames * codes[0, 0].size)))
+    frame, row = (batch - frames) // 2, (height - rows) // 2
+    sample = codes[:1, frame : frame + frames, row : row + rows]
+
+    def cost(sequence: bool) -> float:
+        return float(code_lengths(sample, sequence=sequence).sum())
+
+    apart, together = map_side_by_side(cost, [False, True], threads)
+    return together < (1 - SEQUENCE_GAIN) * apart
+
+
+def _choose_model(
+    codes: Codes, choice: ModelChoice, sequence: bool, embed: bool, threads: int
+) -> Model | None:
     if isinstance(choice, Model):
         return choice
     if choice == ADAPTIVE:
@@ -61,7 +114,9 @@ def model_to_encode(
     sample = _sample(codes, len(candidates))
 
     def cost(model: Model | None) -> float:
-        length = float(code_lengths(sample, model=model).sum()) * (codes.size / sample.size)
+        length = float(code_lengths(sample, model=model, sequence=sequence).sum()) * (
+            codes.size / sample.size
+        )
         return length + (8 * len(pack_embedded(model)) if model and embed else 0)
 
     return candidates[int(np.argmin(map_side_by_side(cost, candidates, threads)))]
@@ -96,15 +151,15 @@ def model_to_decode(container: Container, choice: ModelChoice | None = None) -> 
 def _sample(codes: Codes, candidates: int) -> Codes:
     """Takes a part of a tensor that costs about half as much to try as the tensor to code.
 
-    The part has fewer images; if one image is too large, its first layers; if one layer is too
-    large, rows from its middle.
+    The part has fewer pictures, adjacent ones; if one picture is too large, its first layers; if
+    one layer is too large, rows from its middle.
     """
     share = min(SAMPLE_BITS / codes.size, 0.5 / candidates)
-    images = max(1, math.floor(codes.shape[1] * share))
-    share = min(1.0, share * codes.shape[1] / images)
+    pictures = max(1, math.floor(codes.shape[1] * share))
+    share = min(1.0, share * codes.shape[1] / pictures)
     layers = max(1, math.floor(len(codes) * share))
     share = min(1.0, share * len(codes) / layers)
     rows = max(1, math.floor(codes.shape[2] * share))
     first = (codes.shape[2] - rows) // 2
-    stride = codes.shape[1] // images
-    return codes[:layers, : stride * images : stride, first : first + rows]
+    picture = (codes.shape[1] - pictures) // 2
+    return codes[:layers, picture : picture + pictures, first : first + rows]

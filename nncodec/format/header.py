@@ -47,6 +47,7 @@ MAX_PAYLOAD_BYTES_PER_BIT = 4
 # The flags of a body; all other bits are 0.
 _HAS_MODEL_ID = 1
 _HAS_EMBEDDED_MODEL = 2
+_IS_SEQUENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Header:
         model_id: 8 bytes, or none.
         segments: of the whole file, even where only a part of it was read.
         embedded_bytes: the length of the embedded model, or 0.
+        sequence: whether the pictures of the batch are frames, predicted from those before.
 
     Raises:
         CodesError: the attributes contradict each other, or are above a limit.
@@ -87,6 +89,7 @@ class Header:
     model_id: bytes
     segments: tuple[Segment, ...]
     embedded_bytes: int = 0
+    sequence: bool = False
 
     def __post_init__(self) -> None:
         if len(self.shape) != 5 or min(self.shape) < 1:
@@ -150,6 +153,7 @@ def pack_header(header: Header) -> bytes:
     """Packs a header into the bytes before the embedded model (FORMAT.md, section 3)."""
     flags = _HAS_MODEL_ID if header.model_id else 0
     flags |= _HAS_EMBEDDED_MODEL if header.embedded_bytes else 0
+    flags |= _IS_SEQUENCE if header.sequence else 0
     body = bytearray(varint(flags))
     for size in header.shape:
         body += varint(size)
@@ -222,7 +226,7 @@ def _check_magic(magic: bytes) -> None:
 
 def _unpack_body(fields: Fields) -> Header:
     flags = fields.varint()
-    if flags & ~(_HAS_MODEL_ID | _HAS_EMBEDDED_MODEL):
+    if flags & ~(_HAS_MODEL_ID | _HAS_EMBEDDED_MODEL | _IS_SEQUENCE):
         raise UnsupportedError(f"the file has the unknown flags {flags:#x}; {NEWER}")
     layers, batch, height, width, layer_depth = (fields.varint() for _ in range(5))
     shape = layers, batch, height, width, layer_depth
@@ -231,7 +235,8 @@ def _unpack_body(fields: Fields) -> Header:
         model_id = fields.take(MODEL_ID_BYTES) if flags & _HAS_MODEL_ID else b""
         embedded_bytes = _unpack_embedded_bytes(fields) if flags & _HAS_EMBEDDED_MODEL else 0
         segments = _unpack_segments(fields, layers)
-        header = Header(shape, source, model_id, segments, embedded_bytes)
+        sequence = bool(flags & _IS_SEQUENCE)
+        header = Header(shape, source, model_id, segments, embedded_bytes, sequence)
     except CodesError as error:
         raise BitstreamError(f"{error}; {DAMAGED}") from error
     if fields.rest:

@@ -1,8 +1,6 @@
-"""Which known bits a bit sees: neighbours in space, in the earlier layers, at the position itself.
+"""Which known bits a bit sees: neighbours in space, in earlier layers, in the frames before.
 
-Bits are signs: a 1 is +1, a 0 is -1, and what lies outside the tensor or is not known yet is 0.
-Nothing is masked: a bit that has not been coded has not been written, because encoder and decoder
-fill the same grid in the same order. What is no sign counts in sixteenths (`UNIT`).
+Bits are signs: a 1 is +1, a 0 is -1, and what lies outside the tensor is 0. FORMAT.md, section 8.
 """
 
 from collections.abc import Sequence
@@ -12,269 +10,197 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.model.kernels.compilation import inlined
-from nncodec.model.kernels.long_rows import LANES, WIDTH, copy, padded, padded_columns
-from nncodec.model.schedule import Plan, Runs, Schedule
+from nncodec.model.kernels.short_rows import EIGHT, GATE_BITS
+from nncodec.model.schedule import Schedule, block_count, block_size
 
 Int8 = npt.NDArray[np.int8]
-Int16 = npt.NDArray[np.int16]
+Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-UNIT_BITS = 4
-UNIT = 1 << UNIT_BITS
-"""What stands for 1.0 in an input that is no sign."""
+SIGN_BITS = 4
+"""Fractional bits of inputs that are no signs."""
 
-Tap = tuple[int, int, int]
-"""A neighbour: layers back, rows down, columns right."""
+Tap = tuple[int, int, int, int]
+"""A neighbour: frames back, layers back, rows down, columns right."""
 
 RESEMBLANCE_TAPS: tuple[Tap, ...] = (
-    *((0, 0, -1), (0, -1, 0), (0, -1, 1), (0, -1, -1), (0, 0, -2), (0, -2, 0)),
+    (0, 0, 0, -1),
+    (0, 0, -1, 0),
+    (0, 0, -1, 1),
+    (0, 0, -1, -1),
+    (0, 0, 0, -2),
+    (0, 0, -2, 0),
 )
 """Neighbours that the position may resemble."""
 
-CHANNEL_TAPS: tuple[Tap, ...] = (*RESEMBLANCE_TAPS, (1, 0, 0), (2, 0, 0), (3, 0, 0))
-"""Neighbours in the same channel that every channel weighs for itself, beside its layer."""
+FRAME_TAPS: tuple[Tap, ...] = ((1, 0, 0, 0), (2, 0, 0, 0))
+"""In a sequence, two more of these: the position in the two frames before."""
 
-LAYER_TAPS: tuple[Tap, ...] = (
-    *CHANNEL_TAPS,
-    *((0, -1, -2), (0, -2, 1), (0, -2, -1), (0, 0, -3), (0, -3, 0)),
-    *((back, 0, 0) for back in range(4, 9)),
+MORE_TAPS: tuple[Tap, ...] = (
+    *((0, 1, 0, 0), (0, 2, 0, 0), (0, 3, 0, 0)),
+    *((0, 0, -1, -2), (0, 0, -2, 1), (0, 0, -2, -1), (0, 0, 0, -3), (0, 0, -3, 0)),
+    *((0, back, 0, 0) for back in range(4, 9)),
 )
-"""Neighbours in the same channel whose weights the channels of a layer learn together."""
+"""Neighbours farther away, and the position in earlier layers."""
 
-LAYER_INPUTS = len(LAYER_TAPS) + 2 * len(RESEMBLANCE_TAPS)
+CHANNEL_TAPS = (*RESEMBLANCE_TAPS, *FRAME_TAPS, *MORE_TAPS)
+"""Neighbours of which a bit sees its own channel, by weights that a layer's channels share."""
+
+GATES = len(RESEMBLANCE_TAPS) + len(FRAME_TAPS)
+"""How many of the CHANNEL_TAPS, from the first, count by how much the position resembles them."""
+
+LEFT, FRAME_BEFORE = CHANNEL_TAPS.index((0, 0, 0, -1)), CHANNEL_TAPS.index((1, 0, 0, 0))
+
+BLOCK_BEFORE: Tap = (-1, 0, 0, 0)
+"""Stands for the block before at the position itself: no frame, which would be one to come."""
+
+BEFORE_TAPS: tuple[Tap, ...] = ((0, 1, 0, 0),)
+"""The position in the layer before, of which every channel weighs every channel; where a position
+has several blocks, BLOCK_BEFORE comes first."""
 
 AROUND_TAPS: tuple[Tap, ...] = (
-    *((0, 0, -1), (0, -1, 0), (0, -1, 1), (0, -1, -1)),
-    *((1, 0, -1), (1, -1, 0), (1, 0, 1), (1, 1, 0)),
-    *((back, 0, 0) for back in range(2, 9)),
+    *((0, 0, 0, -1), (0, 0, -1, 0), (0, 0, -1, 1), (0, 0, -1, -1)),
+    *((0, 1, 0, -1), (0, 1, -1, 0), (0, 1, 0, 1), (0, 1, 1, 0)),
+    *((0, back, 0, 0) for back in range(2, 9)),
 )
-"""Neighbours of which every channel weighs every channel. Layers back never decrease: the first
-layers have just the first of these taps."""
+"""Neighbours of which every channel weighs every channel."""
 
-NEAR = padded(len(CHANNEL_TAPS), LANES)
-"""Room for the CHANNEL_TAPS."""
-
-BLOCK = 64
-"""Most channels of a position that a unit sees; deeper layers are cut into equal blocks."""
-
-LAYER_GATE = 8 * UNIT  # by how much a neighbour's bit grows if all known bits of its layer agree
-EARLIER_GATE = 4 * UNIT  # and if all bits of the layer before agree
+MOTION_TAPS: tuple[Tap, ...] = ((1, 0, 0, 0), (1, 1, 0, 0))
+"""In a sequence, also these: the position in the frame before, and there in the layer before."""
 
 MARGIN = 3
-"""The farthest tap, in rows and in columns."""
+"""Rows and columns around a picture that hold zeros, at least as far as any tap reaches."""
+
+LAYER_GATE = 8 << SIGN_BITS
+"""A gate if all known bits of the layer agree."""
+EARLIER_GATE = 4 << SIGN_BITS
+"""A gate if all bits of the layer before agree."""
+DOUBT = 4
+"""How many bits more that differ a gate counts, so that few bits decide little."""
+FRAME_TRUST = 16
+"""How many bits it counts for that the position resembled the frame before until now."""
 
 
-def block_size(channels: int) -> int:
-    """How many channels of a position a unit sees: all, or equal blocks of at most BLOCK."""
-    return -(-channels // -(-channels // BLOCK))
+class Taps(NamedTuple):
+    """Where neighbours lie in a grid.
 
+    Attributes:
+        offsets: int64 (layers, taps), how many rows of the grid farther, within the frame.
+        frames: int64 (taps,), how many frames back.
+        counts: int64 (layers,), how many taps, from the first, lie within the tensor.
+    """
 
-def around_taps_of_layer(layer: int) -> int:
-    """How many of the AROUND_TAPS, from the first, lie within the tensor for a layer."""
-    return sum(back <= layer for back, _, _ in AROUND_TAPS)
+    offsets: Int64
+    frames: Int64
+    counts: Int64
 
 
 class Grid(NamedTuple):
-    """The code tensor as far as it is known, padded so that no neighbour needs a bounds check.
+    """The code tensor as far as it is known, with zeros around it, so that nothing needs a check.
 
-    A *row* holds one block of the channels of one position of one layer.
+    A *row* holds one block of the channels of one position of one layer. The first layer of rows is
+    all zeros and stands for what is outside.
 
     Attributes:
         signs: int8 (rows * block,), row after row.
-        surprise: int8, likewise, twice (bit - probability) of the known bits, in sixteenths.
-        agreement: int8 (rows, RESEMBLANCE_TAPS), how many of the known bits agree with those of a
-            neighbour, less how many differ.
-        block: channels of a row.
-        layer_rows: rows of a layer.
-        blocks: rows of a position.
-        rows: int64 (positions,), the first row of a position of the layer before the first, the
-            positions in the order of the schedule.
-        taps: int64 (layers, LAYER_TAPS), how many signs farther a neighbour is.
-        around: int64 (layers, AROUND_TAPS), likewise.
-        around_counts: int64 (layers,), `around_taps_of_layer`.
-        layer_gates: int16 (block, 2 * block + 1), by known bits and block + agreement.
-        earlier_gates: int16 (2 * block + 1,), by block + agreement.
+        agreement: int8 (rows, EIGHT), how many bits agree with those of each of the
+            RESEMBLANCE_TAPS and FRAME_TAPS, less how many differ, once the block is known.
+        sizes: int64: height, width, channels, block, blocks, rows of a layer, of a picture, of
+            a line.
+        channel: where the CHANNEL_TAPS lie.
+        gate_scales: int32 (block, EIGHT), by rank, how much a gate grows with agreement.
+        earlier_gates: int64 (2 * block + 1,), the gate by block + agreement in the layer before.
     """
 
     signs: Int8
-    surprise: Int8
     agreement: Int8
-    block: int
-    layer_rows: int
-    blocks: int
-    rows: Int64
-    taps: Int64
-    around: Int64
-    around_counts: Int64
-    layer_gates: Int16
-    earlier_gates: Int16
+    sizes: Int64
+    channel: Taps
+    gate_scales: Int32
+    earlier_gates: Int64
 
 
-class Contexts(NamedTuple):
-    """What the bits see that a layer has at a step: N, in coding order.
-
-    Attributes:
-        rows: int64 (N,), of the grid.
-        around: int8 (N, `padded` AROUND_TAPS * block), signs of the block at these neighbours.
-        position: int8 (N, 3 * `padded` block + NEAR): signs of the block, those in the layer
-            before, how surprising the known ones were; those of the CHANNEL_TAPS.
-        neighbours: int16 (N, `padded` LAYER_INPUTS), in sixteenths: the LAYER_TAPS of the channel,
-            then the RESEMBLANCE_TAPS times how much the position resembles that neighbour, by the
-            known bits of this layer, then by those of the layer before.
-        network: int8 (some, columns), what a network sees of positions that it predicts one by one.
-    """
-
-    rows: Int64
-    around: Int8
-    position: Int8
-    neighbours: Int16
-    network: Int8
+HEIGHT, WIDTH, CHANNELS, OF_BLOCK, BLOCKS, OF_LAYER, OF_PICTURE, OF_LINE = range(8)
+"""The places of these in `Grid.sizes`."""
 
 
-def empty_grid(schedule: Schedule) -> Grid:
-    """The grid of a schedule, before the first bit is known."""
-    block = block_size(schedule.channels)
-    blocks = -(-schedule.channels // block)
-    # One plane a layer, after a plane of zeros that stands for the layers before the first.
-    stride, cells = _cells(schedule)
-    layer_rows = cells * blocks
-    rows = (schedule.layers + 1) * layer_rows
-    row, column = np.divmod(schedule.positions, schedule.width)
-    image, row = np.divmod(row, schedule.height)
-    cell = (image * (schedule.height + MARGIN) + row + MARGIN) * stride + column + MARGIN
-    layer_gates, earlier_gates = _gate_tables(block)
+def make_grid(schedule: Schedule) -> Grid:
+    """Makes the grid of a schedule, before the first bit is known."""
+    block, blocks = block_size(schedule.channels), block_count(schedule.channels)
+    # The right margin of a line is the left margin of the next.
+    line = (schedule.width + MARGIN) * blocks
+    picture = (schedule.height + MARGIN) * line
+    layer = schedule.batch * picture + MARGIN * blocks
+    rows = (schedule.layers + 1) * layer
+    gate_scales, earlier_gates = _gate_tables(block)
     return Grid(
-        signs=np.zeros(rows * block, dtype=np.int8),
-        surprise=np.zeros(rows * block, dtype=np.int8),
-        agreement=np.zeros((rows, len(RESEMBLANCE_TAPS)), dtype=np.int8),
-        block=block,
-        layer_rows=layer_rows,
-        blocks=blocks,
-        rows=cell * blocks,
-        taps=row_offsets(schedule, LAYER_TAPS) * block,
-        around=row_offsets(schedule, AROUND_TAPS) * block,
-        around_counts=np.array([around_taps_of_layer(layer) for layer in range(schedule.layers)]),
-        layer_gates=layer_gates,
+        # Vectors read beyond the end of a row.
+        signs=np.zeros(rows * block + 64, dtype=np.int8),
+        agreement=np.zeros((rows, gate_scales.shape[1]), dtype=np.int8),
+        sizes=np.array([*schedule.shape[2:], block, blocks, layer, picture, line]),
+        channel=place_taps(CHANNEL_TAPS, schedule),
+        gate_scales=gate_scales,
         earlier_gates=earlier_gates,
     )
 
 
-def room_for_contexts(block: int, bits: int, network: tuple[int, int]) -> Contexts:
-    """Room for contexts of so many bits, and in this shape for those of a network."""
-    return Contexts(
-        rows=np.zeros(bits, dtype=np.int64),
-        around=np.zeros((bits, padded(len(AROUND_TAPS) * block)), dtype=np.int8),
-        position=np.zeros((bits, 3 * padded(block) + NEAR), dtype=np.int8),
-        neighbours=np.zeros((bits, padded(LAYER_INPUTS)), dtype=np.int16),
-        network=np.zeros(network, dtype=np.int8),
-    )
-
-
-def row_offsets(schedule: Schedule, taps: Sequence[Tap]) -> Int64:
-    """How many rows farther in the grid neighbours are: int64 (layers, taps)."""
-    back, down, right = np.array(taps).T
-    stride, cells = _cells(schedule)
-    # Layers before the first are all the plane of zeros.
-    planes = np.minimum(back, np.arange(schedule.layers)[:, None] + 1)
-    blocks = -(-schedule.channels // block_size(schedule.channels))
-    offsets: Int64 = (down * stride + right - planes * cells) * blocks
-    return offsets
-
-
-@inlined
-def see(plan: Plan, grid: Grid, layer: int, runs: Runs, contexts: Contexts, count: int) -> None:
-    """Collects the contexts of the bits that a layer has at a step.
+def place_taps(taps: Sequence[Tap], schedule: Schedule) -> Taps:
+    """Says where neighbours lie in the grid of a schedule.
 
     Args:
-        plan: of the schedule.
-        grid: as far as it is known.
-        layer: which.
-        runs: of the layer.
-        contexts: is written to.
-        count: how many runs there are.
+        taps: layers back never decrease among those of a frame.
+        schedule: whose grid it is.
     """
-    # A size that the compiler knows makes every copy a single move.
-    if grid.block == WIDTH:
-        _see(plan, grid, layer, runs, contexts, count, WIDTH)
-    else:
-        _see(plan, grid, layer, runs, contexts, count, grid.block)
+    frames, back, down, right = np.array(taps, dtype=np.int64).reshape(-1, 4).T
+    if not schedule.sequence:  # no picture has a frame before it
+        frames = np.where(frames > 0, schedule.batch, frames)
+    layers, blocks = np.arange(schedule.layers)[:, None], block_count(schedule.channels)
+    line = schedule.width + MARGIN
+    layer_rows = schedule.batch * (schedule.height + MARGIN) * line + MARGIN
+    # Layers before the first are all the one of zeros.
+    offsets = (down * line + right - np.minimum(back, layers + 1) * layer_rows) * blocks
+    # A view would be another type, for which all is compiled once more.
+    return Taps(offsets, np.ascontiguousarray(frames), (back <= layers).sum(axis=1))
 
 
 @inlined
-def _see(
-    plan: Plan, grid: Grid, layer: int, runs: Runs, contexts: Contexts, count: int, block: int
-) -> None:
-    signs, around, position = grid.signs, contexts.around, contexts.position
-    width = (position.shape[1] - NEAR) // 3
-    taps, bit = grid.around_counts[layer], 0
-    for run in range(count):
-        number, rank = divmod(runs.channels[run], block)
-        first = (layer + 1) * grid.layer_rows + number
-        place = plan.begins[runs.diagonals[run]]
-        while bit < runs.ends[run]:
-            row = first + grid.rows[place]
-            here, before = row * block, (row - grid.layer_rows) * block
-            contexts.rows[bit] = row
-            for tap in range(taps):
-                copy(signs, here + grid.around[layer, tap], around, bit, tap * block, block)
-            for i in range(taps * block, padded_columns(taps * block)):
-                around[bit, i] = 0
-            copy(signs, here, position, bit, 0, block)
-            copy(signs, before, position, bit, width, block)
-            copy(grid.surprise, here, position, bit, 2 * width, block)
-            _neighbours(grid, layer, rank, row, here + rank, contexts, bit)
-            bit += 1
-            place += 1
+def row_of(grid: Grid, layer: int, position: int) -> int:
+    """Gives the row of the first block of a position."""
+    sizes = grid.sizes
+    line = position // sizes[WIDTH]
+    picture = line // sizes[HEIGHT]
+    line += (picture + 1) * MARGIN
+    column = position % sizes[WIDTH] + MARGIN
+    row: int = (layer + 1) * sizes[OF_LAYER] + line * sizes[OF_LINE] + column * sizes[BLOCKS]
+    return row
 
 
 @inlined
-def _neighbours(
-    grid: Grid, layer: int, rank: int, row: int, here: int, contexts: Contexts, bit: int
-) -> None:
-    signs, inputs, position = grid.signs, contexts.neighbours, contexts.position
-    taps, pairs = len(LAYER_TAPS), len(RESEMBLANCE_TAPS)
-    before, block, near = row - grid.layer_rows, grid.block, position.shape[1] - NEAR
-    for tap in range(taps):
-        sign = signs[np.uintp(here + grid.taps[layer, tap])]
-        inputs[bit, np.uintp(tap)] = UNIT * sign
-        if tap < len(CHANNEL_TAPS):
-            position[bit, np.uintp(near + tap)] = sign
-    for pair in range(pairs):
-        sign = position[bit, np.uintp(near + pair)]
-        gate = grid.layer_gates[rank, np.uintp(block + np.int64(grid.agreement[row, pair]))]
-        inputs[bit, np.uintp(taps + pair)] = sign * gate
-        gate = grid.earlier_gates[np.uintp(block + np.int64(grid.agreement[before, pair]))]
-        inputs[bit, np.uintp(taps + pairs + pair)] = sign * gate
+def first_sign(grid: Grid, taps: Taps, layer: int, tap: int, row: int, picture: int) -> int:
+    """Gives the index of the first sign of a neighbour of a row; of zeros if it is outside."""
+    frames = taps.frames[tap]
+    blocks = grid.sizes[BLOCKS]
+    if frames > picture or (frames < 0 and row % blocks == 0):
+        return 0
+    if frames < 0:
+        row, frames = row - 1, 0
+    offset = taps.offsets[layer, tap] - frames * grid.sizes[OF_PICTURE]
+    first: int = (row + offset) * grid.sizes[OF_BLOCK]
+    return first
 
 
-@inlined
-def record(grid: Grid, layer: int, rank: int, row: int, sign: int, surprise: int) -> None:
-    """Writes a bit, once everything at its step has been predicted and learned from."""
-    here = row * grid.block + rank
-    grid.signs[here] = sign
-    grid.surprise[here] = surprise
-    for pair in range(len(RESEMBLANCE_TAPS)):
-        neighbour = grid.signs[np.uintp(here + grid.taps[layer, pair])]
-        grid.agreement[row, pair] += sign * neighbour
-
-
-def _cells(schedule: Schedule) -> tuple[int, int]:
-    """Cells of a row of an image, and of a layer."""
-    # The right margin of a row is the left margin of the next.
-    stride = schedule.width + MARGIN
-    return stride, schedule.batch * (schedule.height + MARGIN) * stride + MARGIN
-
-
-def _gate_tables(block: int) -> tuple[Int16, Int16]:
-    """By how much a neighbour's bit grows, for every count of agreeing less differing bits.
+def _gate_tables(block: int) -> tuple[Int32, Int64]:
+    """Computes by how much a neighbour's bit counts, FORMAT.md section 8.
 
     With n known bits, of which the agreeing exceed the differing by a, the gate is
-    8 a |a| / (n + 4)^2 within the layer, and 4 a / (block + 4) in the layer before, both rounded
-    down to sixteenths in magnitude.
+    8 a |a| / (n + 4)^2 within the layer, and 4 a / (block + 4) in the layer before.
     """
+    rank, doubt = np.arange(block)[:, None], np.full(GATES, DOUBT)
+    doubt[FRAME_BEFORE] += FRAME_TRUST
+    scales = (LAYER_GATE << GATE_BITS) // (rank + doubt) ** 2
     excess = np.arange(-block, block + 1)
-    known = np.arange(block)[:, None]
-    layer = LAYER_GATE * excess**2 // (known + 4) ** 2
-    layer = np.where(abs(excess) <= known, layer * np.sign(excess), 0)
-    earlier = EARLIER_GATE * abs(excess) // (block + 4) * np.sign(excess)
-    return layer.astype(np.int16), earlier.astype(np.int16)
+    earlier = EARLIER_GATE * abs(excess) // (block + DOUBT) * np.sign(excess)
+    return scales.astype(np.int32), earlier.astype(np.int64)
+
+
+assert GATES == EIGHT

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nncodec.errors import ModelError
 from nncodec.model.kernels.compilation import inlined
+from nncodec.model.kernels.integers import clamped, rounded
 
 FREQUENCY_BITS = 16
 """A frequency f stands for the probability f / 2^16."""
@@ -23,18 +24,6 @@ LOGIT_BITS = 8
 """Fractional bits of a logit, ln(p / (1 - p))."""
 LOGIT_LIMIT = 12 << LOGIT_BITS
 """Logits are clamped to this, either way: beyond it the frequency stays 1 or 65535."""
-
-
-@inlined
-def rounded(value: int, bits: int) -> int:
-    """value / 2^bits, rounded half up, for bits of at least 1."""
-    return (value + (1 << (bits - 1))) >> bits
-
-
-@inlined
-def clamped(value: int, limit: int) -> int:
-    """The value, brought into -limit ... limit."""
-    return min(max(value, -limit), limit)
 
 
 @inlined

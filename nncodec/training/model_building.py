@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nncodec.coding.codec import code_lengths
-from nncodec.coding.threads import Progress
+from nncodec.coding.threads import Progress, Threads
 from nncodec.format.code_tensor import Codes
 from nncodec.model.adaptive.start import Start
 from nncodec.model.model import Model
@@ -127,7 +127,10 @@ def _rates(model: Model, files: Sequence[Codes], progress: Progress | None) -> d
     """Measures the mean rates over files, in all and of every layer that some file has."""
     if not files:
         return {"validation_rate": None, "validation_layer_rates": None}
-    rates = [code_lengths(codes, model=model, progress=progress) / codes[0].size for codes in files]
+    rates = [
+        code_lengths(codes, model=model, threads=Threads(progress=progress)) / codes[0].size
+        for codes in files
+    ]
     layers = [
         [rate[layer] for rate in rates if layer < len(rate)]
         for layer in range(max(map(len, rates)))

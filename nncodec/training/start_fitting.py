@@ -10,27 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.coding.codec import Part, code_lengths, traverse_known
-from nncodec.coding.threads import Progress
+from nncodec.coding.codec import code_lengths, traverse_known
+from nncodec.coding.segments import CodedSegment
+from nncodec.coding.threads import Progress, Threads
 from nncodec.format.code_tensor import Codes
 from nncodec.model.adaptive.learning_rates import (
     AROUND,
-    FAST,
-    FORGETTING,
-    KINDS,
+    AROUND_LIFE,
+    BEFORE,
+    GATES,
+    HALF_LIVES,
     LARGEST_RATES,
+    MIXER_LIFE,
     MIXER_OF_LAYER,
-    MIXER_OF_SET,
     MIXER_OF_UNIT,
     RATE_BITS,
     RATES,
-    SHARED_GATES,
-    SHARED_TAPS,
-    SLOW,
     TAPS,
     TRAINED,
 )
@@ -39,23 +39,42 @@ from nncodec.model.adaptive.start import (
     LARGEST_MIXER_WEIGHT,
     LARGEST_WEIGHT,
     MIXER_BITS,
-    START_BITS,
     Start,
     untrained,
 )
+from nncodec.model.adaptive.untrained_weights import START_BITS
 from nncodec.model.model import Model
 from nncodec.model.network.integer_network import IntegerNetwork
 
+
+class Pass(NamedTuple):
+    """How one pass over the files learns.
+
+    Attributes:
+        learner: the rate of the learner's weights, but for those that follow.
+        before: of the layer before.
+        mixer: of the mixer's weights.
+        half_life: of all rates but the mixer's and those of what is around, in positions.
+        around: the rate of what is around, which does not fall.
+        forgetting: the share of what is around that is forgotten at every position of layer 0; of
+            later layers, three times as much.
+    """
+
+    learner: float
+    before: float
+    mixer: float
+    half_life: int
+    around: float
+    forgetting: float
+
+
 PASSES = (
-    # rates of the fast learner, the slow one, the mixer; half-life of the learners' rates; rates of
-    # what is around, of forgetting it in layer 0, and later
-    (0.03, 0.008, 0.003, 200, 0.0, 0.0, 0.0),
-    (0.01, 0.004, 0.001, 2000, 0.0, 0.0, 0.0),
-    (0.004, 0.002, 0.001, 2000, 0.0, 0.0, 0.0),
-    (0.008, 0.004, 0.001, 1000, 0.0015, 0.0001, 0.0003),
-    (0.008, 0.004, 0.001, 1000, 0.0015, 0.0001, 0.0003),
-    (0.015, 0.004, 0.001, 200, 0.0006, 0.00004, 0.00012),
-    (0.015, 0.004, 0.001, 200, 0.0006, 0.00004, 0.00012),
+    Pass(0.03, 0.008, 0.003, 200, 0.0, 0.0),
+    Pass(0.01, 0.004, 0.001, 2000, 0.0, 0.0),
+    Pass(0.004, 0.002, 0.001, 2000, 0.0, 0.0),
+    Pass(0.008, 0.004, 0.001, 1000, 0.0015, 0.0001),
+    Pass(0.008, 0.004, 0.001, 1000, 0.0015, 0.0001),
+    Pass(0.015, 0.004, 0.001, 200, 0.0006, 0.00004),
 )
 _MIXER_HALF_LIFE = 400
 
@@ -64,8 +83,8 @@ _FORMS = {
     "units": (START_BITS, LARGEST_WEIGHT),
     "shared": (START_BITS, LARGEST_WEIGHT),
     "around": (START_BITS, LARGEST_WEIGHT),
-    "mixers": (MIXER_BITS, LARGEST_MIXER_WEIGHT),
-    "sets": (MIXER_BITS, LARGEST_MIXER_WEIGHT),
+    "mixers": (MIXER_BITS, LARGEST_MIXER_WEIGHT << MIXER_BITS),
+    "sets": (MIXER_BITS, LARGEST_MIXER_WEIGHT << MIXER_BITS),
 }
 
 
@@ -90,8 +109,8 @@ def fit_start(
     start = untrained(layers, files[0].shape[-1])
     if network:
         start = beside_network(start)
-    for rates in PASSES:
-        start, ends = _pass(files, _with_pass_rates(start, *rates), network, progress)
+    for one in PASSES:
+        start, ends = _pass(files, start, one, network, progress)
     return with_coding_rates(_mean(ends))
 
 
@@ -109,7 +128,7 @@ def refit_start(
         network: whose logits the stage now sees.
         progress: is told of the bits as they are passed.
     """
-    _, ends = _pass(files, _with_pass_rates(start, *PASSES[-1]), network, progress)
+    _, ends = _pass(files, start, PASSES[-1], network, progress)
     return with_coding_rates(_mean(ends))
 
 
@@ -137,7 +156,9 @@ def best_by_layer(
     for candidate, sums in zip(candidates, lengths, strict=True):
         for codes in files:
             model = Model(candidate, network)
-            sums[: len(codes)] += code_lengths(codes, model=model, progress=progress)
+            sums[: len(codes)] += code_lengths(
+                codes, model=model, threads=Threads(progress=progress)
+            )
     best = lengths.argmin(axis=0)
     layers = [(candidates[number], layer) for layer, number in enumerate(best)]
     fields = {
@@ -160,7 +181,7 @@ def beside_network(start: Start) -> Start:
     """
     one_more = {
         name: np.pad(getattr(start, name), [(0, 0)] * (axes - 1) + [(0, 1)])
-        for name, axes in (("units", 4), ("mixers", 3), ("sets", 3))
+        for name, axes in (("units", 3), ("mixers", 3), ("sets", 2))
     }
     one_more["units"][..., -1] = 1 << START_BITS
     return replace(start, **one_more)
@@ -181,57 +202,55 @@ def left_by_stage(
     """
     logits: list[npt.NDArray[np.float64]] = []
 
-    def keep(part: Part) -> None:
-        logits.append(part.logits())
+    def keep(segment: CodedSegment) -> None:
+        logits.append(segment.logits())
 
-    traverse_known(codes, model, keep, progress=progress)
+    traverse_known(codes, model, keep, threads=Threads(progress=progress))
     return np.concatenate(logits, dtype=np.float16)
 
 
 def _pass(
     files: Sequence[Codes],
     start: Start,
+    one: Pass,
     network: IntegerNetwork | None,
     progress: Progress | None,
 ) -> tuple[Start, list[Start]]:
-    """What has been learned after all files, and after each."""
-    ends = []
+    """Gives what has been learned after all files, and after each."""
+    start, ends = _with_pass_rates(start, one), []
     for codes in files:
-        stage = traverse_known(codes, Model(start, network), progress=progress)
-        start = _learned(start, stage)
+        threads = Threads(progress=progress)
+        stage = traverse_known(codes, Model(start, network), threads=threads)
+        start = _forgetful(_learned(start, stage), one, codes)
         ends.append(start)
     return start, ends
 
 
-def _with_pass_rates(
-    start: Start,
-    fast: float,
-    slow: float,
-    mixer: float,
-    half_life: int,
-    around: float,
-    forgetting: float,
-    later_forgetting: float,
-) -> Start:
+def _with_pass_rates(start: Start, one: Pass) -> Start:
     layers = start.layers
-    rates = np.zeros((layers, RATES))
-    for learner, rate in ((FAST, fast), (SLOW, slow)):
-        kinds = np.full(KINDS, rate)
-        kinds[TAPS] /= 4
-        kinds[[SHARED_TAPS, SHARED_GATES]] *= 3 / 32
-        rates[:, learner * KINDS : (learner + 1) * KINDS] = kinds
-    rates[:, MIXER_OF_UNIT] = 3 * mixer
-    rates[:, MIXER_OF_LAYER] = mixer
-    rates[:, MIXER_OF_SET] = 0.8 * mixer
-    rates[:, AROUND] = around
-    rates[:, FORGETTING] = later_forgetting
-    rates[0, FORGETTING] = forgetting
-    half_lives = np.array((half_life, half_life, _MIXER_HALF_LIFE, 1 << 30), dtype=np.int32)
+    rates = np.full((layers, RATES), one.learner)
+    rates[:, BEFORE] = one.before
+    rates[:, [TAPS, GATES]] *= 3 / 32
+    rates[:, AROUND] = one.around
+    rates[:, MIXER_OF_UNIT] = 3 * one.mixer
+    rates[:, MIXER_OF_LAYER] = one.mixer
+    half_lives = np.full((layers, HALF_LIVES), one.half_life)
+    half_lives[:, AROUND_LIFE] = 1 << 30
+    half_lives[:, MIXER_LIFE] = _MIXER_HALF_LIFE
     return replace(
         start,
         rates=_fixed(rates, RATE_BITS).astype(np.int32),
-        half_lives=np.tile(half_lives, (layers, 1)),
+        half_lives=half_lives.astype(np.int32),
     )
+
+
+def _forgetful(start: Start, one: Pass, codes: Codes) -> Start:
+    """Forgets some of what is around, for a file's positions: weights that are of use return."""
+    kept = np.full(start.layers, (1 - 3 * one.forgetting) ** codes[0, ..., 0].size)
+    kept[0] = (1 - one.forgetting) ** codes[0, ..., 0].size
+    kept[len(codes) :] = 1
+    around = np.round(start.around * kept[:, None, None, None]).astype(np.int16)
+    return replace(start, around=around)
 
 
 def _learned(start: Start, stage: AdaptiveStage) -> Start:
@@ -240,8 +259,7 @@ def _learned(start: Start, stage: AdaptiveStage) -> Start:
     for name, learned in stage.learned().items():
         bits, largest = _FORMS[name]
         field = getattr(start, name).copy()
-        limit = largest << bits
-        field[: len(learned)] = np.clip(_fixed(learned, bits), -limit, limit)
+        field[: len(learned)] = np.clip(_fixed(learned, bits), -largest, largest)
         fields[name] = field
     return replace(start, **fields)
 

@@ -1,12 +1,14 @@
 """Writes the golden files that are missing: python -m tests.golden.generate
 
-Files that exist stay as they are: a version that was published never changes. To make a case anew
-before its version is published, delete its folder first.
+Names of cases may follow, if only those shall be made. Files that exist stay as they are: a version
+that was published never changes. To make a case anew before its version is published, delete its
+folder first. What FORMAT.md has computed, `python -m tests.golden.page` renews, before that.
 """
 
 import io
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -17,14 +19,13 @@ from nncodec.files.model_files import load_model, read_model, save_model
 from nncodec.format.container import read_container
 from nncodec.format.header import Header
 from nncodec.format.source import Source
-from nncodec.model.adaptive.stage import AdaptiveStage
 from nncodec.model.adaptive.start import untrained
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded
-from nncodec.model.schedule import Schedule
 from nncodec.training.data import synthetic
 from tests.golden import ROOT
-from tests.samples import random_model, random_network, random_start
+from tests.reference_model import Prediction, ReferenceStage
+from tests.samples import plain_network, plain_start, random_model, random_network, random_start
 
 Codes = npt.NDArray[np.uint8]
 
@@ -32,9 +33,9 @@ Codes = npt.NDArray[np.uint8]
 def smooth(*shape: int) -> Codes:
     """Codes whose neighbours agree, from integers alone, so that every machine makes the same."""
     *_, height, width, depth = shape
-    layer, image, row, column, channel = np.indices(shape)
-    wave = (channel * 7 + layer * 5 + image * 3 + 11) * (row + 2) // 3 + column * (channel + 3)
-    grain = (row * 31 + column * 17 + channel * 13 + layer * 7 + image * 5) * 2654435761 % 997
+    layer, picture, row, column, channel = np.indices(shape)
+    wave = (channel * 7 + layer * 5 + picture * 3 + 11) * (row + 2) // 3 + column * (channel + 3)
+    grain = (row * 31 + column * 17 + channel * 13 + layer * 7 + picture * 5) * 2654435761 % 997
     period = 2 * (height + width + depth)
     return np.asarray((wave % period < period // 2) ^ (grain < 60), dtype=np.uint8)
 
@@ -52,10 +53,21 @@ def partly_noise() -> Codes:
     return np.concatenate([smooth(1, 1, 16, 16, 16), noise(1, 1, 16, 16, 16)])
 
 
+def film(*shape: int) -> Codes:
+    """Frames that resemble those before, the less the later, until the scene changes."""
+    frame = np.arange(shape[1])
+    scenes = smooth(*shape)[:, frame - frame % 4]
+    grain = np.stack([np.roll(noise(*shape), shift) for shift in range(4)])
+    flipped = [grain.min(axis=0), grain[:3].min(axis=0), grain[:2].min(axis=0), 1 - grain[0]]
+    for number, flips in enumerate(flipped):
+        scenes[:, number::4] ^= flips[:, number::4]
+    return scenes
+
+
 def ramp(*shape: int) -> Codes:
-    """Codes with a straight edge, few enough for a page."""
-    layer, _, row, column, channel = np.indices(shape)
-    return np.asarray(column + 2 * channel > row + 2 * layer + 1, dtype=np.uint8)
+    """Codes with a straight edge that moves, few enough for a page."""
+    layer, picture, row, column, channel = np.indices(shape)
+    return np.asarray(column + 2 * channel > row + 2 * layer + picture + 1, dtype=np.uint8)
 
 
 def synthetic_sample() -> Codes:
@@ -71,20 +83,19 @@ def limits() -> Model:
     return Model(start, random_network(2, 6, 0, group_size=4, reach=2, gain=8))
 
 
-def expected(model: Model, *shape: int) -> Codes:
+def expected(model: Model, *shape: int, sequence: bool = False) -> Codes:
     """Codes that a model finds likely, but for one in 41."""
-    layers, batch, height, width, channels = shape
-    schedule = Schedule(layers, batch, height, width, channels)
-    stage = AdaptiveStage(schedule, model.start, model.network)
+    layers, pictures, height, width, channels = shape
+    start, network = plain_start(model.start), plain_network(model.network)
+    sizes = (layers, pictures, height, width, channels)
     bits: list[int] = []
-    for part in schedule.parts():
-        likely = stage.frequencies(*part) >= 1 << 15
-        surprising = np.arange(len(bits), len(bits) + len(likely)) % 41 == 0
-        stage.learn((likely ^ surprising).astype(np.uint8))
-        bits += (likely ^ surprising).tolist()
-    codes = np.empty(len(bits), dtype=np.uint8)
-    codes[schedule.order()] = bits
-    return codes.reshape(shape)
+
+    def likely(prediction: Prediction) -> int:
+        bits.append(int(prediction.frequency >= 1 << 15) ^ int(len(bits) % 41 == 0))
+        return bits[-1]
+
+    ReferenceStage(sizes, start, network, sequence=sequence).run(likely)
+    return np.array(bits, dtype=np.uint8).reshape(shape)
 
 
 def deep_model() -> Model:
@@ -103,6 +114,7 @@ class Case:
 
     Attributes:
         codes: makes the code tensor.
+        sequence: whether its pictures are frames.
         source: what the code file was.
         model: makes the model, if there is one; what lies in the folder counts afterwards.
         embed: whether the container holds the model too.
@@ -110,6 +122,7 @@ class Case:
     """
 
     codes: Callable[[], Codes]
+    sequence: bool = False
     source: Source = field(default_factory=Source)
     model: Callable[[], Model] | None = None
     embed: bool = False
@@ -118,40 +131,66 @@ class Case:
 
 CASES = {
     "tensor": Case(lambda: smooth(3, 1, 12, 10, 8)),
-    "packed-nhwc": Case(lambda: smooth(4, 1, 9, 14, 32), Source("packed", dtype="<i8")),
-    "packed-nchw": Case(lambda: smooth(4, 1, 9, 14, 32), Source("packed", "nchw", dtype="<i8")),
-    "npy-float-signed": Case(
-        lambda: smooth(2, 1, 7, 9, 6),
-        Source("npy", "nchw", 3, ">f4", signed=True),
+    "packed-nhwc": Case(lambda: smooth(4, 1, 9, 14, 32), source=Source("packed", dtype="<i8")),
+    "packed-nchw": Case(
+        lambda: smooth(4, 1, 9, 14, 32), source=Source("packed", "nchw", dtype="<i8")
     ),
-    "npz-named": Case(lambda: smooth(1, 3, 7, 9, 6), Source("npz", "nhwc", 4, "|b1", name="bits")),
+    "npy-float-signed": Case(
+        lambda: smooth(2, 1, 7, 9, 6), source=Source("npy", "nchw", 3, ">f4", signed=True)
+    ),
+    "npz-named": Case(
+        lambda: smooth(1, 3, 7, 9, 6), source=Source("npz", "nhwc", 4, "|b1", name="bits")
+    ),
+    "npz-codes": Case(
+        lambda: smooth(3, 2, 6, 8, 5),
+        source=Source("npz", "nchw", 4, ">f8", signed=True, name="codes"),
+    ),
+    "npz-arr_0": Case(
+        lambda: smooth(2, 1, 7, 9, 6), source=Source("npz", dtype="<u2", name="arr_0")
+    ),
+    "npz-without-name": Case(
+        lambda: smooth(2, 1, 7, 9, 6), source=Source("npz", axes=3, dtype=">i8")
+    ),
     "batch": Case(lambda: smooth(2, 5, 20, 16, 8)),
+    "many-pictures": Case(lambda: smooth(2, 90, 2, 3, 4)),
     "one-segment": Case(lambda: smooth(8, 1, 6, 7, 2)),
+    "uneven-segments": Case(lambda: smooth(11, 1, 5, 8, 10)),
     "stored": Case(lambda: noise(1, 1, 8, 8, 8)),
     "partly-stored": Case(partly_noise),
     "constant": Case(lambda: np.ones((2, 1, 16, 16, 8), dtype=np.uint8)),
     "deep": Case(lambda: smooth(2, 1, 5, 6, 100)),
+    "three-blocks": Case(lambda: smooth(2, 1, 3, 4, 130)),
     "one-column": Case(lambda: smooth(2, 1, 40, 1, 4)),
+    "one-channel": Case(lambda: smooth(4, 1, 24, 32, 1)),
+    "one-position": Case(lambda: smooth(12, 1, 1, 1, 24)),
     "one-bit": Case(lambda: smooth(1, 1, 1, 1, 1)),
     "start": Case(lambda: smooth(2, 1, 12, 10, 8), model=lambda: random_model(3, 8, network=False)),
     "network": Case(lambda: smooth(3, 2, 9, 14, 8), model=lambda: random_model(4, 8)),
-    "embedded": Case(lambda: smooth(2, 1, 7, 9, 5), model=lambda: random_model(2, 5), embed=True),
-    # The one that FORMAT.md explains byte by byte.
-    "example": Case(
-        lambda: ramp(2, 1, 4, 6, 3), Source("npz", "nchw", 3, "|i1", signed=True, name="bits")
-    ),
-    "npz-codes": Case(
-        lambda: smooth(3, 2, 6, 8, 5), Source("npz", "nchw", 4, ">f8", signed=True, name="codes")
-    ),
-    "npz-arr_0": Case(lambda: smooth(2, 1, 7, 9, 6), Source("npz", dtype="<u2", name="arr_0")),
-    "npz-without-name": Case(lambda: smooth(2, 1, 7, 9, 6), Source("npz", axes=3, dtype=">i8")),
-    "long-batch": Case(lambda: smooth(2, 40, 3, 4, 4)),
-    "uneven-segments": Case(lambda: smooth(11, 1, 5, 8, 10)),
-    "one-channel": Case(lambda: smooth(4, 1, 24, 32, 1)),
     "deep-network": Case(lambda: smooth(2, 1, 4, 6, 67), model=deep_model),
     "limits": Case(lambda: expected(limits(), 2, 6, 9, 8, 6), model=limits),
+    "embedded": Case(lambda: smooth(2, 1, 7, 9, 5), model=lambda: random_model(2, 5), embed=True),
     "embedded-start": Case(
         lambda: smooth(3, 1, 9, 12, 8), model=lambda: random_model(3, 8, network=False), embed=True
+    ),
+    "sequence": Case(lambda: film(3, 9, 7, 8, 12), sequence=True),
+    "sequence-start": Case(
+        lambda: film(2, 5, 6, 8, 8), sequence=True, model=lambda: random_model(3, 8, network=False)
+    ),
+    "sequence-network": Case(
+        lambda: film(3, 5, 6, 8, 8), sequence=True, model=lambda: random_model(3, 8)
+    ),
+    "sequence-embedded": Case(
+        lambda: film(2, 5, 6, 8, 5), sequence=True, model=lambda: random_model(2, 5), embed=True
+    ),
+    "sequence-limits": Case(
+        lambda: expected(limits(), 2, 6, 9, 8, 6, sequence=True), sequence=True, model=limits
+    ),
+    "deep-sequence": Case(lambda: film(2, 6, 2, 3, 70), sequence=True),
+    # The one that FORMAT.md explains byte by byte.
+    "example": Case(
+        lambda: ramp(2, 3, 3, 4, 3),
+        sequence=True,
+        source=Source("npz", "nchw", 4, "|i1", signed=True, name="bits"),
     ),
     "kodak-rnn": Case(lambda: smooth(4, 1, 7, 9, 32), shipped="kodak-rnn"),
     "synthetic": Case(synthetic_sample, shipped="synthetic"),
@@ -171,7 +210,9 @@ def encoded(name: str) -> Encoded:
         embedded = read_container(io.BytesIO(container.read_bytes())).model
     elif case.embed and model:
         embedded = pack_embedded(model)
-    return encode_source(case.codes(), case.source, model=model, embedded=embedded)
+    return encode_source(
+        case.codes(), case.source, model=model, embedded=embedded, sequence=case.sequence
+    )
 
 
 def header_facts(header: Header) -> dict[str, object]:
@@ -181,16 +222,17 @@ def header_facts(header: Header) -> dict[str, object]:
     return json.loads(json.dumps(facts))  # type: ignore[no-any-return]
 
 
-def main() -> None:
-    """Writes every case that has no folder yet."""
-    for name, case in CASES.items():
-        folder = ROOT / name
+def main(names: Sequence[str]) -> None:
+    """Writes the cases that have no folder yet, or those of them that are named."""
+    for name in names or CASES:
+        case, folder = CASES[name], ROOT / name
         if folder.exists():
             continue
-        folder.mkdir(parents=True)
         if case.model:
+            folder.mkdir(parents=True)
             save_model(case.model(), folder / "model.safetensors")
         made = encoded(name)
+        folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "codes.npy", case.codes())
         (folder / "bitstream.bin").write_bytes(made.data)
         facts = json.dumps(header_facts(made.header), indent=1)
@@ -198,4 +240,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

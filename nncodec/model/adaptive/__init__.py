@@ -1,4 +1,4 @@
-"""The adaptive stage: learners and mixers, which learn from the bits that are coded.
+"""The adaptive stage: a learner and a mixer, which learn from the bits that are coded.
 
 May import `network` and what that may import.
 """

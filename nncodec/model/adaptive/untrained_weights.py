@@ -1,24 +1,24 @@
-"""The layers' weights from which the adaptive stage starts, by benchmarks/fit_start.py.
+"""The layers' weights that an untrained adaptive stage starts from, by benchmarks/fit_start.py.
 
-Every row is a layer, the last one all later layers; the columns are LAYER_TAPS, then the gates of
-contexts.py. They say what codes of several encoders have in common: neighbours tend to agree, the
-more so the more the rest of their bits does.
+Every row is a layer, the last one all later layers; the columns are those of `Start.shared`. They
+say what codes of several encoders have in common: neighbours tend to agree, the more so the more
+the rest of their bits does.
 """
 
 import numpy as np
 
-START_BITS = 10  # fractional bits
+START_BITS = 14  # fractional bits
 # fmt: off
 START_WEIGHTS = np.array(
     [
-        [293, 186, 93, 22, 133, 69, 0, 0, 0, 39, 43, 30, 149, 73, 0, 0, 0, 0, 0, 178, 155, 65, 48,
-        127, 100, 72, 72, 72, 72, 72, 72],
-        [17, -3, 2, -25, 8, -10, 228, 0, 0, 12, 14, 19, 62, 36, 0, 0, 0, 0, 0, 55, 58, 12, 4, 33,
-        25, 122, 92, 41, 26, 68, 45],
-        [55, 40, 8, -4, 31, 7, 230, 84, 0, 13, 16, 14, 48, 22, 0, 0, 0, 0, 0, 30, 23, -14, -1, 9, 6,
-        86, 71, 19, 15, 56, 28],
-        [43, 30, 11, 1, 28, 20, 90, 215, 50, 6, 4, 9, 22, 22, 15, 10, -13, 76, 41, -11, -10, -16,
-        -18, -15, -9, 40, 32, 14, 13, 23, 19],
+        [4688, 2976, 1488, 352, 2128, 1104, 0, 0, 0, 624, 688, 480, 2384, 1168, 0, 0, 0, 0, 0, 2848,
+        2480, 1040, 768, 2032, 1600, 1152, 1152, 1152, 1152, 1152, 1152],
+        [272, -48, 32, -400, 128, -160, 3648, 0, 0, 192, 224, 304, 992, 576, 0, 0, 0, 0, 0, 880,
+        928, 192, 64, 528, 400, 1952, 1472, 656, 416, 1088, 720],
+        [880, 640, 128, -64, 496, 112, 3680, 1344, 0, 208, 256, 224, 768, 352, 0, 0, 0, 0, 0, 480,
+        368, -224, -16, 144, 96, 1376, 1136, 304, 240, 896, 448],
+        [688, 480, 176, 16, 448, 320, 1440, 3440, 800, 96, 64, 144, 352, 352, 240, 160, -208, 1216,
+        656, -176, -160, -256, -288, -240, -144, 640, 512, 224, 208, 368, 304],
     ],
     dtype=np.int64,
 )

@@ -1,162 +1,254 @@
-"""What the learners of the adaptive stage have learned, and what they learn from."""
+"""The weights of the adaptive stage, as they learn: FORMAT.md section 8 names them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.model.adaptive.learning_rates import LEARNERS, counted_positions, shares
-from nncodec.model.adaptive.start import MIXER_SETS, START_BITS, Start
-from nncodec.model.contexts import AROUND_TAPS, CHANNEL_TAPS, LAYER_INPUTS, NEAR, block_size
-from nncodec.model.kernels.long_rows import padded
+from nncodec.model.adaptive.learning_rates import Shares, make_shares
+from nncodec.model.adaptive.start import MIXER_BITS, Start
+from nncodec.model.adaptive.untrained_weights import START_BITS
+from nncodec.model.contexts import (
+    AROUND_TAPS,
+    BEFORE_TAPS,
+    BLOCK_BEFORE,
+    CHANNEL_TAPS,
+    FRAME_TAPS,
+    GATES,
+    MOTION_TAPS,
+    RESEMBLANCE_TAPS,
+    Tap,
+    Taps,
+    place_taps,
+)
+from nncodec.model.kernels.long_rows import LANES, padded
 from nncodec.model.kernels.short_rows import EIGHT
-from nncodec.model.schedule import Schedule
+from nncodec.model.schedule import Schedule, block_count, block_size
 
+Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
+UNIT_BITS = START_BITS
+"""Fractional bits of a unit's weights of bits, which have 16 bits, and saturate."""
 WEIGHT_BITS = 24
-"""Fractional bits of a weight as it learns."""
-PREDICTION_BITS = 10
-"""Fractional bits of a weight as it predicts."""
-ROUNDED_BITS = WEIGHT_BITS - PREDICTION_BITS
+"""Fractional bits of all other weights, as they learn."""
+WEIGHT_LIMIT = 4 << WEIGHT_BITS
+"""The largest of these, either way, but the mixer's."""
+MIXER_LIMIT = 8 << WEIGHT_BITS
+"""The largest weight of the mixer, either way."""
+
+SETS = 7
+"""The sets of the mixer that a layer has: the first for all bits, in a sequence each for some, by
+how much the position resembles the frame before."""
+
+NEW_FRAME = round(0.3 * (1 << WEIGHT_BITS))
+"""What the weights of the frame before start from: as it is, and times either gate."""
 
 
-class Speeds(NamedTuple):
-    """How fast everything learns.
+SUMS = 5
+AROUND_SUM, BEFORE_SUM, MOTION_SUM, KNOWN_SUM, NEARBY_SUM = range(SUMS)
+"""The parts of a logit: of what is around, of the layer before, of the frames before; of the known
+bits, their surprise and the constant; of the CHANNEL_TAPS."""
+
+
+class Matrix(NamedTuple):
+    """Weights of whole blocks of signs at some neighbours, one row a unit.
+
+    They learn when they are next used, in the same pass over memory; until then it is pending.
 
     Attributes:
-        rates: int32 (layers, RATES and EIGHT zeros), with RATE_BITS.
-        shares: int64 (layers, HALF_LIVES, diagonals), what is left of them, with SHARE_BITS.
-        counted: int64 (diagonals,), for how many positions a diagonal counts.
+        weights: int16 (units, `padded` taps * block), with UNIT_BITS.
+        moves: int16 (layers * blocks, padded block), how far the weights of each unit move.
+        inputs: int8 (layers * blocks, padded taps * block), the signs along which.
+        taps: where the neighbours lie.
+        sums: the row of `Workspace.sums` that their sums go to.
     """
 
-    rates: Int32
-    shares: Int64
-    counted: Int64
+    weights: Int16
+    moves: Int16
+    inputs: Int8
+    taps: Taps
+    sums: int
 
 
 class Weights(NamedTuple):
-    """The weights of all units and layers, with WEIGHT_BITS, and rounded to PREDICTION_BITS.
+    """The weights of all units and layers, and how fast they learn.
 
-    Rows are as long as those of the contexts, with zeros that never move.
-
-    Attributes:
-        units, units_rounded: int32 and int16 (units * LEARNERS, 2 * padded block + NEAR + 1 or 2):
-            of the known bits, of what only this learner sees, of the CHANNEL_TAPS, of the constant,
-            of the network's logit if there is one.
-        shared, shared_rounded: int32 and int16 (layers * LEARNERS, padded LAYER_INPUTS).
-        around, around_rounded: int32 and int16 (units, padded AROUND_TAPS * block).
-    """
-
-    units: Int32
-    units_rounded: Int16
-    shared: Int32
-    shared_rounded: Int16
-    around: Int32
-    around_rounded: Int16
-
-
-class Seen(NamedTuple):
-    """What the bits are predicted by, beside their contexts, that a layer has at a step: N.
+    A unit's row is (layer * blocks + block of the unit) * block size + rank in the block. *Rows of
+    a block* have a column for every channel of it, and are numbered likewise by the channel that
+    is seen.
 
     Attributes:
-        network: int16 (N,), the network's logit in sixteenths, if there is one.
-        logits: int32 (N, EIGHT), the mixer's inputs, and zeros.
-        sets: int64 (N, 2), the sets of the mixer that are chosen.
-        mixed: int32 (N,), the mixed logit.
-        moves: int32 (N, EIGHT), how far weights of some kinds move by the bits of a run.
-        errors: int32 (N, LEARNERS + 1), bit less probability, with FREQUENCY_BITS, by the learners
-            and by the mixer; until the bits are known, for zeros.
-        nearby: int16 (LEARNERS, padded LAYER_INPUTS), what a unit and its layer make of the
-            neighbours, while its bits are predicted.
-        together: int64 (LEARNERS, padded LAYER_INPUTS), the change of the shared weights of a layer
-            while its units learn.
-        sets_together: int64 (MIXER_SETS, EIGHT), likewise of the layer's sets of the mixer.
+        around, before, motion: of the taps of these names.
+        known, surprise: int16 (units, padded block), rows of a block: of a known bit, and of how
+            surprising it was, with UNIT_BITS.
+        constant, network: int32 (units,), with WEIGHT_BITS, as are all that follow.
+        taps: int32 (layers, CHANNEL_TAPS).
+        gates, earlier_gates: int32 (layers, 2 * EIGHT): a line of a processor's cache each, which
+            threads would else fight for.
+        mixers: int32 (units, EIGHT).
+        sets: int32 (layers * SETS, EIGHT).
+        rates: int32 (layers, RATES), with RATE_BITS.
+        shares: what is left of them.
     """
 
-    network: Int16
-    logits: Int32
-    sets: Int64
-    mixed: Int32
-    moves: Int32
-    errors: Int32
-    nearby: Int16
-    together: Int64
-    sets_together: Int64
+    around: Matrix
+    before: Matrix
+    motion: Matrix
+    known: Int16
+    surprise: Int16
+    constant: Int32
+    network: Int32
+    taps: Int32
+    gates: Int32
+    earlier_gates: Int32
+    mixers: Int32
+    sets: Int32
+    rates: Int32
+    shares: Shares
 
 
-def speeds(schedule: Schedule, start: Start) -> Speeds:
-    """The speeds of the first layers of a start."""
-    some = slice(schedule.layers)
-    return Speeds(
-        np.pad(start.rates[some], ((0, 0), (0, EIGHT))),
-        shares(schedule, start.half_lives[some]),
-        counted_positions(schedule),
-    )
+_SPATIAL = [tap not in FRAME_TAPS for tap in CHANNEL_TAPS]
 
 
-def weights(schedule: Schedule, start: Start) -> Weights:
-    """The weights of the first layers of a start."""
-    some, shift = slice(schedule.layers), WEIGHT_BITS - START_BITS
+def make_weights(schedule: Schedule, start: Start) -> Weights:
+    """Makes the weights of the first layers of a start."""
+    layers, some = schedule.layers, slice(schedule.layers)
     block = block_size(schedule.channels)
-    units = start.units[some].reshape(-1, start.units.shape[-1])
-    ends = [block, 2 * block, 2 * block + len(CHANNEL_TAPS)]
-    known, own, near, rest = np.split(units, ends, axis=1)
-    around = start.around[some].reshape(len(units) // LEARNERS, -1)
-    whole = [
-        np.hstack([_padded(known), _padded(own), _padded(near, NEAR), rest]).astype(np.int32)
-        << shift,
-        _padded(start.shared[some].reshape(-1, LAYER_INPUTS)).astype(np.int32) << shift,
-        _padded(around).astype(np.int32) << shift,
-    ]
-    half = 1 << ROUNDED_BITS - 1
-    rounded = [(array + half >> ROUNDED_BITS).astype(np.int16) for array in whole]
+    more = block_count(schedule.channels) * block - schedule.channels  # channels without a bit
+
+    def of_units(values: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.int64]:
+        whole = np.pad(values[some], ((0, 0), (0, more), *[(0, 0)] * (values.ndim - 2)))
+        return whole.reshape(-1, *values.shape[2:]).astype(np.int64)
+
+    units, raised = of_units(start.units), WEIGHT_BITS - START_BITS
+    seen = [*[BLOCK_BEFORE] * (block_count(schedule.channels) > 1), *BEFORE_TAPS]
+    ends = [block, 2 * block, (2 + len(seen)) * block]
+    known, surprise, before, rest = np.split(units, ends, axis=1)
+    pairs, frames = len(RESEMBLANCE_TAPS), len(FRAME_TAPS)
+    shared = start.shared[some].astype(np.int64) << raised
+    new = [NEW_FRAME, *[0] * (frames - 1)] if schedule.sequence else [0] * frames
+    taps, gates, earlier = np.split(shared, [shared.shape[1] - 2 * pairs, -pairs], axis=1)
+    all_taps = np.tile(np.array([0] * pairs + new + [0] * (taps.shape[1] - pairs)), (layers, 1))
+    all_taps[:, _SPATIAL] = taps
+    with_frames = [np.hstack([part, np.tile(new, (layers, 1))]) for part in (gates, earlier)]
+    mixer_shift = WEIGHT_BITS - MIXER_BITS
+    sets = start.sets[some].astype(np.int64) << mixer_shift
+    around = of_units(start.around)
+    motion = MOTION_TAPS if schedule.sequence else ()
+    still = np.zeros((len(units), len(motion) * block), dtype=np.int64)
     return Weights(
-        units=whole[0],
-        units_rounded=rounded[0],
-        shared=whole[1],
-        shared_rounded=rounded[1],
-        around=whole[2],
-        around_rounded=rounded[2],
+        around=_matrix(around.reshape(len(units), -1), AROUND_TAPS, AROUND_SUM, schedule),
+        before=_matrix(before, seen, BEFORE_SUM, schedule),
+        motion=_matrix(still, motion, MOTION_SUM, schedule),
+        known=_rows_of_blocks(known, block),
+        surprise=_rows_of_blocks(surprise, block),
+        constant=_int32(rest[:, 0] << raised),
+        network=_int32(rest[:, -1] << raised if start.with_network else 0 * rest[:, 0]),
+        taps=_int32(all_taps),
+        gates=_int32(np.pad(with_frames[0], ((0, 0), (0, EIGHT)))),
+        earlier_gates=_int32(np.pad(with_frames[1], ((0, 0), (0, EIGHT)))),
+        mixers=_lanes(of_units(start.mixers) << mixer_shift),
+        sets=_lanes(np.repeat(sets, SETS, axis=0)),
+        rates=start.rates[some].copy(),
+        shares=make_shares(start.half_lives[some], schedule.positions),
     )
 
 
-def learned(weights: Weights, schedule: Schedule) -> tuple[Float64, Float64, Float64]:
-    """The weights as numbers.
+def learned(weights: Weights, schedule: Schedule, start: Start) -> dict[str, Float64]:
+    """Says what the weights have become, in the form and by the names of a start.
+
+    Args:
+        weights: after a traversal.
+        schedule: of it.
+        start: that they began from.
 
     Returns:
-        float64: of the units, [layers, channels, LEARNERS, unit inputs], of the layers, [layers,
-        LEARNERS, LAYER_INPUTS], and of what is around, [layers, channels, AROUND_TAPS, block].
+        float64, the weights as numbers, of the layers that the schedule has.
     """
-    one, block = 1 << WEIGHT_BITS, block_size(schedule.channels)
-    layers, channels, width = schedule.layers, schedule.channels, padded(block)
-    near = 2 * width + len(CHANNEL_TAPS)
-    ends = [block, width, width + block, 2 * width, near, 2 * width + NEAR]
-    parts = np.split(weights.units, ends, axis=1)
-    units = np.hstack(parts[::2]).reshape(layers, channels, LEARNERS, -1)
-    shared = weights.shared[:, :LAYER_INPUTS].reshape(layers, LEARNERS, -1)
-    around = weights.around[:, : len(AROUND_TAPS) * block]
-    return units / one, shared / one, around.reshape(layers, channels, len(AROUND_TAPS), -1) / one
+    layers, channels = schedule.layers, schedule.channels
+    block, pairs = block_size(channels), len(RESEMBLANCE_TAPS)
+    inputs = start.mixers.shape[-1]
 
+    def by_channel(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        of_layers = values.reshape(layers, -1, *values.shape[1:])[:, :channels]
+        return of_layers.astype(np.int64)
 
-def _padded(rows: Int16, width: int | None = None) -> Int16:
-    more = (width or padded(rows.shape[1])) - rows.shape[1]
-    return np.pad(rows, ((0, 0), (0, more)))
-
-
-def room_for_seen(bits: int) -> Seen:
-    """Room for what so many bits are predicted by."""
-    return Seen(
-        network=np.zeros(bits, dtype=np.int16),
-        logits=np.zeros((bits, EIGHT), dtype=np.int32),
-        sets=np.zeros((bits, 2), dtype=np.int64),
-        mixed=np.zeros(bits, dtype=np.int32),
-        moves=np.zeros((bits, EIGHT), dtype=np.int32),
-        errors=np.zeros((bits, LEARNERS + 1), dtype=np.int32),
-        nearby=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int16),
-        together=np.zeros((LEARNERS, padded(LAYER_INPUTS)), dtype=np.int64),
-        sets_together=np.zeros((MIXER_SETS, EIGHT), dtype=np.int64),
+    known, surprise = (
+        by_channel(_rows_of_units(rows, block)) for rows in (weights.known, weights.surprise)
     )
+    lower = np.arange(block) < np.arange(channels)[:, None] % block
+    around, before = (
+        by_channel(_settled(matrix, block)) for matrix in (weights.around, weights.before)
+    )
+    singles = [weights.constant, *[weights.network] * start.with_network]
+    units = [
+        known * lower,
+        surprise * lower,
+        before[..., : len(weights.before.taps.frames) * block],
+    ]
+    shared = [
+        weights.taps[:, _SPATIAL],
+        weights.gates[:, :pairs],
+        weights.earlier_gates[:, :pairs],
+    ]
+    one, unit_one = 1 << WEIGHT_BITS, 1 << UNIT_BITS
+    rest = np.stack([by_channel(single) for single in singles], axis=-1) / one
+    sets = weights.sets[::SETS, :inputs]
+    taps = len(AROUND_TAPS)
+    return {
+        "units": np.concatenate([*(part / unit_one for part in units), rest], axis=-1),
+        "shared": np.hstack(shared) / one,
+        "around": around[..., : taps * block].reshape(layers, channels, taps, block) / unit_one,
+        "mixers": by_channel(weights.mixers)[..., :inputs] / one,
+        "sets": sets / one,
+    }
+
+
+def _matrix(values: Int64, taps: Sequence[Tap], sums: int, schedule: Schedule) -> Matrix:
+    block, blocks = block_size(schedule.channels), block_count(schedule.channels)
+    rows, columns = schedule.layers * blocks, padded(len(taps) * block)
+    weights = np.pad(values, ((0, 0), (0, columns - values.shape[1])))
+    return Matrix(
+        weights=np.ascontiguousarray(weights, dtype=np.int16),
+        moves=np.zeros((rows, padded(block, LANES)), dtype=np.int16),
+        inputs=np.zeros((rows, columns), dtype=np.int8),
+        taps=place_taps(taps, schedule),
+        sums=sums,
+    )
+
+
+def _settled(matrix: Matrix, block: int) -> Int64:
+    """The weights of a matrix with what they have not learned yet."""
+    moves = matrix.moves[:, :block].reshape(-1, 1).astype(np.int64)
+    changes = moves * np.repeat(matrix.inputs, block, axis=0)
+    settled: Int64 = np.clip(matrix.weights + changes, -(1 << 15), (1 << 15) - 1)
+    return settled
+
+
+def _rows_of_blocks(units: Int64, block: int) -> Int16:
+    """From rows of units, [units, seen channel], to rows of a block, [seen, padded units]."""
+    turned = units.reshape(-1, block, block).swapaxes(1, 2).reshape(-1, block)
+    return np.pad(turned, ((0, 0), (0, padded(block, LANES) - block))).astype(np.int16)
+
+
+def _rows_of_units(rows: Int16, block: int) -> Int16:
+    """Undoes `_rows_of_blocks`."""
+    return rows[:, :block].reshape(-1, block, block).swapaxes(1, 2).reshape(-1, block)
+
+
+def _lanes(values: Int64) -> Int32:
+    return _int32(np.pad(values, ((0, 0), (0, EIGHT - values.shape[1]))))
+
+
+def _int32(values: Int64) -> Int32:
+    return np.ascontiguousarray(values, dtype=np.int32)
+
+
+assert GATES == EIGHT

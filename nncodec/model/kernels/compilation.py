@@ -1,35 +1,32 @@
 """The one place that says how functions are compiled to machine code.
 
-A step of the traversal has a few hundred bits, too few for whole-array operations to be fast, and
-every one of them takes hundreds of small sums. Compiled functions are loops over plain integers;
-they take and return what they would without being compiled.
+Every bit takes hundreds of small sums before the next can be predicted, too few at a time for
+whole-array operations to be fast. Compiled functions are loops over plain integers; they take and
+return what they would without being compiled. The traversal is the one function that Python calls;
+all others become part of it, so that everything is compiled once.
 
-They pass whole arrays and the index of a row, and loop over all bits of a step: a view of a row, or
-an array that is passed on, has a counter of references, which costs as much as a sum over a row.
+Compiled functions pass whole arrays and the index of a row: a view of a row, or an array that is
+passed on, has a counter of references, which costs as much as a sum over a row.
 """
 
+import contextlib
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numba
+from numba.core import event as untyped_event
 
+event: Any = untyped_event
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _PACKAGE = Path(__file__).parents[2]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-# What Python would need to call a function takes longer to compile than most of them.
-_INLINED = {
-    **_OPTIONS,
-    "forceinline": True,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -48,9 +45,33 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles a small function into the compiled functions that call it; Python cannot."""
-    fast: Callable[P, R] = numba.njit(**_INLINED)(function)
+    """Makes a function a part of the compiled functions that call it."""
+    fast: Callable[P, R] = numba.njit(inline="always", **_OPTIONS)(function)
     return fast
+
+
+@contextlib.contextmanager
+def telling(tell: Callable[[], object]) -> Iterator[None]:
+    """Calls a function once, should something be compiled within the block."""
+    listener = _Listener(tell)
+    event.register("numba:compile", listener)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)
+
+
+class _Listener(untyped_event.Listener):
+    def __init__(self, tell: Callable[[], object]) -> None:
+        self._tell, self._told = tell, False
+
+    def on_start(self, _: Any) -> None:
+        if not self._told:
+            self._told = True
+            self._tell()
+
+    def on_end(self, _: Any) -> None:
+        pass
 
 
 def _cache_folder(chosen: str) -> str:
@@ -64,8 +85,9 @@ def _cache_folder(chosen: str) -> str:
 
 @cache
 def _state_of_modules() -> str:
-    # Relative paths: modules of two folders may have the same name.
-    paths = [(path.relative_to(_PACKAGE).as_posix(), path) for path in _PACKAGE.rglob("*.py")]
-    stats = [(name, path.stat()) for name, path in sorted(paths)]
+    # Of the packages that have compiled functions. Relative paths: modules of two folders may have
+    # the same name.
+    paths = [path for folder in ("model", "coding") for path in (_PACKAGE / folder).rglob("*.py")]
+    stats = [(path.relative_to(_PACKAGE).as_posix(), path.stat()) for path in sorted(paths)]
     state = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
     return f"{zlib.crc32(state.encode()):08x}"

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import numba
 from llvmlite import ir
 from numba.core import cgutils as untyped_cgutils
+from numba.core import types
 from numba.extending import intrinsic
 
 cgutils: Any = untyped_cgutils
@@ -30,37 +31,49 @@ class Call:
     Attributes:
         builder: of the function that calls.
         given: the arguments, as LLVM has them.
+        zero: the number, as an index.
     """
 
     def __init__(self, context: Any, builder: Any, kinds: tuple[Any, ...], given: Any) -> None:
         self.builder, self.given = builder, given
         self._context, self._kinds = context, kinds
-
-    def bits(self, array: int) -> int:
-        """Of an element of an array, by the index of the argument."""
-        return int(self._kinds[array].dtype.bitwidth)
+        self.zero = ir.Constant(INT64, 0)
 
     def place(self, array: int, row: Any, *columns: Any) -> Any:
         """A pointer into an array: by its index, or by a row and what adds up to its column."""
-        struct = self._context.make_array(self._kinds[array])(
-            self._context, self.builder, self.given[array]
-        )
         if self._kinds[array].ndim == 2:
-            _, length = self.unpack(struct.shape)
-            row = self.builder.mul(row, length)
+            row = self.builder.mul(row, self.length(array))
         for column in columns:
             row = self.builder.add(row, column)
-        return self.builder.gep(struct.data, [row])
+        return self.builder.gep(self._array(array).data, [row])
 
-    def load(self, place: Any, bits: int, lanes: int) -> Any:
-        """Adjacent numbers as a vector of 32-bit ones."""
+    def integer(self, argument: int) -> Any:
+        """An argument as a number of 64 bits, by its index."""
+        kind = self._kinds[argument]
+        kind = getattr(kind, "literal_type", kind)
+        return self._context.cast(self.builder, self.given[argument], kind, types.int64)
+
+    def rows(self, array: int) -> Any:
+        """How many rows an array has, by the index of the argument."""
+        return self._sizes(array)[0]
+
+    def length(self, array: int) -> Any:
+        """How long a row of an array is, by the index of the argument."""
+        return self._sizes(array)[-1]
+
+    def load(self, place: Any, bits: int, lanes: int, to: int = 32) -> Any:
+        """Loads adjacent numbers as a vector of wider ones."""
         pointer = self.builder.bitcast(place, vector(bits, lanes).as_pointer())
         value = self.builder.load(pointer, align=bits // 8)
-        return value if bits == 32 else self.builder.sext(value, vector(32, lanes))
+        return value if bits == to else self.builder.sext(value, vector(to, lanes))
 
     def store(self, value: Any, place: Any, bits: int) -> None:
         pointer = self.builder.bitcast(place, value.type.as_pointer())
         self.builder.store(value, pointer, align=bits // 8)
+
+    def add_saturated(self, first: Any, second: Any, lanes: int) -> Any:
+        """Adds vectors of 16-bit numbers; what is too large becomes the largest."""
+        return self.call(f"llvm.sadd.sat.v{lanes}i16", vector(16, lanes), first, second)
 
     def everywhere(self, number: Any, lanes: int) -> Any:
         """A number in all lanes."""
@@ -83,6 +96,13 @@ class Call:
 
     def range(self, begin: Any, end: Any, step: int = 1) -> Any:
         return cgutils.for_range_slice(self.builder, begin, end, ir.Constant(INT64, step))
+
+    def _array(self, array: int) -> Any:
+        form = self._context.make_array(self._kinds[array])
+        return form(self._context, self.builder, self.given[array])
+
+    def _sizes(self, array: int) -> Any:
+        return self.unpack(self._array(array).shape)
 
     def call(self, name: str, result: Any, *arguments: Any) -> Any:
         """Calls one of LLVM's intrinsic functions."""

@@ -1,6 +1,7 @@
-"""Sums over rows of weights and inputs, built of vectors (llvm.py).
+"""Operations on rows as long as a block or its neighbours have bits, built of LLVM's vectors.
 
-Rows are padded with zeros to whole vectors.
+Rows are padded with zeros to whole vectors. What one function does is what its definition in Python
+says, which runs where nothing is compiled; FORMAT.md, section 9, says what it is for.
 """
 
 from typing import Any
@@ -19,13 +20,13 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 WIDTH = 32
-"""What `dot` takes at once: rows are padded with zeros to multiples of it."""
+"""Rows of inputs are padded to multiples of it."""
 LANES = 16
-"""The same for rows of weights that move."""
+"""Rows that have a number for every channel of a block are padded to multiples of it."""
 
 
 def padded(columns: int, width: int = WIDTH) -> int:
-    """Room for so many columns and zeros."""
+    """The length of a row of so many columns with its padding."""
     return -(-columns // width) * width
 
 
@@ -33,162 +34,197 @@ padded_columns = inlined(padded)
 """The same in compiled functions."""
 
 
+def _build_learn_and_sum(call: Call) -> None:
+    builder = call.builder
+    first, count, columns, pending_row, sum_row = call.unpack(call.given[5])
+    with call.range(call.zero, count) as (rank, _):
+        move = call.everywhere(builder.load(call.place(1, pending_row, rank)), WIDTH)
+        total = call.variable(constant(0, WIDTH))
+        with call.chunks(columns, WIDTH) as (column, _):
+            place = call.place(0, builder.add(first, rank), column)
+            before = call.load(call.place(2, pending_row, column), 8, WIDTH, 16)
+            weights = call.load(place, 16, WIDTH, 16)
+            weights = call.add_saturated(weights, builder.mul(before, move), WIDTH)
+            call.store(weights, place, 16)
+            now = call.load(call.place(3, call.zero, column), 8, WIDTH)
+            # A sum of products in this shape is one instruction on many processors.
+            products = builder.mul(builder.sext(weights, vector(32, WIDTH)), now)
+            builder.store(builder.add(builder.load(total), products), total)
+        sums = call.call(f"llvm.vector.reduce.add.v{WIDTH}i32", INT32, builder.load(total))
+        builder.store(sums, call.place(4, sum_row, rank))
+    with call.chunks(columns, WIDTH) as (column, _):
+        now = call.load(call.place(3, call.zero, column), 8, WIDTH, 8)
+        call.store(now, call.place(2, pending_row, column), 8)
+
+
+@built(_build_learn_and_sum, types.void)
+def learn_and_sum(
+    weights: Int16,
+    moves: Int16,
+    pending: Int8,
+    inputs: Int8,
+    sums: Int32,
+    extent: tuple[int, int, int, int, int],
+) -> None:
+    """Makes weights learn from the inputs before, then sums weights times the inputs that are next.
+
+    One pass over the weights does both; the inputs become those that are learned from next time.
+
+    Args:
+        weights: int16 (units, columns), one row a unit. They saturate.
+        moves: int16 (rows, channels), by how much the weights of a positive input grow.
+        pending: int8 (rows, columns), the inputs before.
+        inputs: int8 (1, columns), those that are next.
+        sums: int32 (rows, channels); every sum must fit.
+        extent: the first unit, how many there are; how many columns, a multiple of WIDTH; the row
+            of `moves` and `pending`; that of `sums`.
+    """
+    first, count, columns, pending_row, sum_row = extent
+    used = weights[first : first + count, :columns]
+    changes = moves[pending_row, :count, None].astype(np.int64) * pending[pending_row, :columns]
+    used[:] = np.clip(used + changes, -(1 << 15), (1 << 15) - 1)
+    sums[sum_row, :count] = used.astype(np.int64) @ inputs[0, :columns]
+    pending[pending_row, :columns] = inputs[0, :columns]
+
+
+def _build_accumulate(call: Call) -> None:
+    builder = call.builder
+    _, row, _, weight_row, factor, begin = call.given
+    factors = call.everywhere(builder.trunc(factor, INT32), LANES)
+    with call.range(begin, call.length(0), LANES) as (column, _):
+        place = call.place(0, row, column)
+        weights = call.load(call.place(2, weight_row, column), 16, LANES)
+        sums = builder.add(call.load(place, 32, LANES), builder.mul(weights, factors))
+        call.store(sums, place, 32)
+
+
+@built(_build_accumulate, types.void)
+def accumulate(
+    sums: Int32, row: int, weights: Int16, weight_row: int, factor: int, begin: int
+) -> None:
+    """Adds a row of weights times a number to a row of sums, from a column on.
+
+    Args:
+        sums: int32 (rows, channels).
+        row: of the sums.
+        weights: int16 (rows, channels).
+        weight_row: of the weights.
+        factor: the number.
+        begin: the first column, a multiple of LANES.
+    """
+    sums[row, begin:] += weights[weight_row, begin:].astype(np.int32) * factor
+
+
+def _build_learn_row(call: Call) -> None:
+    builder = call.builder
+    _, row, _, kind, step, begin = call.given
+    factor, cut = (builder.trunc(number, INT32) for number in call.unpack(step))
+    factors, cuts = call.everywhere(factor, LANES), call.everywhere(cut, LANES)
+    one = ir.Constant(INT32, 1)
+    # Half of what is cut off; none where nothing is.
+    half = call.everywhere(builder.lshr(builder.shl(one, cut), one), LANES)
+    with call.range(begin, call.length(0), LANES) as (column, _):
+        place = call.place(0, row, column)
+        moves = call.load(call.place(2, kind, column), 16, LANES)
+        changes = builder.add(builder.mul(moves, factors), half)
+        changes = builder.trunc(builder.ashr(changes, cuts), vector(16, LANES))
+        call.store(call.add_saturated(call.load(place, 16, LANES, 16), changes, LANES), place, 16)
+
+
+@built(_build_learn_row, types.void)
+def learn_row(
+    weights: Int16, row: int, moves: Int16, kind: int, step: tuple[int, int], begin: int
+) -> None:
+    """Moves a row of weights, each by a move of its own times a number, from a column on.
+
+    Args:
+        weights: int16 (rows, channels). They saturate; every change must fit.
+        row: of the weights.
+        moves: int16 (kinds, channels).
+        kind: the row of the moves.
+        step: the number, and by how many bits the products are rounded.
+        begin: the first column, a multiple of LANES.
+    """
+    factor, cut = step
+    changes = moves[kind, begin:].astype(np.int64) * factor + (1 << cut >> 1) >> cut
+    weights[row, begin:] = np.clip(weights[row, begin:] + changes, -(1 << 15), (1 << 15) - 1)
+
+
+def _build_combine(call: Call) -> None:
+    builder = call.builder
+    row = call.given[3]
+    with call.chunks(call.length(0), LANES) as (column, _):
+        sums = call.variable(constant(0, LANES))
+        with call.range(call.zero, call.rows(0)) as (tap, _):
+            factors = call.everywhere(builder.load(call.place(1, tap)), LANES)
+            signs = call.load(call.place(0, tap, column), 8, LANES)
+            builder.store(builder.add(builder.load(sums), builder.mul(signs, factors)), sums)
+        call.store(builder.load(sums), call.place(2, row, column), 32)
+
+
+@built(_build_combine, types.void)
+def combine(signs: Int8, factors: Int32, sums: Int32, row: int) -> None:
+    """Writes the sum of all rows of signs, each times a number of its own, to a row of sums.
+
+    Args:
+        signs: int8 (taps, channels).
+        factors: int32 (taps,).
+        sums: int32 (rows, channels).
+        row: of the sums.
+    """
+    sums[row] = factors.astype(np.int64) @ signs
+
+
+def _build_correlate(call: Call) -> None:
+    builder = call.builder
+    row = call.given[2]
+    with call.range(call.zero, call.rows(0)) as (tap, _):
+        total = call.variable(constant(0, LANES))
+        with call.chunks(call.length(0), LANES) as (column, _):
+            errors = call.load(call.place(1, row, column), 32, LANES)
+            signs = call.load(call.place(0, tap, column), 8, LANES)
+            builder.store(builder.add(builder.load(total), builder.mul(signs, errors)), total)
+        sums = call.call(f"llvm.vector.reduce.add.v{LANES}i32", INT32, builder.load(total))
+        builder.store(builder.sext(sums, INT64), call.place(3, tap))
+
+
+@built(_build_correlate, types.void)
+def correlate(signs: Int8, errors: Int32, row: int, totals: Int64) -> None:
+    """Writes the sum over channels of errors times signs, for every tap.
+
+    Args:
+        signs: int8 (taps, channels).
+        errors: int32 (rows, channels); the sums must fit.
+        row: of the errors.
+        totals: int64 (taps,), written to.
+    """
+    totals[:] = signs.astype(np.int64) @ errors[row]
+
+
 def _build_dot(call: Call) -> Any:
     builder = call.builder
-    _, row, begin, _, input_row, input_begin, count = call.given
+    _, row, _, input_row, count = call.given
     total = call.variable(constant(0, WIDTH))
     with call.chunks(count, WIDTH) as (column, _):
-        weights = call.load(call.place(0, row, begin, column), call.bits(0), WIDTH)
-        inputs = call.load(call.place(3, input_row, input_begin, column), call.bits(3), WIDTH)
-        # A sum of products in this shape is one instruction on many processors.
+        weights = call.load(call.place(0, row, column), 16, WIDTH)
+        inputs = call.load(call.place(2, input_row, column), 8, WIDTH)
         builder.store(builder.add(builder.load(total), builder.mul(weights, inputs)), total)
     sums = call.call(f"llvm.vector.reduce.add.v{WIDTH}i32", INT32, builder.load(total))
     return builder.sext(sums, INT64)
 
 
 @built(_build_dot, types.int64)
-def dot(
-    weights: Int16,
-    row: int,
-    begin: int,
-    inputs: npt.NDArray[np.signedinteger[Any]],
-    input_row: int,
-    input_begin: int,
-    count: int,
-) -> int:
+def dot(weights: Int16, row: int, inputs: Int8, input_row: int, count: int) -> int:
     """The sum of weights times inputs; it must fit into 32 bits.
 
     Args:
         weights: int16 (rows, columns).
-        row, begin: of the weights, the first of them.
-        inputs: int8 or int16 (rows, columns).
-        input_row, input_begin: of the inputs, the first of them.
-        count: how many, a multiple of WIDTH.
+        row: of the weights.
+        inputs: int8 (rows, columns).
+        input_row: of the inputs.
+        count: how many columns, a multiple of WIDTH.
     """
-    some = inputs[input_row, input_begin : input_begin + count]
-    return int(weights[row, begin : begin + count].astype(np.int64) @ some)
-
-
-def _build_move(call: Call) -> None:
-    builder = call.builder
-    _, _, row, columns, _, _, kind, bits, form = call.given
-    begin, input_begin, count = call.unpack(columns)
-    first, end = call.unpack(bits)
-    shift, limit, cut = (builder.trunc(number, INT32) for number in call.unpack(form))
-    moved = call.variable(constant(0, LANES))
-    most = call.everywhere(limit, LANES)
-    least = builder.neg(most)
-
-    def rounded_by(value: Any, bits: Any) -> Any:
-        # All of it vanishes where LLVM sees that there are no bits.
-        one = ir.Constant(INT32, 1)
-        half = builder.lshr(builder.shl(one, bits), one)
-        value = builder.add(value, call.everywhere(half, LANES))
-        return builder.ashr(value, call.everywhere(bits, LANES))
-
-    with call.chunks(count, LANES) as (column, _):
-        weights, rounded = (call.place(which, row, begin, column) for which in (0, 1))
-        builder.store(call.load(weights, 32, LANES), moved)
-        with call.range(first, end) as (bit, _):
-            move = builder.load(call.place(5, bit, kind))
-            inputs = call.load(call.place(4, bit, input_begin, column), call.bits(4), LANES)
-            change = builder.mul(call.everywhere(move, LANES), inputs)
-            change = rounded_by(change, shift)
-            builder.store(builder.add(builder.load(moved), change), moved)
-        value = builder.load(moved)
-        value = builder.select(builder.icmp_signed(">", value, most), most, value)
-        value = builder.select(builder.icmp_signed("<", value, least), least, value)
-        call.store(value, weights, 32)
-        value = builder.trunc(rounded_by(value, cut), vector(16, LANES))
-        call.store(value, rounded, 16)
-
-
-@built(_build_move, types.void)
-def move(
-    weights: Int32,
-    rounded: Int16,
-    row: int,
-    columns: tuple[int, int, int],
-    inputs: Int8,
-    moves: Int32,
-    kind: int,
-    bits: tuple[int, int],
-    form: tuple[int, int, int],
-) -> None:
-    """Moves weights along the inputs that some bits see, clamps and rounds them.
-
-    Args:
-        weights: int32 (rows, columns).
-        rounded: int16, likewise; the weights are written to it with fewer fractional bits.
-        row: of both.
-        columns: the first of the weights, the first of the inputs, how many, a multiple of LANES.
-        inputs: int8 (N, columns).
-        moves: int32 (N, EIGHT): how far each bit moves weights of some kinds.
-        kind: the column of `moves` that is meant.
-        bits: the first bit, and the end of those that are meant.
-        form: fractional bits of the inputs, by which every change is rounded before it is added;
-            the largest weight, either way; by how many fractional bits the rounded ones have less,
-            at least 1.
-    """
-    (begin, input_begin, count), (shift, limit, cut) = columns, form
-    some = inputs[slice(*bits), input_begin : input_begin + count].astype(np.int64)
-    changes = some * moves[slice(*bits), kind, None] + (1 << shift >> 1) >> shift
-    own = slice(begin, begin + count)
-    moved = np.clip(weights[row, own] + changes.sum(axis=0), -limit, limit)
-    weights[row, own] = moved
-    rounded[row, own] = moved + (1 << cut >> 1) >> cut
-
-
-def _build_gather(call: Call) -> None:
-    builder = call.builder
-    _, row, _, count, split, _, kind, bits = call.given
-    first, end = call.unpack(bits)
-    lanes = LANES // 2
-    wide = vector(64, lanes)
-    sums = call.variable(ir.Constant(wide, [0] * lanes))
-    numbers = ir.Constant(vector(32, lanes), list(range(lanes)))
-    other = builder.add(kind, ir.Constant(INT64, 1))
-    with call.chunks(count, lanes) as (column, _):
-        place = call.place(0, row, column)
-        pointer = builder.bitcast(place, wide.as_pointer())
-        builder.store(builder.load(pointer, align=8), sums)
-        left = builder.trunc(builder.sub(split, column), INT32)
-        is_first = builder.icmp_signed("<", numbers, call.everywhere(left, lanes))
-        with call.range(first, end) as (bit, _):
-            of_first = call.everywhere(builder.load(call.place(5, bit, kind)), lanes)
-            of_other = call.everywhere(builder.load(call.place(5, bit, other)), lanes)
-            move = builder.select(is_first, of_first, of_other)
-            change = builder.mul(move, call.load(call.place(2, bit, column), 16, lanes))
-            builder.store(builder.add(builder.load(sums), builder.sext(change, wide)), sums)
-        builder.store(builder.load(sums), pointer, align=8)
-
-
-@built(_build_gather, types.void)
-def gather(
-    together: Int64,
-    row: int,
-    inputs: Int16,
-    count: int,
-    split: int,
-    moves: Int32,
-    kind: int,
-    bits: tuple[int, int],
-) -> None:
-    """Adds up moves times inputs; every product must fit into 32 bits.
-
-    Args:
-        together: int64 (rows, count), what is added to.
-        row: of it.
-        inputs: int16 (N, count).
-        count: a multiple of LANES / 2.
-        split: how many columns, from the first, move by one kind; the others move by the next.
-        moves: int32 (N, EIGHT).
-        kind: the first of the two columns of `moves` that are meant.
-        bits: the first bit, and the end of those that are meant.
-    """
-    kinds = np.where(np.arange(count) < split, kind, kind + 1)
-    some = moves[slice(*bits), kinds].astype(np.int64)
-    together[row] += (some * inputs[slice(*bits)]).sum(axis=0)
+    return int(weights[row, :count].astype(np.int64) @ inputs[input_row, :count])
 
 
 def _build_copy(call: Call) -> None:
@@ -198,8 +234,7 @@ def _build_copy(call: Call) -> None:
         # Each takes all it can; what is left is for the next.
         whole = builder.and_(count, ir.Constant(step, -lanes))
         with call.chunks(whole, lanes) as (i, _):
-            pointer = builder.bitcast(call.place(0, at, i), vector(8, lanes).as_pointer())
-            value = builder.load(pointer, align=1)
+            value = call.load(call.place(0, builder.add(at, i)), 8, lanes, 8)
             call.store(value, call.place(2, row, begin, i), 8)
         at, begin = builder.add(at, whole), builder.add(begin, whole)
         count = builder.sub(count, whole)
@@ -213,7 +248,8 @@ def copy(source: Int8, at: int, target: Int8, row: int, begin: int, count: int) 
         source: int8, one axis.
         at: the first of them.
         target: int8 (rows, columns).
-        row, begin: where the first goes.
+        row: where they go.
+        begin: the column of the first.
         count: how many.
     """
     target[row, begin : begin + count] = source[at : at + count]

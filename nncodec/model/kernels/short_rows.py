@@ -1,6 +1,8 @@
-"""Sums over short rows: eight columns, which one vector of 64-bit numbers holds (llvm.py)."""
+"""Operations on rows of eight numbers, which one vector holds, built of LLVM's vectors.
 
-import functools
+As in `long_rows`, the definitions in Python say what is done; FORMAT.md, section 9, what for.
+"""
+
 from typing import Any
 
 import numpy as np
@@ -8,162 +10,194 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba.core import types
 
-from nncodec.model.kernels.llvm import INT32, INT64, Call, built, vector
+from nncodec.model.kernels.llvm import INT32, INT64, Call, built, constant, vector
 
+Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
 EIGHT = 8
 """Columns of a row; those that are not used are zeros."""
 
+_WIDE = vector(64, EIGHT)
 
-def _rounded(call: Call, value: Any, bits: Any, kind: Any) -> Any:
-    """A vector of a kind of numbers less some fractional bits, a 64-bit number of at least 1."""
+
+def _clamped(call: Call, values: Any, limit: Any) -> Any:
     builder = call.builder
-    if kind.element != INT64:
-        bits = builder.trunc(bits, kind.element)
-    one = ir.Constant(kind.element, 1)
-    half = builder.shl(one, builder.sub(bits, one))
-    value = builder.add(value, call.everywhere(half, EIGHT))
-    return builder.ashr(value, call.everywhere(bits, EIGHT))
+    most = call.everywhere(builder.trunc(limit, INT32), EIGHT)
+    least = builder.neg(most)
+    values = builder.select(builder.icmp_signed(">", values, most), most, values)
+    return builder.select(builder.icmp_signed("<", values, least), least, values)
 
 
-def _build_list_moves(call: Call) -> None:
+def _rounded(call: Call, values: Any, bits: int) -> Any:
+    kind, builder = values.type, call.builder
+    half = ir.Constant(kind, [1 << bits >> 1] * EIGHT)
+    return builder.ashr(builder.add(values, half), ir.Constant(kind, [bits] * EIGHT))
+
+
+GATE_BITS = 16
+"""Fractional bits of a scale of gates."""
+
+
+def _build_gate(call: Call) -> None:
     builder = call.builder
-    _, predictor, _, layer, kind, share, _, bits, cuts = call.given
-    wide = vector(64, EIGHT)
-    of_share, of_move = call.unpack(cuts)
-    speeds = builder.sext(call.load(call.place(2, layer, kind), 32, EIGHT), wide)
-    speeds = builder.mul(speeds, call.everywhere(share, EIGHT))
-    speeds = builder.ashr(speeds, call.everywhere(of_share, EIGHT))
-    # A product of two numbers of 32 bits is what processors are fast at.
-    speeds = builder.sext(builder.trunc(speeds, vector(32, EIGHT)), wide)
-    with call.range(*call.unpack(bits)) as (bit, _):
-        error = call.everywhere(builder.load(call.place(0, bit, predictor)), EIGHT)
-        moves = builder.mul(builder.sext(error, wide), speeds)
-        moves = builder.trunc(_rounded(call, moves, of_move, wide), vector(32, EIGHT))
-        call.store(moves, call.place(6, bit, ir.Constant(INT64, 0)), 32)
+    row = call.given[3]
+    agreement = call.load(call.place(0, call.zero), 32, EIGHT)
+    negative = builder.icmp_signed("<", agreement, constant(0, EIGHT))
+    magnitude = builder.select(negative, builder.neg(agreement), agreement)
+    gates = builder.mul(agreement, magnitude)
+    gates = builder.mul(gates, call.load(call.place(1, row, call.zero), 32, EIGHT))
+    gates = builder.ashr(gates, constant(GATE_BITS, EIGHT))
+    gates = builder.mul(gates, call.load(call.place(2, row, call.zero), 8, EIGHT))
+    call.store(gates, call.place(4, call.zero), 32)
 
 
-@built(_build_list_moves, types.void)
-def list_moves(
-    errors: Int32,
-    predictor: int,
-    rates: Int32,
-    layer: int,
-    kind: int,
-    share: int,
-    moves: Int32,
-    bits: tuple[int, int],
-    cuts: tuple[int, int],
-) -> None:
-    """Writes errors times what is left of rates.
+@built(_build_gate, types.void)
+def gate(agreement: Int32, scales: Int32, signs: Int8, row: int, inputs: Int32) -> None:
+    """Writes signs times gates: agreement * |agreement| * scale / 2^16, rounded down.
 
     Args:
-        errors: int32 (N, predictors).
-        predictor: whose.
-        rates: int32 (layers, kinds and EIGHT more).
-        layer: whose.
-        kind: the first of EIGHT rates.
-        share: what is left of them; the products must fit into 64 bits.
-        moves: int32 (N, EIGHT), written to.
-        bits: the first bit, and the end of those that are meant.
-        cuts: fractional bits that are cut off after a rate is multiplied with the share, and that a
-            move is rounded by after the error is: what is left fits into 32 bits either time.
+        agreement: int32 (EIGHT,).
+        scales: int32 (rows, EIGHT); agreement^2 * scale must fit into 31 bits.
+        signs: int8 (rows, EIGHT).
+        row: of scales and signs.
+        inputs: int32 (EIGHT,), written to.
     """
-    speeds = rates[layer, kind : kind + EIGHT].astype(np.int64) * share >> cuts[0]
-    some = errors[slice(*bits), predictor, None].astype(np.int64)
-    moves[slice(*bits)] = some * speeds + (1 << cuts[1] >> 1) >> cuts[1]
+    inputs[:] = (agreement * abs(agreement) * scales[row] >> GATE_BITS) * signs[row]
 
 
-def _sum_of_rows(call: Call, array: int, rows: Any) -> Any:
-    """Of whole rows of 32-bit numbers, EIGHT each."""
-    zero = ir.Constant(INT64, 0)
-    places = [call.place(array, row, zero) for row in call.unpack(rows)]
-    loaded = [call.load(place, 32, EIGHT) for place in places]
-    return functools.reduce(call.builder.add, loaded)
-
-
-def _build_dot_of_sums(call: Call) -> Any:
+def _build_weigh(call: Call) -> Any:
     builder = call.builder
-    _, row, _, rows, _, bit = call.given
-    wide, zero = vector(64, EIGHT), ir.Constant(INT64, 0)
-    weights = call.load(call.place(0, row, zero), 32, EIGHT)
-    weights = builder.add(weights, _sum_of_rows(call, 2, rows))
-    inputs = call.load(call.place(4, bit, zero), 32, EIGHT)
-    products = builder.mul(builder.sext(weights, wide), builder.sext(inputs, wide))
+    _, row, _, cut = call.given
+    weights = call.load(call.place(0, row, call.zero), 32, EIGHT)
+    weights = builder.ashr(weights, call.everywhere(builder.trunc(cut, INT32), EIGHT))
+    products = builder.mul(weights, call.load(call.place(2, call.zero), 32, EIGHT))
+    sums = call.call(f"llvm.vector.reduce.add.v{EIGHT}i32", INT32, products)
+    return builder.sext(sums, INT64)
+
+
+@built(_build_weigh, types.int64)
+def weigh(weights: Int32, row: int, inputs: Int32, cut: int) -> int:
+    """The sum of inputs times weights / 2^cut, rounded down; it must fit into 32 bits.
+
+    Args:
+        weights: int32 (rows, EIGHT or more, of which the first are used).
+        row: of the weights.
+        inputs: int32 (EIGHT,).
+        cut: by how many bits weights are cut.
+    """
+    return int((weights[row, :EIGHT] >> cut).astype(np.int64) @ inputs)
+
+
+LEARNED_CUT = 4
+"""By how many bits `learn_lanes` rounds."""
+
+
+def _build_learn_lanes(call: Call) -> None:
+    builder = call.builder
+    _, row, _, move, limit = call.given
+    place = call.place(0, row, call.zero)
+    inputs = call.load(call.place(2, call.zero), 32, EIGHT)
+    changes = builder.mul(inputs, call.everywhere(builder.trunc(move, INT32), EIGHT))
+    weights = builder.add(call.load(place, 32, EIGHT), _rounded(call, changes, LEARNED_CUT))
+    call.store(_clamped(call, weights, limit), place, 32)
+
+
+@built(_build_learn_lanes, types.void)
+def learn_lanes(weights: Int32, row: int, inputs: Int32, move: int, limit: int) -> None:
+    """Moves a row of weights along inputs with 4 fractional bits, and clamps it.
+
+    Args:
+        weights: int32 (rows, EIGHT or more, of which the first are used).
+        row: of the weights.
+        inputs: int32 (EIGHT,).
+        move: by how much the weight of an input of 1 grows; the products must fit into 32 bits.
+        limit: the largest weight, either way.
+    """
+    changes = inputs.astype(np.int64) * move + (1 << LEARNED_CUT >> 1) >> LEARNED_CUT
+    weights[row, :EIGHT] = np.clip(weights[row, :EIGHT] + changes, -limit, limit)
+
+
+def _build_agree(call: Call) -> None:
+    builder = call.builder
+    _, _, row, sign = call.given
+    place = call.place(0, call.zero)
+    signs = call.load(call.place(1, row, call.zero), 8, EIGHT)
+    change = builder.mul(signs, call.everywhere(builder.trunc(sign, INT32), EIGHT))
+    call.store(builder.add(call.load(place, 32, EIGHT), change), place, 32)
+
+
+@built(_build_agree, types.void)
+def agree(agreement: Int32, signs: Int8, row: int, sign: int) -> None:
+    """Counts which signs of a row agree with one: those that do less those that differ.
+
+    Args:
+        agreement: int32 (EIGHT,), is added to.
+        signs: int8 (rows, EIGHT).
+        row: of the signs.
+        sign: the one.
+    """
+    agreement += signs[row] * np.int32(sign)
+
+
+def _build_mix(call: Call) -> Any:
+    builder = call.builder
+    _, row, _, chosen, _ = call.given
+    weights = call.load(call.place(0, row, call.zero), 32, EIGHT)
+    weights = builder.add(weights, call.load(call.place(2, chosen, call.zero), 32, EIGHT))
+    inputs = call.load(call.place(4, call.zero), 32, EIGHT)
+    products = builder.mul(builder.sext(weights, _WIDE), builder.sext(inputs, _WIDE))
     return call.call(f"llvm.vector.reduce.add.v{EIGHT}i64", INT64, products)
 
 
-@built(_build_dot_of_sums, types.int64)
-def dot_of_sums(
-    weights: Int32, row: int, more: Int32, rows: tuple[int, int, int], inputs: Int32, bit: int
-) -> int:
-    """The sum of inputs times sums of weights, which fit into 32 bits.
+@built(_build_mix, types.int64)
+def mix(weights: Int32, row: int, sets: Int32, chosen: int, inputs: Int32) -> int:
+    """The sum of inputs times sums of weights, which must fit into 32 bits.
 
     Args:
         weights: int32 (rows, EIGHT).
-        row: of them.
-        more: int32, likewise.
-        rows: of these, to be added.
-        inputs: int32 (N, EIGHT).
-        bit: the row of them.
+        row: of the weights.
+        sets: int32 (rows, EIGHT).
+        chosen: that of the sets, which is added.
+        inputs: int32 (EIGHT,).
     """
-    sums = weights[row] + more[list(rows)].sum(axis=0)
-    return int(sums.astype(np.int64) @ inputs[bit].astype(np.int64))
+    sums = weights[row] + sets[chosen]
+    return int(sums.astype(np.int64) @ inputs)
 
 
-def _build_move_together(call: Call) -> None:
+GRADIENT_CUTS = 8, 16
+"""By how many bits `learn_mixing` rounds errors times inputs, and these times rates."""
+
+
+def _build_learn_mixing(call: Call) -> None:
     builder = call.builder
-    _, row, _, rows, _, bit, error, speeds, cuts = call.given
-    wide, zero = vector(64, EIGHT), ir.Constant(INT64, 0)
-    cut_error, cut = call.unpack(cuts)
-
-    error = call.everywhere(builder.trunc(error, INT32), EIGHT)
-    inputs = call.load(call.place(4, bit, zero), 32, EIGHT)
-    gradient = _rounded(call, builder.mul(error, inputs), cut_error, vector(32, EIGHT))
-    gradient = builder.sext(gradient, wide)
-    changes = []
-    for speed in call.unpack(speeds):
-        speed = builder.sext(call.everywhere(builder.trunc(speed, INT32), EIGHT), wide)
-        changes.append(_rounded(call, builder.mul(gradient, speed), cut, wide))
-    own = call.place(0, row, zero)
-    moved = builder.add(call.load(own, 32, EIGHT), builder.trunc(changes[0], vector(32, EIGHT)))
-    call.store(moved, own, 32)
-    first, second, third = call.unpack(rows)
-    for which, change in ((first, changes[1]), (second, changes[2]), (third, changes[2])):
-        pointer = builder.bitcast(call.place(2, which, zero), wide.as_pointer())
-        total = builder.add(builder.load(pointer, align=8), change)
-        builder.store(total, pointer, align=8)
+    _, row, _, error, rate, limit = call.given
+    place = call.place(0, row, call.zero)
+    inputs = call.load(call.place(2, call.zero), 32, EIGHT)
+    errors = call.everywhere(builder.trunc(error, INT32), EIGHT)
+    gradient = _rounded(call, builder.mul(errors, inputs), GRADIENT_CUTS[0])
+    rates = builder.sext(call.everywhere(builder.trunc(rate, INT32), EIGHT), _WIDE)
+    changes = builder.mul(builder.sext(gradient, _WIDE), rates)
+    changes = builder.trunc(_rounded(call, changes, GRADIENT_CUTS[1]), vector(32, EIGHT))
+    weights = builder.add(call.load(place, 32, EIGHT), changes)
+    call.store(_clamped(call, weights, limit), place, 32)
 
 
-@built(_build_move_together, types.void)
-def move_together(
-    weights: Int32,
-    row: int,
-    together: Int64,
-    rows: tuple[int, int, int],
-    inputs: Int32,
-    bit: int,
-    error: int,
-    speeds: tuple[int, int, int],
-    cuts: tuple[int, int],
+@built(_build_learn_mixing, types.void)
+def learn_mixing(
+    weights: Int32, row: int, inputs: Int32, error: int, rate: int, limit: int
 ) -> None:
-    """Moves a row of weights, and adds up how far three rows of others move, along a gradient.
+    """Moves a row of weights along a gradient, error times inputs, and clamps it.
 
     Args:
         weights: int32 (rows, EIGHT).
-        row: of them.
-        together: int64, likewise.
-        rows: of these.
-        inputs: int32 (N, EIGHT).
-        bit: the row of them.
-        error: which times an input fits into 32 bits, and loses the first of the `cuts`.
-        speeds: that of the row, of the first of `rows`, of the other two; fit into 32 bits.
-        cuts: fractional bits that products lose: with the error, and then with a speed.
+        row: of the weights.
+        inputs: int32 (EIGHT,).
+        error: its products with inputs must fit into 32 bits.
+        rate: what the gradient is multiplied by; what is left of it must fit into 32 bits.
+        limit: the largest weight, either way.
     """
-    gradient = error * inputs[bit].astype(np.int64) + (1 << cuts[0] >> 1) >> cuts[0]
-    changes = [gradient * speed + (1 << cuts[1] >> 1) >> cuts[1] for speed in speeds]
-    weights[row] += changes[0].astype(np.int32)
-    for which, change in zip(rows, (changes[1], changes[2], changes[2]), strict=True):
-        together[which] += change
+    first, second = GRADIENT_CUTS
+    gradient = error * inputs.astype(np.int64) + (1 << first >> 1) >> first
+    changes = gradient * rate + (1 << second >> 1) >> second
+    weights[row] = np.clip(weights[row] + changes, -limit, limit)

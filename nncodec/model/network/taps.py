@@ -8,8 +8,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.model.schedule import Schedule
-
 LARGEST_REACH = 3
 """Rows above and columns aside that a network may see: the margins of the grid (contexts.py)."""
 
@@ -48,11 +46,9 @@ class Taps:
         Returns:
             bool [taps, channels, groups].
         """
-        back, down, right = np.array(self.offsets).T
-        schedule = Schedule(1, 1, 1, 1, channels)
-        step = schedule.row_stride * down + schedule.column_stride * right
-        step = (step - schedule.layer_lag * back)[:, None] + np.arange(channels)
-        known: npt.NDArray[np.bool_] = step[..., None] < np.arange(0, channels, group_size)
+        begins = np.arange(0, channels, group_size)
+        known = np.ones((len(self.offsets), channels, len(begins)), dtype=np.bool_)
+        known[0] = np.arange(channels)[:, None] < begins  # the position itself
         return known
 
     def inside(self, height: int, width: int) -> npt.NDArray[np.bool_]:

@@ -1,10 +1,9 @@
-"""The grouped network: predicts the channels of a position in groups, in the order of the schedule.
+"""The grouped network: predicts the channels of a position in groups.
 
-It fits the wavefront (schedule.py) instead of the other way round. A group of channels is predicted
-when the first of them is to be coded, from the bits that are known by then: the lower groups of the
-position, its neighbours as far as they are coded, the layers before. A hidden unit belongs to a
-group and sees the *taps* that its group may see, by masked weights (Germain et al., arXiv
-1502.03509); a group is predicted from the hidden units of its own and of lower groups.
+A group of channels is predicted when the first of them is to be coded, from the bits that are known
+by then: the lower groups of the position, the positions before it, the layers before. A hidden unit
+belongs to a group and sees the *taps* that its group may see, by masked weights (Germain et al.,
+arXiv 1502.03509); a group is predicted from the hidden units of its own and of lower groups.
 
     taps ── masked weights (of all layers) ── scale, shift (of the layer) ── tanh ── head ── logits
 
