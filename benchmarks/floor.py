@@ -15,7 +15,7 @@ from nncodec.model.contexts import (
     place_taps,
 )
 from nncodec.model.kernels.compilation import compiled
-from nncodec.model.kernels.long_rows import Int8, Int16, Int32, learn_and_sum
+from nncodec.model.kernels.long_rows import Extent, Int8, Int16, Int32, learn_and_sum
 from nncodec.model.kernels.short_rows import EIGHT
 from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.model.schedule import Schedule, block_count, block_size
@@ -91,7 +91,7 @@ def products_per_second() -> float:
 @compiled
 def _pass(weights: Int16, moves: Int16, pending: Int8, inputs: Int8, sums: Int32) -> None:
     for _ in range(ROUNDS):
-        learn_and_sum(weights, moves, pending, inputs, sums, (0, UNITS, COLUMNS, 0, 0))
+        learn_and_sum(weights, moves, pending, inputs, sums, Extent(0, UNITS, COLUMNS, 0, 0))
 
 
 def _of_network(network: IntegerNetwork) -> float:

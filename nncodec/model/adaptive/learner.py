@@ -52,6 +52,7 @@ from nncodec.model.fixed_point import LOGIT_BITS, to_logit
 from nncodec.model.kernels.compilation import inlined
 from nncodec.model.kernels.integers import clamped, rounded
 from nncodec.model.kernels.long_rows import (
+    Extent,
     combine,
     copy,
     learn_and_sum,
@@ -145,7 +146,7 @@ def _sum_matrix(matrix: Matrix, grid: Grid, workspace: Workspace, place: Place) 
     columns = padded_columns(end)
     for column in range(end, columns):  # there may be signs of another matrix, or of another layer
         inputs[0, column] = 0
-    extent = (place.first, place.channels, columns, place.group, matrix.sums)
+    extent = Extent(place.first, place.channels, columns, place.group, matrix.sums)
     learn_and_sum(matrix.weights, matrix.moves, matrix.inputs, inputs, workspace.sums, extent)
 
 

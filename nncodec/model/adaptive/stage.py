@@ -52,6 +52,7 @@ from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.model.network.stage import (
     NetworkStage,
     NetworkWorkspace,
+    Spot,
     make_network_stage,
     make_network_workspace,
     predict_network,
@@ -163,9 +164,9 @@ def predict(stage: Stage, place: Place, rank: int, position: int) -> int:
     if stage.network.group_size:
         block = place.group - place.layer * sizes[BLOCKS]
         inside = position % (sizes[HEIGHT] * sizes[WIDTH])
-        at = (place.layer, place.picture, inside, place.row - block)
+        spot = Spot(place.layer, place.picture, inside, place.row - block)
         channel = block * sizes[OF_BLOCK] + rank
-        logit = predict_network(stage.network, stage.network_workspace, grid, at, channel)
+        logit = predict_network(stage.network, stage.network_workspace, grid, spot, channel)
     predict_bit(weights, grid, workspace, place, rank, logit)
     choose_set(workspace, place.layer, rank, is_sequence(weights))
     mixed = mix_bit(weights, workspace, place.first + rank)

@@ -4,7 +4,7 @@ Rows are padded with zeros to whole vectors. What one function does is what its 
 says, which runs where nothing is compiled; FORMAT.md, section 9, says what it is for.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,23 @@ def padded(columns: int, width: int = WIDTH) -> int:
 
 padded_columns = inlined(padded)
 """The same in compiled functions."""
+
+
+class Extent(NamedTuple):
+    """Which part of a matrix of weights `learn_and_sum` works on.
+
+    Attributes:
+        first, units: the first unit, and how many there are.
+        columns: how many, a multiple of WIDTH.
+        group: the row of `moves` and `pending`.
+        sums: that of `sums`.
+    """
+
+    first: int
+    units: int
+    columns: int
+    group: int
+    sums: int
 
 
 def _build_learn_and_sum(call: Call) -> None:
@@ -64,7 +81,7 @@ def learn_and_sum(
     pending: Int8,
     inputs: Int8,
     sums: Int32,
-    extent: tuple[int, int, int, int, int],
+    extent: Extent,
 ) -> None:
     """Makes weights learn from the inputs before, then sums weights times the inputs that are next.
 
@@ -76,8 +93,7 @@ def learn_and_sum(
         pending: int8 (rows, columns), the inputs before.
         inputs: int8 (1, columns), those that are next.
         sums: int32 (rows, channels); every sum must fit.
-        extent: the first unit, how many there are; how many columns, a multiple of WIDTH; the row
-            of `moves` and `pending`; that of `sums`.
+        extent: the part of them that is meant.
     """
     first, count, columns, pending_row, sum_row = extent
     used = weights[first : first + count, :columns]

@@ -26,7 +26,19 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
-Place = tuple[int, int, int, int]
+class Spot(NamedTuple):
+    """Where a network predicts.
+
+    Attributes:
+        layer, picture: their numbers.
+        position: its number within the picture.
+        row: of the grid, the first of the position.
+    """
+
+    layer: int
+    picture: int
+    position: int
+    row: int
 
 
 class NetworkStage(NamedTuple):
@@ -111,7 +123,7 @@ def make_network_workspace(network: NetworkStage) -> NetworkWorkspace:
 
 @inlined
 def predict_network(
-    network: NetworkStage, workspace: NetworkWorkspace, grid: Grid, place: Place, channel: int
+    network: NetworkStage, workspace: NetworkWorkspace, grid: Grid, spot: Spot, channel: int
 ) -> int:
     """Gives the logit of a bit, FORMAT.md section 10; bits of a position are asked for in order.
 
@@ -119,12 +131,12 @@ def predict_network(
         network: the network.
         workspace: keeps what it says of the position.
         grid: as far as it is known, the lower channels of the position among it.
-        place: layer, picture, position in the picture, row of the grid.
+        spot: where.
         channel: which bit of the position.
     """
-    layer = place[0]
+    layer = spot.layer
     if channel % network.group_size == 0:
-        _predict_group(network, workspace, grid, place, channel)
+        _predict_group(network, workspace, grid, spot, channel)
     unit = layer * network.bias.shape[1] + channel
     hidden = padded_columns((channel // network.group_size + 1) * network.hidden_of_group)
     total = dot(network.head, unit, workspace.activations, 0, hidden)
@@ -134,18 +146,18 @@ def predict_network(
 
 @inlined
 def _predict_group(
-    network: NetworkStage, workspace: NetworkWorkspace, grid: Grid, place: Place, channel: int
+    network: NetworkStage, workspace: NetworkWorkspace, grid: Grid, spot: Spot, channel: int
 ) -> None:
-    (layer, picture, position, row), inputs = place, workspace.inputs
+    layer, inputs = spot.layer, workspace.inputs
     channels = network.bias.shape[1]
     # The position itself is the first tap; the others are all known when it begins.
     for tap in range(1 if channel else len(network.taps.frames)):
-        first = first_sign(grid, network.taps, layer, tap, row, picture)
+        first = first_sign(grid, network.taps, layer, tap, spot.row, spot.picture)
         copy(grid.signs, first, inputs, 0, tap * channels, channels)
     begin = channel // network.group_size * network.hidden_of_group
     for unit in range(begin, begin + network.hidden_of_group):
         total = dot(network.weights, unit, inputs, 0, inputs.shape[1])
-        total += int(network.place_sums[position, unit])
+        total += int(network.place_sums[spot.position, unit])
         total = total * network.scale[layer, unit] + network.shift[layer, unit]
         scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
         workspace.activations[0, unit] = network.tanh[SUM_LIMIT + scaled]
