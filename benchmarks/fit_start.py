@@ -36,6 +36,7 @@ the rest of their bits does.
 import numpy as np
 
 START_BITS = {bits}  # fractional bits
+# A number a line would be a hundred lines.
 # fmt: off
 START_WEIGHTS = np.array(
     [

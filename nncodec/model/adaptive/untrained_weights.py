@@ -8,6 +8,7 @@ the rest of their bits does.
 import numpy as np
 
 START_BITS = 14  # fractional bits
+# A number a line would be a hundred lines.
 # fmt: off
 START_WEIGHTS = np.array(
     [

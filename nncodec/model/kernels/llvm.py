@@ -137,7 +137,7 @@ def built(build: Build, result: Any) -> Callable[[Function], Function]:
         own = signature(definition)
         context = Parameter("context", Parameter.POSITIONAL_ONLY)
         parameters = [one.replace(kind=context.kind) for one in own.parameters.values()]
-        typed.__signature__ = Signature([context, *parameters])  # type: ignore[attr-defined]
+        typed.__signature__ = Signature([context, *parameters])  # type: ignore[attr-defined]  # read by Numba
         typed.__name__, typed.__doc__ = definition.__name__, definition.__doc__
         return cast(Function, intrinsic(typed))
 
