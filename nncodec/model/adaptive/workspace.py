@@ -16,8 +16,8 @@ Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-MOVES = 3
-KNOWN_MOVE, SURPRISE_MOVE, BEFORE_MOVE = range(MOVES)
+MOVES = 2
+KNOWN_MOVE, SURPRISE_MOVE = range(MOVES)
 """How far weights move, by kind."""
 
 ERRORS = 2
