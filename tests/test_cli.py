@@ -450,8 +450,8 @@ def test_bad_code_file(run: Run, command: str, data: bytes, message: str) -> Non
 def test_layer_depth_that_does_not_divide(run: Run) -> None:
     np.save("codes.npy", smooth()[0, 0])
     line = (
-        "codes.npy: layer_depth 7 does not divide the depth 8 in layout nhwc; "
-        "give a divisor of the depth, or the other layout"
+        "codes.npy: layer_depth 7 does not divide the depth 8 in layout nhwc nor the depth 12 in "
+        "layout nchw; give a divisor of the depth"
     )
     assert_refused(run, ["compress", "codes.npy", "codes.bin", "--layer-depth", "7"], line)
 

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import re
 import zipfile
 import zlib
 from typing import Any
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nncodec.errors import CodesError
+from nncodec.files import layouts
 from nncodec.files.code_files import read_code_file, write_code_file
+from nncodec.files.layouts import choose_layout, from_canonical, to_canonical
 from nncodec.format.code_tensor import pack_bits, unpack_bits, validate_codes
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
 from tests.samples import averaged_codes
@@ -274,7 +277,7 @@ def test_frozen_orders() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("axes", [3, 4, 5])
 @pytest.mark.parametrize(
-    "shape", [(4, 1, 16, 24, 16), (1, 1, 24, 16, 24), (2, 1, 16, 16, 16), (8, 1, 10, 12, 3)]
+    "shape", [(4, 1, 16, 24, 8), (1, 1, 24, 16, 24), (2, 1, 16, 24, 16), (8, 1, 10, 12, 3)]
 )
 def test_auto_finds_the_layout(
     layout: str, axes: int, shape: tuple[int, int, int, int, int]
@@ -283,6 +286,38 @@ def test_auto_finds_the_layout(
     codes = averaged_codes(shape, seed=sum(shape), bias=1.0)  # channels, as encoders have them
     write_code_file(out, codes, Source("npy", layout, axes, "|u1"))
     assert read_code_file(io.BytesIO(out.getvalue())).source.layout == layout
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("axes", [3, 4])
+def test_auto_cuts_layers_as_they_will_be_coded(layout: str, axes: int, seed: int) -> None:
+    # As one layer of 64 channels at few positions, the wrong reading may be the cheaper one.
+    codes = averaged_codes((4, 1, 16, 24, 16), seed, bias=1.0)
+    array = from_canonical(codes, layout, axes)
+    assert choose_layout(array, layer_depth=16) == layout
+    assert np.array_equal(to_canonical(array, layout, 16), codes)
+
+
+@given(
+    shape=st.lists(st.integers(1, 90), min_size=3, max_size=5),
+    unit=st.integers(1, 12),
+    order=st.permutations([-3, -2, -1]),
+)
+def test_auto_tries_about_as_many_bits_of_all_axes(
+    shape: list[int], unit: int, order: list[int]
+) -> None:
+    shape[-1] *= unit
+    shape[-3] *= unit
+    array = np.broadcast_to(np.uint8(0), shape)
+    sample = layouts._sample(array, unit)
+    assert sample.shape[-1] % unit == sample.shape[-3] % unit == 0
+    if unit == 1:
+        assert sample.size <= 1.1 * layouts._SAMPLE_BITS
+        assert sample.size == array.size or 2 * sample.size > layouts._SAMPLE_BITS
+        turned = layouts._sample(array.transpose(*range(array.ndim - 3), *order), unit)
+        # Axes of equal lengths may change places.
+        assert sorted(turned.shape[-3:]) == sorted(sample.shape[-3:])
 
 
 def test_auto_looks_at_the_first_layers_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,6 +516,26 @@ def test_options_refused() -> None:
         CodesError, match="layer_depth 1 is not the 2 bits of a layer in layout nhwc"
     ):
         read_code_file(npy(CODES), layout="nhwc", layer_depth=1)
+
+
+@pytest.mark.parametrize(
+    ("array", "line"),
+    [
+        (
+            SMALL,
+            "layer_depth 7 does not divide the depth 2 in layout nhwc nor the depth 4 in layout "
+            "nchw; give a divisor of the depth",
+        ),
+        (
+            CODES,
+            "layer_depth 7 is not the 2 bits of a layer in layout nhwc nor the 4 bits of a layer "
+            "in layout nchw; leave it out for arrays of 5 axes",
+        ),
+    ],
+)
+def test_layer_depth_that_fits_no_layout(array: Array, line: str) -> None:
+    with pytest.raises(CodesError, match=re.escape(line) + "$"):
+        read_code_file(npy(array), layer_depth=7)
 
 
 def test_writing_refused() -> None:
