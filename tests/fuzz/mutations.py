@@ -226,7 +226,8 @@ def _forged_container(random: Random) -> bytes:
     model_id = model.model_id if model else b""
     while True:
         try:
-            header = Header(shape, _source(random), model_id, tuple(segments), len(held))
+            source, sequence = _source(random), random.random() < 0.5
+            header = Header(shape, source, model_id, tuple(segments), len(held), sequence)
         except CodesError:  # axes that the shape does not have, or a source that cannot be
             continue
         return pack(Container(header, payloads, held))

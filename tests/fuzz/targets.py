@@ -95,7 +95,7 @@ def check_forged(data: bytes) -> str:
 
 
 def check_model(data: bytes) -> str:
-    """Loads a model, and codes with it what it fits."""
+    """Loads a model, and codes with it what it fits, a sequence or not."""
     with _nothing_else():
         try:
             model = unpack_model(data)
@@ -103,26 +103,32 @@ def check_model(data: bytes) -> str:
             _check_line(error)
             return "refused"
         layers = min(model.layers, 3)
-        if layers * model.channels * 12 > MAX_BITS:
+        if layers * model.channels * 18 > MAX_BITS:
             return "large"
         random = np.random.default_rng(zlib.crc32(data))
-        shape = (layers, 1, 3, 4, model.channels)
+        shape = (layers, 3, 2, 3, model.channels)  # a frame with two before it
         codes = random.integers(0, 2, shape, dtype=np.uint8)
-        packed = encode_source(codes, Source(), model=model).data
+        sequence = bool(random.integers(2))
+        packed = encode_source(codes, Source(), model=model, sequence=sequence).data
         assert (nncodec.decode(packed, model=model) == codes).all()
         return "coded"
 
 
 def check_codes(data: bytes) -> str:
-    """Reads a code file, and writes what it held."""
+    """Reads a code file, codes what it held, a sequence or not, and writes it."""
     with _nothing_else():
         try:
             file = read_code_file(io.BytesIO(data), layout="nhwc", max_bits=MAX_BITS)
         except CodesError as error:
             _check_line(error)
             return "refused"
+        sequence = zlib.crc32(data) % 2 > 0
+        packed = encode_source(file.codes, file.source, sequence=sequence).data
+        container = read_container(io.BytesIO(packed))
+        header = container.header
+        assert (header.source, header.sequence) == (file.source, sequence)
         stream = io.BytesIO()
-        write_code_file(stream, file.codes, file.source)
+        write_code_file(stream, decode_container(container), header.source)
         again = read_code_file(io.BytesIO(stream.getvalue()), layout="nhwc")
         assert again.source == file.source
         assert (again.codes == file.codes).all()

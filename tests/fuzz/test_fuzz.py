@@ -14,7 +14,7 @@ from nncodec.errors import BitstreamError, ModelError, TruncatedError
 from nncodec.files.model_files import read_model
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_model, unpack_model
-from tests.fuzz.mutations import good_files, mutation
+from tests.fuzz.mutations import forged, good_files, mutation
 from tests.fuzz.targets import TARGETS, models
 from tests.golden import ROOT
 from tests.samples import random_model
@@ -41,6 +41,15 @@ def test_mutations(target: str, number: int) -> None:
 def test_good_files_and_what_was_kept_of_earlier_runs(target: str) -> None:
     outcomes = {TARGETS[target](data) for data in good_files(target)}
     assert outcomes & {"decoded", "coded", "read"}
+
+
+def test_what_is_forged_may_be_a_sequence() -> None:
+    found = set()
+    for number in range(40):
+        with contextlib.suppress(BitstreamError):
+            header = nncodec.read_header(forged(Random(number), "forged"))
+            found.add((header.sequence, header.shape[1] > 1))
+    assert found == {(True, True), (True, False), (False, True), (False, False)}
 
 
 # --- every one of them: containers -------------------------------------------------------------
