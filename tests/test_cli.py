@@ -156,6 +156,30 @@ def test_layers_out_of_range(run: Run, container: bytes, command: list[str]) -> 
     assert "0 is not in the range x>=1" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("saved", "name", "noted"),
+    [
+        ("codes.npz", "again.npy", ".npz"),
+        ("codes.npy", "again.NPZ", ".npy"),
+        ("codes.npy", "again.bin", ".npy"),
+        ("codes.npy", "again.NPY", None),
+        ("codes.npz", "again", None),
+        ("codes.npz", "-", None),
+    ],
+)
+def test_a_name_that_is_not_of_what_is_written(
+    run: Run, saved: str, name: str, noted: str | None
+) -> None:
+    save("codes.npz", **packed(smooth()))
+    np.save("codes.npy", smooth())
+    run("compress", saved, "codes.bin")
+    result = run("decompress", "--quiet", "codes.bin", name)
+    line = f"{name}: is written as a {noted} file, which the original was; its name says otherwise"
+    assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n" if noted else "")
+    written = result.stdout_bytes if name == "-" else read(name)
+    assert_same_arrays(written, read(saved))
+
+
 def test_partial(run: Run) -> None:
     save("codes.npz", **packed(smooth(LARGE_SHAPE)))
     facts = json.loads(run("compress", "codes.npz", "codes.bin", "--json").stdout)
@@ -423,6 +447,7 @@ SHORT = npz(shape=np.array(SHAPE), codes=np.packbits(smooth())[:-1])
     [
         (b"", "the file is empty; give a .npy or .npz file of codes"),
         (b"hello\n", "neither a .npy nor a .npz file; save codes with"),
+        (MAGIC + b"\1", "the file is a container, not a code file; use nncodec decompress on it"),
         (DAMAGED, "is damaged or truncated ("),
         (GOOD[:-30], "the .npz is damaged or truncated ("),
         (SHORT, "packed codes are too short for shape (3, 1, 12, 10, 8): 359 bytes, not 360"),
@@ -431,7 +456,7 @@ SHORT = npz(shape=np.array(SHAPE), codes=np.packbits(smooth())[:-1])
         (OBJECTS, "the array holds Python objects, which are never unpickled; save uint8"),
         (npy(smooth()[None]), "the array has 6 axes, a wrong number; it must have 3 or 4 or 5"),
     ],
-    ids=["empty", "text", "damaged", "cut", "short", "two", "nan", "objects", "axes"],
+    ids=["empty", "text", "container", "damaged", "cut", "short", "two", "nan", "objects", "axes"],
 )
 @pytest.mark.parametrize("command", ["compress", "evaluate"])
 def test_bad_code_file(run: Run, command: str, data: bytes, message: str) -> None:

@@ -115,7 +115,7 @@ def test_a_bad_file_does_not_stop_the_others(run: Run) -> None:
     first, second, total = result.stdout.splitlines()
     assert first.startswith("codes/a.npz: 2880 bits -> ")
     assert second.startswith("codes/c.npz: 2880 bits -> ")
-    assert total.startswith("total of 2 files, 2 failed: 5760 bits -> ")
+    assert total.startswith("total of 2 of 4 files: 5760 bits -> ")
     assert sorted(os.listdir("packed")) == ["a.bin", "c.bin"]
 
     damaged = bytearray(read("packed/a.bin"))
@@ -279,13 +279,17 @@ def test_inputs_that_are_no_regular_files(run: Run) -> None:
     ("args", "message"),
     [
         ([], "0 arguments, not INPUT and OUTPUT; give these two, or any number of inputs and"),
-        (["a"], "1 arguments, not INPUT and OUTPUT; give these two, or any number of inputs and"),
+        (["a"], "1 argument, not INPUT and OUTPUT; give these two, or any number of inputs and"),
         (["a", "b", "c"], "3 arguments, not INPUT and OUTPUT; give these two, or any number of"),
+        (
+            ["a", "b", "--jobs", "3"],
+            "--jobs 3 for one file; leave it out, or give --output-dir",
+        ),
         (["--output-dir", "packed"], "no inputs for --output-dir; name some"),
         (["a", "-", "--output-dir", "packed"], "- is no input for --output-dir; name files, or"),
         (["a", "b", "--output-dir", "packed", "--jobs", "0"], "0 is not in the range x>=1"),
     ],
-    ids=["none", "one", "three", "folder alone", "stdin", "jobs"],
+    ids=["none", "one", "three", "jobs of one", "folder alone", "stdin", "jobs"],
 )
 def test_wrong_usage(run: Run, command: str, args: list[str], message: str) -> None:
     before = listing()

@@ -22,7 +22,6 @@ from nncodec.model.contexts import (
     FRAME_BEFORE,
     FRAME_TAPS,
     GATES,
-    LEFT,
     MARGIN,
     MORE_TAPS,
     MOTION_TAPS,
@@ -317,7 +316,6 @@ def test_no_tap_is_beyond_the_margins() -> None:
 def test_taps_come_in_the_orders_that_others_rely_on() -> None:
     assert (*RESEMBLANCE_TAPS, *FRAME_TAPS, *MORE_TAPS) == CHANNEL_TAPS
     assert len(RESEMBLANCE_TAPS) + len(FRAME_TAPS) == GATES == EIGHT
-    assert CHANNEL_TAPS[LEFT] == (0, 0, 0, -1)
     assert CHANNEL_TAPS[FRAME_BEFORE] == (1, 0, 0, 0) == FRAME_TAPS[0]
     for table in (CHANNEL_TAPS, BEFORE_TAPS, AROUND_TAPS, MOTION_TAPS):
         assert len(set(table)) == len(table)

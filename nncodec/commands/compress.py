@@ -99,7 +99,8 @@ def decompress(
 ) -> None:
     """Restores the code file OUTPUT from the compressed INPUT, or one in DIR from each INPUT.
 
-    The arrays get the names, types, shapes and values that they had.
+    The arrays get the names, types, shapes and values that they had. Whether OUTPUT is a .npz or a
+    .npy is as it was, too, and does not depend on its name.
 
     \b
     Example:
@@ -126,7 +127,7 @@ def _convert(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    check_files(files, output_dir)
+    check_files(files, output_dir, jobs)
     if output_dir is not None:
         good = convert_files(conversion, files, output_dir, jobs=jobs, as_json=as_json, quiet=quiet)
         if not good:
@@ -135,8 +136,8 @@ def _convert(
     input_, output = files
     watch = Watch(partial(progress_bar, quiet=quiet or as_json))
     report = conversion.convert(input_, output, watch)
-    if report.warning:
-        click.echo(f"nncodec: {report.warning}", err=True)
+    for warning in report.warnings:
+        click.echo(f"nncodec: {warning}", err=True)
     where = sys.stderr if output == STANDARD_STREAM else sys.stdout
     if as_json:
         print_text(json.dumps(report.facts), where)

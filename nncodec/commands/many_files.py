@@ -62,12 +62,12 @@ def convert_files(
         if isinstance(result, FileReport):
             output = file_label(outputs[len(files)])
             files.append({"file": job.label, "output": output, **result.facts})
-            warning, line = result.warning, result.line
+            warnings, line = result.warnings, result.line
         else:
             files.append({"file": job.label, "error": str(result)})
-            warning, line = str(result), ""
+            warnings, line = (str(result),), ""
         with above_bars():
-            if warning:
+            for warning in warnings:
                 click.echo(f"nncodec: {warning}", err=True)
             if line and not quiet and not as_json:
                 print_text(line)

@@ -4,6 +4,7 @@ Nothing is printed here, and click is not imported, so that it can happen in any
 """
 
 import io
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from nncodec.files.streams import check_output, open_input, open_output, output_
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import read_container
 from nncodec.format.header import pack_header, read_header
+from nncodec.format.source import Source
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded
 
@@ -46,13 +48,13 @@ class FileReport:
         facts: for --json.
         line: for people.
         table: details, or empty.
-        warning: for standard error, or empty.
+        warnings: for standard error.
     """
 
     facts: dict[str, Any]
     line: str
     table: str = ""
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,7 @@ class Decompression:
             NncodecError: of one line that begins with the name of the input.
         """
         with open_input(input_) as (stream, _):
-            source = read_header(stream).source
-        return ".npz" if source.format in ("npz", "packed") else ".npy"
+            return _suffix(read_header(stream).source)
 
     def convert(self, input_: str, output: str, watch: Watch) -> FileReport:
         """Restores a code file; arguments and errors as for `Compression.convert`."""
@@ -203,12 +204,25 @@ class Decompression:
             "shape": list(codes.shape),
             "missing_layers": wanted - len(codes),
         }
-        warning = ""
+        warnings = []
         if len(codes) < wanted:
-            warning = f"{label}: the file ends early; {len(codes)} of {wanted} layers are whole, "
-            warning += "and written"
+            warnings.append(
+                f"{label}: the file ends early; {len(codes)} of {wanted} layers are whole, and "
+                "written"
+            )
+        suffix = _suffix(header.source)
+        if os.path.splitext(output)[1].lower() not in ("", suffix):
+            warnings.append(
+                f"{output_label(output)}: is written as a {suffix} file, which the original was; "
+                "its name says otherwise"
+            )
         line = f"{label}: {extent(codes.shape)} -> {output_label(output)}"
-        return FileReport(facts, line, warning=warning)
+        return FileReport(facts, line, warnings=tuple(warnings))
+
+
+def _suffix(source: Source) -> str:
+    """Gives what the name of such a code file ends with."""
+    return ".npz" if source.format in ("npz", "packed") else ".npy"
 
 
 def _verify(encoded: Encoded, codes: Codes, model: Model | None, threads: Threads) -> None:

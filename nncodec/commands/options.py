@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from nncodec.commands.reports import counted
 from nncodec.files.model_choice import AUTO
 from nncodec.files.streams import STANDARD_STREAM
 from nncodec.format.limits import MAX_BITS
@@ -109,16 +110,21 @@ conversion_files = _options(
 )
 
 
-def check_files(files: Sequence[str], output_dir: str | None) -> None:
+def check_files(files: Sequence[str], output_dir: str | None, jobs: int) -> None:
     """Refuses arguments that are not those of `conversion_files`.
 
     Raises:
-        click.UsageError: other than INPUT and OUTPUT, or with a folder no files at all, or `-`.
+        click.UsageError: other than INPUT and OUTPUT, or several jobs for these; with a folder no
+            files at all, or `-`.
     """
     if output_dir is None and len(files) != 2:
         raise click.UsageError(
-            f"{len(files)} arguments, not INPUT and OUTPUT; give these two, or any number of "
-            "inputs and --output-dir DIR"
+            f"{counted(len(files), 'argument')}, not INPUT and OUTPUT; give these two, or any "
+            "number of inputs and --output-dir DIR"
+        )
+    if output_dir is None and jobs > 1:
+        raise click.UsageError(
+            f"--jobs {jobs} for one file; leave it out, or give --output-dir DIR for many"
         )
     if output_dir is not None and not files:
         raise click.UsageError("no inputs for --output-dir; name some")

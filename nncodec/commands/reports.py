@@ -97,9 +97,9 @@ def totals(results: Sequence[dict[str, Any]], counts: tuple[str, str]) -> dict[s
 
 def total_text(total: dict[str, Any], done: int, files: int) -> str:
     """Puts `totals` into a line, with how many of the files were done."""
-    failed = f", {files - done} failed" if done < files else ""
+    of_all = f"{done} of " if done < files else ""
     before, after = (f"{total[key]} {_unit(key)}" for key in total if key != "rate")
-    title = f"total of {_counted(done, 'file')}{failed}"
+    title = f"total of {of_all}{counted(files, 'file')}"
     return f"{title}: {before} -> {after}, rate {total['rate']:.4f}"
 
 
@@ -162,7 +162,7 @@ def model_table(facts: Sequence[dict[str, Any]]) -> str:
 def extent(shape: Sequence[int]) -> str:
     """Puts the shape of a code tensor into words."""
     layers, *sizes = shape
-    return f"{_counted(layers, 'layer')} of {' x '.join(map(str, sizes))}"
+    return f"{counted(layers, 'layer')} of {' x '.join(map(str, sizes))}"
 
 
 def frames(header: Header) -> str:
@@ -170,7 +170,8 @@ def frames(header: Header) -> str:
     return ", a sequence" if header.sequence else ""
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Puts a number before a noun, in the plural unless it is one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -16,7 +16,12 @@ from nncodec.training.data.examples import write_samples
 
 _output_option = click.option("--output", required=True, metavar="FILE", help="The file to write.")
 _seed = click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="S"
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="Of the random numbers: the same seed gives the same codes.",
 )
 
 
@@ -27,7 +32,13 @@ def synthesize() -> None:
 
 @synthesize.command()
 @_output_option
-@click.option("--count", type=click.IntRange(min=1), required=True, metavar="N")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    required=True,
+    metavar="N",
+    help="How many samples to write.",
+)
 @_seed
 @force_option
 @quiet_option

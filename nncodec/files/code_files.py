@@ -28,6 +28,7 @@ from nncodec.files.array_files import (
 from nncodec.files.layouts import choose_layout, from_canonical, to_canonical
 from nncodec.files.streams import file_label
 from nncodec.format.code_tensor import Codes, pack_bits, require_values, unpack_bits, validate_codes
+from nncodec.format.header import MAGIC
 from nncodec.format.limits import MAX_BITS, MAX_NAME_BYTES
 from nncodec.format.source import LAYOUTS, NPY_MAGIC, ZIP_MAGICS, Source, name_fits
 
@@ -130,6 +131,8 @@ def _parse(data: bytes, max_bits: int) -> tuple[Codes, dict[str, Any]]:
         values, fields = _parse_npz(data, max_bits)
     elif not data:
         raise CodesError("the file is empty; give a .npy or .npz file of codes")
+    elif data.startswith(MAGIC):
+        raise CodesError("the file is a container, not a code file; use nncodec decompress on it")
     else:
         raise CodesError("neither a .npy nor a .npz file; save codes with numpy.save or savez")
     return values, {**fields, "axes": values.ndim}

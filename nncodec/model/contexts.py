@@ -49,7 +49,7 @@ CHANNEL_TAPS = (*RESEMBLANCE_TAPS, *FRAME_TAPS, *MORE_TAPS)
 GATES = len(RESEMBLANCE_TAPS) + len(FRAME_TAPS)
 """How many of the CHANNEL_TAPS, from the first, count by how much the position resembles them."""
 
-LEFT, FRAME_BEFORE = CHANNEL_TAPS.index((0, 0, 0, -1)), CHANNEL_TAPS.index((1, 0, 0, 0))
+FRAME_BEFORE = CHANNEL_TAPS.index((1, 0, 0, 0))
 
 BLOCK_BEFORE: Tap = (-1, 0, 0, 0)
 """Stands for the block before at the position itself: no frame, which would be one to come."""
