@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.reference_numbers import (
+    AROUND_STEPS,
     AROUND_TAPS,
     CHANNEL_TAPS,
     DOUBT,
@@ -267,9 +268,9 @@ class ReferenceStage:
             unit.surprise[j] = saturated(unit.surprise[j] + rounded(move * surprise, 4))
         learn_signs(unit.before, prediction.before, rounded(error * rates[2], 26))
         learn_signs(unit.beside, prediction.beside, rounded(error * rates[2], 26))
-        move = rounded(prediction.mixed_error * rates[7], 26)
-        for weights, signs in zip(unit.around, prediction.around, strict=False):
-            learn_signs(weights, signs, move)
+        move = rounded(prediction.mixed_error * rates[7], 27)
+        for weights, signs, step in zip(unit.around, prediction.around, AROUND_STEPS, strict=False):
+            learn_signs(weights, signs, move * step)
         move = rounded(prediction.mixed_error * (rates[7] >> 1), 26)
         for weights, signs in zip(unit.motion, prediction.motion, strict=True):
             learn_signs(weights, signs, move)

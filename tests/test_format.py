@@ -48,7 +48,7 @@ def test_every_parameter_of_the_page_has_a_value() -> None:
     printed = {name for name, *_ in format_page.table("| name | value | |")}
     prose = re.sub(r"```.*?```", "", format_page.TEXT, flags=re.DOTALL)
     used = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bBLOCK\b|\bDOUBT\b", prose))
-    lists = {"CHANNEL_TAPS", "AROUND_TAPS", "MOTION_TAPS", "FRAME_TENTHS"}
+    lists = {"CHANNEL_TAPS", "AROUND_TAPS", "AROUND_STEPS", "MOTION_TAPS", "FRAME_TENTHS"}
     assert used - lists == printed
 
 
@@ -112,6 +112,10 @@ def test_lists_are_the_packages() -> None:
     assert channel == reference_numbers.CHANNEL_TAPS
     assert channel[:8] == reference_numbers.PAIRS
     assert around == reference_numbers.AROUND_TAPS
+    steps = [step for row in format_page.numbers("around-steps") for step in row]
+    assert tuple(steps) == contexts.AROUND_STEPS
+    assert steps == reference_numbers.AROUND_STEPS
+    assert len(steps) == len(around)
     assert motion == reference_numbers.MOTION_TAPS
     assert tuple(tenths) == reference_numbers.FRAME_TENTHS
 

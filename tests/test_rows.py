@@ -149,6 +149,18 @@ def test_learn_and_sum(drawing: Drawing, count: int, wide: int) -> None:
         assert sums[1, unit - first] == expected @ inputs[0, :columns].astype(int)
 
 
+@given(drawings(), chunks)
+def test_multiply(drawing: Drawing, wide: int) -> None:
+    columns = wide * WIDTH
+    numbers = drawing.array(np.int8, SIGN, 1, columns + drawing.index(3))
+    factors = drawing.array(np.int8, 127, 1, columns + drawing.index(3))
+    products = drawing.array(np.int8, SIGN, 3, columns + drawing.index(3))
+    expected = products.copy()
+    expected[2, :columns] = numbers[0, :columns] * factors[0, :columns]
+    assert_does_as_defined(long_rows, "multiply", numbers, factors, products, 2, columns)
+    np.testing.assert_array_equal(products, expected)
+
+
 @given(drawings(), chunks, st.sampled_from([SIGN << 4, 32]))
 def test_accumulate(drawing: Drawing, lanes: int, limit: int) -> None:
     columns = lanes * LANES

@@ -65,6 +65,11 @@ AROUND_TAPS: tuple[Tap, ...] = (
 )
 """Neighbours of which every channel weighs every channel."""
 
+STEP_BITS = 1
+"""Fractional bits of a step."""
+AROUND_STEPS: tuple[int, ...] = (3, 3, 1, 1, *[2] * 11)
+"""How fast the weights of each of these learn: the more a neighbour says, the faster."""
+
 MOTION_TAPS: tuple[Tap, ...] = ((1, 0, 0, 0), (1, 1, 0, 0))
 """In a sequence, also these: the position in the frame before, and there in the layer before."""
 

@@ -56,6 +56,7 @@ from nncodec.model.kernels.long_rows import (
     combine,
     copy,
     learn_and_sum,
+    multiply,
     padded_columns,
 )
 from nncodec.model.kernels.short_rows import gate, weigh
@@ -148,6 +149,7 @@ def _sum_matrix(matrix: Matrix, grid: Grid, workspace: Workspace, place: Place) 
         inputs[0, column] = 0
     extent = Extent(place.first, place.channels, columns, place.group, matrix.sums)
     learn_and_sum(matrix.weights, matrix.moves, matrix.inputs, inputs, workspace.sums, extent)
+    multiply(inputs, matrix.steps, matrix.inputs, place.group, columns)
 
 
 @inlined

@@ -34,6 +34,7 @@ from nncodec.model.contexts import (
     CHANNEL_TAPS,
     FRAME_BEFORE,
     SIGN_BITS,
+    STEP_BITS,
     Grid,
 )
 from nncodec.model.contexts import GATES as PAIRS
@@ -95,7 +96,7 @@ def _learn_units(weights: Weights, workspace: Workspace, place: Place) -> None:
         moves[KNOWN_MOVE, rank] = rounded(error * rates[KNOWN], _MOVE_CUT)
         moves[SURPRISE_MOVE, rank] = rounded(error * rates[SURPRISE], _MOVE_CUT)
         weights.before.moves[group, rank] = rounded(error * rates[BEFORE], _MOVE_CUT)
-        weights.around.moves[group, rank] = rounded(mixed * rates[AROUND], _MOVE_CUT)
+        weights.around.moves[group, rank] = rounded(mixed * rates[AROUND], _MOVE_CUT + STEP_BITS)
         # Frames that have nothing to do with each other must not cost much.
         weights.motion.moves[group, rank] = rounded(mixed * (rates[AROUND] >> 1), _MOVE_CUT)
         unit = place.first + rank

@@ -12,6 +12,7 @@ from nncodec.model.adaptive.learning_rates import Shares, make_shares
 from nncodec.model.adaptive.start import MIXER_BITS, Start
 from nncodec.model.adaptive.untrained_weights import START_BITS
 from nncodec.model.contexts import (
+    AROUND_STEPS,
     AROUND_TAPS,
     BEFORE_TAPS,
     BLOCK_BEFORE,
@@ -65,7 +66,8 @@ class Matrix(NamedTuple):
     Attributes:
         weights: int16 (units, `padded` taps * block), with UNIT_BITS.
         moves: int16 (layers * blocks, padded block), how far the weights of each unit move.
-        inputs: int8 (layers * blocks, padded taps * block), the signs along which.
+        inputs: int8 (layers * blocks, padded taps * block), the signs along which, times `steps`.
+        steps: int8 (1, padded taps * block), how much farther some weights move.
         taps: where the neighbours lie.
         sums: the row of `Workspace.sums` that their sums go to.
     """
@@ -73,6 +75,7 @@ class Matrix(NamedTuple):
     weights: Int16
     moves: Int16
     inputs: Int8
+    steps: Int8
     taps: Taps
     sums: int
 
@@ -144,7 +147,9 @@ def make_weights(schedule: Schedule, start: Start) -> Weights:
     motion = MOTION_TAPS if schedule.sequence else ()
     still = np.zeros((len(units), len(motion) * block), dtype=np.int64)
     return Weights(
-        around=_matrix(around.reshape(len(units), -1), AROUND_TAPS, AROUND_SUM, schedule),
+        around=_matrix(
+            around.reshape(len(units), -1), AROUND_TAPS, AROUND_SUM, schedule, AROUND_STEPS
+        ),
         before=_matrix(before, seen, BEFORE_SUM, schedule),
         motion=_matrix(still, motion, MOTION_SUM, schedule),
         known=_rows_of_blocks(known, block),
@@ -211,14 +216,25 @@ def learned(weights: Weights, schedule: Schedule, start: Start) -> dict[str, Flo
     }
 
 
-def _matrix(values: Int64, taps: Sequence[Tap], sums: int, schedule: Schedule) -> Matrix:
+def _matrix(
+    values: Int64,
+    taps: Sequence[Tap],
+    sums: int,
+    schedule: Schedule,
+    steps: Sequence[int] | None = None,
+) -> Matrix:
+    """Makes a matrix of some weights; all of them learn alike without `steps` of the taps."""
     block, blocks = block_size(schedule.channels), block_count(schedule.channels)
     rows, columns = schedule.layers * blocks, padded(len(taps) * block)
     weights = np.pad(values, ((0, 0), (0, columns - values.shape[1])))
+    all_steps = np.ones((1, columns), dtype=np.int8)
+    if steps is not None:
+        all_steps[0, : len(taps) * block] = np.repeat(steps, block)
     return Matrix(
         weights=np.ascontiguousarray(weights, dtype=np.int16),
         moves=np.zeros((rows, padded(block, LANES)), dtype=np.int16),
         inputs=np.zeros((rows, columns), dtype=np.int8),
+        steps=all_steps,
         taps=place_taps(taps, schedule),
         sums=sums,
     )

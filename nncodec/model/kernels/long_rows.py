@@ -69,9 +69,6 @@ def _build_learn_and_sum(call: Call) -> None:
             builder.store(builder.add(builder.load(total), products), total)
         sums = call.call(f"llvm.vector.reduce.add.v{WIDTH}i32", INT32, builder.load(total))
         builder.store(sums, call.place(4, sum_row, rank))
-    with call.chunks(columns, WIDTH) as (column, _):
-        now = call.load(call.place(3, call.zero, column), 8, WIDTH, 8)
-        call.store(now, call.place(2, pending_row, column), 8)
 
 
 @built(_build_learn_and_sum, types.void)
@@ -85,12 +82,12 @@ def learn_and_sum(
 ) -> None:
     """Makes weights learn from the inputs before, then sums weights times the inputs that are next.
 
-    One pass over the weights does both; the inputs become those that are learned from next time.
+    One pass over the weights does both. `multiply` puts the inputs by, to learn from next time.
 
     Args:
         weights: int16 (units, columns), one row a unit. They saturate.
         moves: int16 (rows, channels), by how much the weights of a positive input grow.
-        pending: int8 (rows, columns), the inputs before.
+        pending: int8 (rows, columns), the inputs before, some of them multiplied.
         inputs: int8 (1, columns), those that are next.
         sums: int32 (rows, channels); every sum must fit.
         extent: the part of them that is meant.
@@ -100,7 +97,30 @@ def learn_and_sum(
     changes = moves[pending_row, :count, None].astype(np.int64) * pending[pending_row, :columns]
     used[:] = np.clip(used + changes, -(1 << 15), (1 << 15) - 1)
     sums[sum_row, :count] = used.astype(np.int64) @ inputs[0, :columns]
-    pending[pending_row, :columns] = inputs[0, :columns]
+
+
+def _build_multiply(call: Call) -> None:
+    builder = call.builder
+    _, _, _, row, columns = call.given
+    with call.chunks(columns, WIDTH) as (column, _):
+        number, factor = (
+            call.load(call.place(array, call.zero, column), 8, WIDTH, 8) for array in (0, 1)
+        )
+        call.store(builder.mul(number, factor), call.place(2, row, column), 8)
+
+
+@built(_build_multiply, types.void)
+def multiply(numbers: Int8, factors: Int8, products: Int8, row: int, columns: int) -> None:
+    """Writes a row of numbers, each times a factor of its own, to a row of another array.
+
+    Args:
+        numbers: int8 (1, columns); every product must fit.
+        factors: int8 (1, columns).
+        products: int8 (rows, columns).
+        row: of the products.
+        columns: how many, a multiple of WIDTH.
+    """
+    products[row, :columns] = numbers[0, :columns] * factors[0, :columns]
 
 
 def _build_accumulate(call: Call) -> None:
