@@ -68,7 +68,7 @@ AROUND_TAPS: tuple[Tap, ...] = (
 STEP_BITS = 1
 """Fractional bits of a step."""
 AROUND_STEPS: tuple[int, ...] = (3, 3, 1, 1, *[2] * 11)
-"""How fast the weights of each of these learn: the more a neighbour says, the faster."""
+"""How fast the weights of each of these learn, with STEP_BITS: fastest where it says most."""
 
 MOTION_TAPS: tuple[Tap, ...] = ((1, 0, 0, 0), (1, 1, 0, 0))
 """In a sequence, also these: the position in the frame before, and there in the layer before."""
