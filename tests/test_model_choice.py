@@ -20,6 +20,7 @@ from nncodec.files import model_choice, model_files
 from nncodec.files.model_choice import (
     SAMPLE_BITS,
     SAMPLE_FRAMES,
+    SEQUENCE_BITS,
     SEQUENCE_GAIN,
     Predictor,
     choose_predictor,
@@ -199,17 +200,20 @@ def test_a_sequence_is_what_was_asked_for(sequence: bool, monkeypatch: pytest.Mo
     assert choose_predictor(codes, OTHER, sequence) == Predictor(OTHER, sequence)
 
 
-def test_a_sequence_has_to_save_more_than_it_can_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bits", [100, 10_000])
+def test_a_sequence_has_to_save_more_than_it_can_cost(
+    bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saving = 0.0
 
     def lengths(codes: Codes, *, sequence: bool) -> npt.NDArray[np.float64]:
-        return np.array([1000 * (1 - saving if sequence else 1)])
+        return np.array([bits * (1 - saving if sequence else 1)])
 
     monkeypatch.setattr(model_choice, "code_lengths", lengths)
     codes = averaged_codes((2, 5, 8, 8, 6), seed=0)
     for saving in (-0.1, 0.0, 0.9 * SEQUENCE_GAIN, 1.1 * SEQUENCE_GAIN, 0.5):
         chosen = choose_predictor(codes, "adaptive", threads=2).sequence
-        assert chosen == (saving > SEQUENCE_GAIN)
+        assert chosen == (saving > SEQUENCE_GAIN and saving * bits > SEQUENCE_BITS)
 
 
 @given(
