@@ -41,7 +41,7 @@ from benchmarks.common import (
     sequence_option,
     table,
 )
-from benchmarks.floor import products_per_second
+from benchmarks.floor import ProductRates, products_per_second
 from benchmarks.peers import settings as peer_settings
 from benchmarks.speeds import CODER, MODEL, NNCODEC, Measured, Settings, measure
 from nncodec.coding.threads import thread_count
@@ -64,12 +64,12 @@ def overall(files: Sequence[Measured]) -> Columns:
     }
 
 
-def parts(files: Sequence[Measured], rate: float) -> Columns:
+def parts(files: Sequence[Measured], rates: ProductRates) -> Columns:
     """Nanoseconds per code bit over all files: by part, then by direction.
 
     Args:
         files: what was measured.
-        rate: multiply-accumulates a second of this machine.
+        rates: multiply-accumulates a second of this machine.
     """
     bits = sum(file.bits for file in files)
     names = list(files[0].parts["encode"])
@@ -78,7 +78,9 @@ def parts(files: Sequence[Measured], rate: float) -> Columns:
         for name in files[0].parts[way]:
             columns[name][way] = sum(file.parts[way][name] for file in files) / bits * 1e9
     columns[MODEL]["decode"] = columns[MODEL]["encode"]
-    model = sum(file.products.total * file.bits for file in files) / bits / rate * 1e9
+    network = products(files)["network"]
+    adaptive = sum(products(files).values()) - network
+    model = (adaptive / rates.adaptive + network / rates.network) * 1e9
     columns[WHOLE] = overall(files)[NNCODEC]
     columns["multiply-accumulates"] = dict.fromkeys(WAYS, model)
     columns[FLOOR] = {way: model + columns[CODER][way] for way in WAYS}
@@ -124,7 +126,7 @@ def part_table(columns: Columns) -> str:
     return table(("part", *WAYS), [*rows, [f"{WHOLE} / floor", *above]])
 
 
-def print_text(files: Sequence[Measured], rate: float, where: dict[str, Any]) -> None:
+def print_text(files: Sequence[Measured], rates: ProductRates, where: dict[str, Any]) -> None:
     counts = [[part.replace("_", " "), f"{count:.0f}"] for part, count in products(files).items()]
     peers = ", ".join(map(" ".join, peer_settings().items()))
     repeats = len(files[0].seconds[NNCODEC]["encode"])
@@ -136,9 +138,10 @@ def print_text(files: Sequence[Measured], rate: float, where: dict[str, Any]) ->
         "nncodec on one thread, file by file, million code bits a second\n"
         f"{file_table(files)}\n\n"
         "Its parts, each alone, nanoseconds a code bit\n"
-        f"{part_table(parts(files, rate))}\n\n"
-        f"Multiply-accumulates a code bit; this machine does {rate / 1e9:.1f} thousand million a "
-        f"second\n{table(('part of the model', 'number'), counts)}\n\n"
+        f"{part_table(parts(files, rates))}\n\n"
+        f"Multiply-accumulates a code bit; this machine does {rates.adaptive / 1e9:.1f} thousand "
+        f"million a second that learn, {rates.network / 1e9:.1f} of a network\n"
+        f"{table(('part of the model', 'number'), counts)}\n\n"
         f"Round trips: all {len(files)} files came back bit for bit, every time\n"
         f"Peers: {peers}; on the bits packed in their best order"
     )
@@ -186,9 +189,9 @@ def main(
         if against:
             cases = cut_to_grids(file.codes) if grids else {"1 x 1": file.codes}
             compared += compare(name, cases, against, settings)
-    rate, where = products_per_second(), environment(seed=None)
+    rates, where = products_per_second(), environment(seed=None)
     if not as_json:
-        print_text(measured, rate, where)
+        print_text(measured, rates, where)
         print_comparison(compared)
         return
     results = {
@@ -197,9 +200,9 @@ def main(
         "peers": peer_settings(),
         "files": [dataclasses.asdict(file) for file in measured],
         "nanoseconds_per_bit": overall(measured),
-        "parts": parts(measured, rate),
+        "parts": parts(measured, rates),
         "products_per_bit": products(measured),
-        "products_per_second": rate,
+        "products_per_second": dataclasses.asdict(rates),
         "compared": [dataclasses.asdict(one) for one in compared],
     }
     description = "Nanoseconds a code bit, where they go, and how few there could be"

@@ -1,6 +1,7 @@
 """How fast the codec could be: the model's multiply-accumulates, and nothing else."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +17,14 @@ from nncodec.model.contexts import (
 )
 from nncodec.model.kernels.compilation import compiled
 from nncodec.model.kernels.long_rows import Extent, Int8, Int16, Int32, learn_and_sum
+from nncodec.model.kernels.matrices import ROWS, arranged, multiply_rows
 from nncodec.model.kernels.short_rows import EIGHT
 from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.model.schedule import Schedule, block_count, block_size
 
-UNITS, COLUMNS, ROUNDS, REPEATS = 16, 480, 200, 20
+UNITS, COLUMNS, OUTPUTS, ROUNDS, REPEATS = 16, 480, 64, 200, 20
 """Rows of weights as long as what is around a bit, so few of them that they lie in the nearest
-cache; how often each is passed; how often that is timed."""
+cache; outputs of a network; how often each is passed; how often that is timed."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +70,48 @@ def products(schedule: Schedule, network: IntegerNetwork | None = None) -> Produ
         motion=blocks_at(*MOTION_TAPS) if schedule.sequence else 0,
         mixer_of_unit=2 * EIGHT,
         mixer_of_layer=EIGHT,  # predicts together with that of the unit
-        network=_of_network(network) if network else 0,
+        network=network.products() if network else 0,
     )
 
 
-def products_per_second() -> float:
-    """Multiply-accumulates of int16 and int8 a second, of this machine, on one thread, at best."""
+@dataclass(frozen=True)
+class ProductRates:
+    """Multiply-accumulates a second of this machine, on one thread, at best.
+
+    Attributes:
+        adaptive: of int16 weights that learn while they predict.
+        network: of int8 weights and int16 inputs of several positions.
+    """
+
+    adaptive: float
+    network: float
+
+
+def products_per_second() -> ProductRates:
+    """Times the two loops that most multiply-accumulates are in."""
     random = np.random.default_rng(0)
     weights = random.integers(-100, 100, (UNITS, COLUMNS), dtype=np.int16)
     inputs, pending = random.integers(-1, 2, (2, 1, COLUMNS), dtype=np.int8)
     moves = np.ones((1, UNITS), dtype=np.int16)
     sums = np.zeros((1, UNITS), dtype=np.int32)
+    matrix = arranged(random.integers(-100, 100, (OUTPUTS, COLUMNS), dtype=np.int8))
+    seen = random.integers(-256, 257, (ROWS, COLUMNS), dtype=np.int16)
+    totals = np.zeros((ROWS, OUTPUTS), dtype=np.int32)
+    learning = _fastest(lambda: _pass(weights, moves, pending, inputs, sums))
+    multiplying = _fastest(lambda: _multiply(matrix, seen, totals))
+    return ProductRates(
+        2 * ROUNDS * weights.size / learning, ROUNDS * ROWS * matrix.size / multiplying
+    )
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    call()  # compiles
     best = float("inf")
-    for number in range(REPEATS + 1):
+    for _ in range(REPEATS):
         begin = time.perf_counter()
-        _pass(weights, moves, pending, inputs, sums)
-        if number:  # the first one compiles
-            best = min(best, time.perf_counter() - begin)
-    return 2 * ROUNDS * weights.size / best
+        call()
+        best = min(best, time.perf_counter() - begin)
+    return best
 
 
 @compiled
@@ -94,9 +120,7 @@ def _pass(weights: Int16, moves: Int16, pending: Int8, inputs: Int8, sums: Int32
         learn_and_sum(weights, moves, pending, inputs, sums, Extent(0, UNITS, COLUMNS, 0, 0))
 
 
-def _of_network(network: IntegerNetwork) -> float:
-    """Its weights do not learn; those of its hidden units count once a position."""
-    inputs = len(network.taps.offsets) * network.channels + len(network.taps.places)
-    groups = np.arange(network.channels) // network.group_size + 1
-    hidden = inputs * network.hidden / network.channels
-    return float(hidden + groups.mean() * network.hidden_of_group)
+@compiled
+def _multiply(matrix: Int8, inputs: Int16, sums: Int32) -> None:
+    for _ in range(ROUNDS):
+        multiply_rows(matrix, 0, OUTPUTS, inputs, COLUMNS, sums, ROWS)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.reference_model import Prediction, ReferenceStage, Shape
-from tests.reference_model_file import MAX_MODEL_BYTES, FormatError, read_model, require
+from tests.reference_model_file import MAX_MODEL_BYTES, read_model
+from tests.reference_numbers import FormatError, require
 
 MAX_BITS = 1 << 28
 MAX_UNITS = 1 << 14

@@ -1,8 +1,8 @@
-"""The model of version 1, written from FORMAT.md alone: sections 6, 8, 9 and 10.
+"""The model of version 1, written from FORMAT.md alone: sections 6, 8 and 9.
 
-Plain Python integers, slow and obvious, with the names of that page. A start and a network are what
-a model file holds: nested lists by the names of its arrays, without `start.` and `network.`, a
-network with its sizes.
+Plain Python integers, slow and obvious, with the names of that page. A start is what a model file
+holds: nested lists by the names of its arrays, without `start.`; a network is that of
+reference_network.py.
 """
 
 import itertools
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tests.reference_network import Place, ReferenceNetwork, Signs
 from tests.reference_numbers import (
     AROUND_STEPS,
     AROUND_TAPS,
@@ -24,17 +25,13 @@ from tests.reference_numbers import (
     MOTION_TAPS,
     NEW_FRAME,
     PAIRS,
-    NetworkTap,
     Tap,
     block_size,
     clamped,
     dot,
     frequency_of,
-    network_places,
-    network_taps,
     rounded,
     saturated,
-    tanh_of,
     to_logit,
     untrained,
 )
@@ -44,12 +41,6 @@ Shape = tuple[int, int, int, int, int]
 
 Bit = tuple[int, int, int, int, int]
 """An index into it: layer, picture, row, column, channel."""
-
-Place = tuple[int, int, int, int]
-"""Where a bit is, but for its channel."""
-
-Signs = Mapping[Place, Sequence[int]]
-"""Those of the channels of every place of which a bit is known; 0 for those that are not."""
 
 HERE: Tap = (0, 0, 0, 0)
 LAYER_BEFORE: Tap = (0, 1, 0, 0)
@@ -126,7 +117,10 @@ class ReferenceStage:
         self.surprises: dict[Place, list[int]] = {}
         block_count = math.ceil(channels / self.block)
         self._nothing = [0] * self.block * block_count
-        self.network = ReferenceNetwork(network, self.signs, (rows, columns)) if network else None
+        self.network: ReferenceNetwork | None = None
+        if network:
+            picture = (rows, columns)
+            self.network = ReferenceNetwork(network, self.signs, picture, sequence=sequence)
         start = start or untrained(layers, channels)
         self.rates, self.half_lives = start["rates"], start["half_lives"]
         self.units = {
@@ -325,7 +319,7 @@ class Prediction:
         self.earlier_gate = [earlier_gate(b, stage.block) for b in self.earlier_agreement]
         self.gates = [self.near[k] * self.gate[k] for k in pairs]
         self.earlier = [self.near[k] * self.earlier_gate[k] for k in pairs]
-        network_logit = stage.network.logit(bit) if stage.network else 0
+        network_logit = stage.network.logit(bit[:4], channel) if stage.network else 0
         self.network_input = clamped(rounded(network_logit, 4), 128)
         self.rates = [stage.rate(bit, kind) for kind in range(len(HALF_LIFE_OF_KIND))]
         self.error = self.mixed_error = 0
@@ -391,61 +385,6 @@ def predicting(weights: Sequence[int]) -> list[int]:
     return [weight >> 10 for weight in weights]
 
 
-class ReferenceNetwork:
-    """A network that predicts one bit after another.
-
-    It may know more bits than are coded when a group is due: the weights of those are zeros.
-    """
-
-    def __init__(self, network: Mapping[str, Any], signs: Signs, picture: tuple[int, int]) -> None:
-        """Takes the signs as far as they are known, and the picture's rows and columns."""
-        self._network, self._signs, self._picture = network, signs, picture
-        self.channels: int = network["channels"]
-        self._group_size: int = network["group_size"]
-        groups = math.ceil(self.channels / self._group_size)
-        self._hidden_of_group = len(network["weights"][0]) // groups
-        self.taps = network_taps(network["reach"], network["earlier_layers"])
-        self.places = network_places(self.taps)
-        self._columns = list(zip(*network["weights"], strict=True))  # by hidden unit
-        self._activations: dict[tuple[Place, int], list[int]] = {}
-
-    def logit(self, bit: Bit) -> int:
-        """The logit of a bit, with 8 fractional bits."""
-        layer, *_, channel = bit
-        activations = [
-            activation
-            for group in range(channel // self._group_size + 1)
-            for activation in self._group(bit, group)
-        ]
-        head = [row[channel] for row in self._network["head"][layer][: len(activations)]]
-        total = dot(activations, head) * self._network["head_scale"][layer][channel]
-        return to_logit(total + self._network["bias"][layer][channel], 24)
-
-    def _group(self, bit: Bit, group: int) -> list[int]:
-        """The activations of a group's hidden units, kept from the first time they are asked."""
-        layer, key = bit[0], (place_of(bit), group)
-        if key not in self._activations:
-            inputs, kept = self._inputs(bit), []
-            begin = group * self._hidden_of_group
-            for unit in range(begin, begin + self._hidden_of_group):
-                total = dot(self._columns[unit], inputs) * self._network["scale"][layer][unit]
-                total += self._network["shift"][layer][unit]
-                kept.append(tanh_of(clamped(rounded(total, 16), 1024)))
-            self._activations[key] = kept
-        return self._activations[key]
-
-    def _inputs(self, bit: Bit) -> list[int]:
-        nothing = [0] * self.channels
-        inputs: list[int] = []
-        for tap in self.taps:
-            inputs += self._signs.get(place_of(bit, tap), nothing)[: self.channels]
-        rows, columns = self._picture
-        for down, right in self.places:
-            row, column = bit[2] + down, bit[3] + right
-            inputs.append(int(0 <= row < rows and 0 <= column < columns))
-        return inputs
-
-
 def blocks(shape: Shape) -> Iterator[list[Bit]]:
     """The bits of every block, in coding order."""
     *sizes, channels = shape
@@ -454,7 +393,3 @@ def blocks(shape: Shape) -> Iterator[list[Bit]]:
         for first in range(0, channels, block):
             last = min(first + block, channels)
             yield [(layer, picture, row, column, channel) for channel in range(first, last)]
-
-
-def place_of(bit: Bit, tap: NetworkTap = (0, 0, 0)) -> Place:
-    return bit[0] - tap[0], bit[1], bit[2] + tap[1], bit[3] + tap[2]

@@ -8,37 +8,26 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tests.reference_network_rules import check_network, network_forms
 from tests.reference_numbers import (
     AROUND_TAPS,
     LARGEST_RATES,
+    FormatError,
     block_size,
-    network_places,
-    network_taps,
+    require,
     unit_inputs,
 )
 
 MAX_MODEL_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 20
-MAX_HIDDEN = 64
-MOST_EARLIER_LAYERS = 1 << 14
 
 TYPES = {"I8": ("b", "|i1"), "I16": ("h", "<i2"), "I32": ("i", "<i4"), "I64": ("q", "<i8")}
 """Of a model's arrays: as struct has them, and as the model id does."""
 
-SIZES = ("layers", "channels", "group_size", "reach", "earlier_layers")
 TEXTS = ("nncodec", "network", "facts", "model_id")
-
-
-class FormatError(ValueError):
-    """The file breaks a rule of the format."""
-
-
-def require(rule: bool, what: str) -> None:
-    if not rule:
-        raise FormatError(what)
 
 
 def read_model(data: bytes) -> tuple[dict[str, Any], dict[str, Any] | None, bytes]:
@@ -53,66 +42,74 @@ def read_model(data: bytes) -> tuple[dict[str, Any], dict[str, Any] | None, byte
         checksum = zlib.crc32("\0".join(texts[name] for name in TEXTS).encode())
         require(texts["checksum"] == f"{checksum:08x}", "the checksum of the texts is wrong")
         require(isinstance(json.loads(texts["facts"]), dict), "the facts are no object")
-        sizes = json.loads(texts["network"]) if texts["network"] else {}
+        network = json.loads(texts["network"]) if texts["network"] else None
         forms = {name: (entry["dtype"], entry["shape"]) for name, entry in entries.items()}
-        values = _arrays(data[end:], entries)
+        _check_filled(data[end:], entries)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FormatError(f"this is no model file: {error!r}") from error
-    _check_forms(forms, sizes)
+    if network is not None:
+        text = json.dumps(network, separators=(",", ":"), sort_keys=True)
+        require(text == texts["network"], "the network's text has another form")
+    _check_forms(forms, network)
 
     stored = {name: data[end:][slice(*entry["data_offsets"])] for name, entry in entries.items()}
-    model_id = id_of(sizes, forms, stored)
+    model_id = id_of(texts["network"], forms, stored)
     require(model_id.hex() == texts["model_id"], "the model id is not that of the numbers")
 
-    start, network = (
-        {name.removeprefix(part): array for name, array in values.items() if name.startswith(part)}
-        for part in ("start.", "network.")
-    )
+    start = {}
+    for name, (kind, shape) in forms.items():
+        numbers = struct.iter_unpack("<" + TYPES[kind][0], stored[name])
+        part, *rest = name.split(".")
+        if part == "start":
+            start[rest[0]] = _nested((number for (number,) in numbers), shape)
+        elif network:
+            operation = network["operations"][int(rest[0])]
+            operation[rest[1]] = _nested((number for (number,) in numbers), shape)
     _check_start(start)
-    if sizes:
-        network |= sizes
-        _check_network(network)
-    return start, network or None, model_id
+    if network:
+        check_network(network)
+    return start, network, model_id
 
 
 def id_of(
-    sizes: Mapping[str, int],
+    network: str,
     forms: Mapping[str, tuple[str, list[int]]],
     stored: Mapping[str, bytes],
 ) -> bytes:
-    """The model id: of a network's sizes, and of all arrays, their types and shapes and bytes."""
+    """The model id: of a network's text, and of all arrays, their types and shapes and bytes."""
     digest = hashlib.sha256(b"nncodec model 1")
-    for name in sorted(sizes):
-        digest.update(f"\n{name} {sizes[name]}".encode())
+    if network:
+        digest.update(f"\n{network}".encode())
     for name in sorted(forms):
         kind, shape = forms[name]
         digest.update(f"\n{name} {TYPES[kind][1]} {shape}\n".encode() + stored[name])
     return digest.digest()[:8]
 
 
-def _arrays(data: bytes, entries: dict[str, Any]) -> dict[str, Any]:
-    """All arrays as nested lists; they fill the data."""
-    end, arrays = 0, {}
+def _check_filled(data: bytes, entries: dict[str, Any]) -> None:
+    """Holds that the arrays fill the data."""
+    end = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         begin, stop = entry["data_offsets"]
-        letter = TYPES[entry["dtype"]][0]
         require(begin == end, "the arrays have gaps or overlaps")
-        end = begin + struct.calcsize(letter) * math.prod(entry["shape"])
+        end += struct.calcsize(TYPES[entry["dtype"]][0]) * math.prod(entry["shape"])
         require(stop == end <= len(data), f"the array {name} has another length")
-        numbers: Any = [number for (number,) in struct.iter_unpack("<" + letter, data[begin:end])]
-        for size in reversed(entry["shape"][1:]):
-            numbers = [numbers[at : at + size] for at in range(0, len(numbers), size)]
-        arrays[name] = numbers
     require(end == len(data), "something follows the arrays")
-    return arrays
 
 
-def _check_forms(forms: dict[str, tuple[str, list[int]]], sizes: dict[str, int]) -> None:
+def _nested(numbers: Iterator[int], shape: list[int]) -> Any:
+    """So many of the numbers as nested lists."""
+    if not shape:
+        return next(numbers)
+    return [_nested(numbers, shape[1:]) for _ in range(shape[0])]
+
+
+def _check_forms(forms: dict[str, tuple[str, list[int]]], network: Any) -> None:
     """Holds that the arrays are those of a model, of its types and shapes."""
     require("start.units" in forms and len(forms["start.units"][1]) == 3, "there are no units")
     layers, channels = forms["start.units"][1][:2]
     require(min(layers, channels) >= 1, "the model is for nothing")
-    block, mixed, with_network = block_size(channels), 6 + bool(sizes), int(bool(sizes))
+    block, mixed, with_network = block_size(channels), 6 + bool(network), int(bool(network))
     expected: dict[str, tuple[str, list[int]]] = {
         "start.units": ("I16", [layers, channels, unit_inputs(channels) + with_network]),
         "start.shared": ("I16", [layers, 31]),
@@ -122,28 +119,8 @@ def _check_forms(forms: dict[str, tuple[str, list[int]]], sizes: dict[str, int])
         "start.rates": ("I32", [layers, len(LARGEST_RATES)]),
         "start.half_lives": ("I32", [layers, 4]),
     }
-    if sizes:
-        whole = set(sizes) == set(SIZES) and all(type(size) is int for size in sizes.values())
-        require(whole, "the network's sizes are others")
-        require((sizes["layers"], sizes["channels"]) == (layers, channels), "they do not fit")
-        require(1 <= sizes["reach"] <= 3, "no such taps")
-        require(0 <= sizes["earlier_layers"] <= MOST_EARLIER_LAYERS, "no such layers")
-        require(1 <= sizes["group_size"] <= channels, "no such groups")
-        rows, hidden = (*forms.get("network.weights", ("", []))[1], 0, 0)[:2]
-        require((1 + sizes["earlier_layers"]) * channels <= rows, "there are too few inputs")
-        taps = network_taps(sizes["reach"], sizes["earlier_layers"])
-        network_inputs = len(taps) * channels + len(network_places(taps))
-        groups = math.ceil(channels / sizes["group_size"])
-        require(hidden >= 1 and hidden % groups == 0, "the groups have no hidden units")
-        require(hidden <= MAX_HIDDEN * channels, "there are too many hidden units")
-        expected |= {
-            "network.weights": ("I8", [network_inputs, hidden]),
-            "network.scale": ("I32", [layers, hidden]),
-            "network.shift": ("I64", [layers, hidden]),
-            "network.head": ("I8", [layers, hidden, channels]),
-            "network.head_scale": ("I32", [layers, channels]),
-            "network.bias": ("I64", [layers, channels]),
-        }
+    if network is not None:
+        expected |= network_forms(network, forms, layers, channels)
     require(forms == expected, "the model's arrays are others")
 
 
@@ -162,30 +139,3 @@ def _check_start(start: dict[str, Any]) -> None:
         fits = all(0 <= rate <= limit for rate, limit in zip(rates, LARGEST_RATES, strict=True))
         require(fits, "a rate is out of range")
         require(all(1 <= life <= 1 << 30 for life in half_lives), "a half-life is out of range")
-
-
-def _check_network(network: dict[str, Any]) -> None:
-    channels, group_size = network["channels"], network["group_size"]
-    weights, hidden = network["weights"], len(network["weights"][0])
-    hidden_of_group = hidden // math.ceil(channels / group_size)
-    for channel, row in enumerate(weights[:channels]):  # those of the position itself
-        for unit, weight in enumerate(row):
-            known = channel < unit // hidden_of_group * group_size
-            require(known or weight == 0, "the network would see unknown bits")
-    for layer in network["head"]:
-        for unit, row in enumerate(layer):
-            for channel, weight in enumerate(row):
-                lower = channel // group_size < unit // hidden_of_group
-                require(not lower or weight == 0, "the head would see unknown bits")
-
-    sums = [sum(map(abs, column)) for column in zip(*weights, strict=True)]
-    for layer in range(network["layers"]):
-        outputs = [127 * sum(map(abs, c)) for c in zip(*network["head"][layer], strict=True)]
-        require(max(*sums, *outputs) < 1 << 31, "a sum of the network is too large")
-        for terms, scale, shift in (
-            (sums, network["scale"], network["shift"]),
-            (outputs, network["head_scale"], network["bias"]),
-        ):
-            rows = zip(terms, scale[layer], shift[layer], strict=True)
-            largest = max(term * abs(factor) + abs(more) for term, factor, more in rows)
-            require(largest < 1 << 62, "a number of the network is too large")

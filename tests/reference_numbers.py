@@ -6,7 +6,7 @@ its blocks as they stand: `python -m tests.golden.page` copies them here.
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import mul
 from typing import Any
 
@@ -43,9 +43,6 @@ AROUND_TAPS: list[Tap] = [
 AROUND_STEPS = [3, 3, 1, 1, *[2] * 11]
 MOTION_TAPS: list[Tap] = [(1, 0, 0, 0), (1, 1, 0, 0)]
 
-NetworkTap = tuple[int, int, int]
-"""A neighbour of the network: layers back, rows down, columns right."""
-
 HALF_LIFE_OF_KIND = (0, 0, 1, 0, 0, 0, 0, 2, 3, 3)
 LARGEST_RATES = (*(1 << 22,) * 8, *(1 << 20,) * 2)
 
@@ -80,6 +77,15 @@ HALF_LIVES = """
   200 25600  6400  1000  2100
   920    62    50    14    22
 """
+
+
+class FormatError(ValueError):
+    """The file breaks a rule of the format."""
+
+
+def require(rule: bool, what: str) -> None:
+    if not rule:
+        raise FormatError(what)
 
 
 def rounded(value: int, bits: int) -> int:
@@ -128,9 +134,9 @@ def frequency_of(logit: int) -> int:
     return frequencies()[LOGIT_LIMIT + logit]
 
 
-def tanh_of(scaled_sum: int) -> int:
-    """T of a clamped sum."""
-    return rounded(127 * (2 * frequency_of(2 * scaled_sum) - 65536), 16)
+def tanh_of(z: int) -> int:
+    """The function t."""
+    return 2 * frequency_of(2 * clamped(z, LOGIT_LIMIT // 2)) - 65536
 
 
 def block_size(channels: int) -> int:
@@ -163,17 +169,3 @@ def untrained(layers: int, channels: int) -> dict[str, Any]:
         "rates": [[row[group] for row in rates] for group in groups],
         "half_lives": [[row[group] for row in half_lives] for group in groups],
     }
-
-
-def network_taps(reach: int, earlier_layers: int) -> list[NetworkTap]:
-    taps = [(0, 0, 0)]
-    taps += [(0, 0, right) for right in range(-reach, 0)]
-    for down in range(-reach, 0):
-        taps += [(0, down, right) for right in range(-reach, reach + 1)]
-    if earlier_layers > 0:
-        taps += [(1, -1, 0), (1, 0, -1), (1, 0, 1), (1, 1, 0)]
-    return taps + [(back, 0, 0) for back in range(1, earlier_layers + 1)]
-
-
-def network_places(taps: Iterable[NetworkTap]) -> list[tuple[int, int]]:
-    return sorted({(down, right) for _, down, right in taps} - {(0, 0)})

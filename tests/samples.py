@@ -18,10 +18,9 @@ from nncodec.model.adaptive.start import (
     untrained,
 )
 from nncodec.model.adaptive.untrained_weights import START_BITS
-from nncodec.model.fixed_point import LOGIT_BITS
 from nncodec.model.model import Model
-from nncodec.model.network.integer_network import SCALE_BITS, SUM_BITS, WEIGHT_ONE, IntegerNetwork
-from nncodec.model.network.taps import Taps
+from nncodec.model.network.integer_network import IntegerNetwork
+from tests.sample_networks import small_network
 
 
 def averaged_codes(
@@ -116,67 +115,6 @@ def random_start(
     )
 
 
-def random_network(
-    layers: int,
-    channels: int,
-    seed: int,
-    *,
-    group_size: int | None = None,
-    reach: int = 1,
-    earlier_layers: int = 2,
-    hidden_of_group: int = 3,
-    gain: float = 1.0,
-) -> IntegerNetwork:
-    """A network whose every weight that may be is drawn.
-
-    Args:
-        layers, channels: of the codes.
-        seed: of the weights.
-        group_size: channels of a group, all by default.
-        reach, earlier_layers: of its taps.
-        hidden_of_group: hidden units of a group.
-        gain: of all scales: far above 1, tanh and logits are at their limits.
-    """
-    random = np.random.default_rng(seed)
-    group_size = group_size or channels
-    groups = -(-channels // group_size)
-    hidden = groups * hidden_of_group
-    taps = Taps(reach, earlier_layers)
-    places = len(taps.places)
-    known = taps.known(channels, group_size).reshape(-1, groups)
-    seen = np.concatenate([known, np.ones((places, groups), dtype=bool)])
-    group_of_hidden = np.arange(hidden) // hidden_of_group
-    group_of_channel = np.arange(channels) // group_size
-
-    def whole(allowed: npt.NDArray[np.bool_], *shape: int) -> npt.NDArray[np.int8]:
-        drawn = random.integers(-WEIGHT_ONE, WEIGHT_ONE, shape, endpoint=True)
-        return (drawn * allowed).astype(np.int8)
-
-    def scale(size: float, bits: int, terms: int, *shape: int) -> npt.NDArray[np.int32]:
-        """Brings sums of so many products of about this size to about 1."""
-        step = gain * (1 << SCALE_BITS + bits) / (size * max(terms, 1) ** 0.5)
-        return np.asarray(np.round(random.normal(1, 0.3, shape) * step), dtype=np.int32)
-
-    def offset(bits: int, *shape: int) -> npt.NDArray[np.int64]:
-        return np.round(random.normal(0, 0.5, shape) * (1 << SCALE_BITS + bits)).astype(np.int64)
-
-    inputs, size = len(seen), 0.6 * WEIGHT_ONE
-    lower = group_of_hidden[:, None] <= group_of_channel
-    return IntegerNetwork(
-        layers=layers,
-        channels=channels,
-        group_size=group_size,
-        reach=reach,
-        earlier_layers=earlier_layers,
-        weights=whole(seen[:, group_of_hidden], inputs, hidden),
-        scale=scale(size, SUM_BITS, inputs, layers, hidden),
-        shift=offset(SUM_BITS, layers, hidden),
-        head=whole(lower, layers, hidden, channels),
-        head_scale=scale(size * size, LOGIT_BITS, hidden, layers, channels),
-        bias=offset(LOGIT_BITS, layers, channels),
-    )
-
-
 def plain_start(start: Start | None) -> dict[str, Any] | None:
     """A start as nested lists, for the reference."""
     if start is None:
@@ -185,10 +123,13 @@ def plain_start(start: Start | None) -> dict[str, Any] | None:
 
 
 def plain_network(network: IntegerNetwork | None) -> dict[str, Any] | None:
-    """A network as its sizes and nested lists, for the reference."""
+    """A network as what its text says, with its arrays as nested lists, for the reference."""
     if network is None:
         return None
-    return network.sizes() | {name: array.tolist() for name, array in network.arrays().items()}
+    plain = network.sizes()
+    for form, operation in zip(plain["operations"], network.operations, strict=True):
+        form |= {name: array.tolist() for name, array in operation.arrays().items()}
+    return plain
 
 
 def random_model(layers: int, channels: int, seed: int = 0, *, network: bool = True) -> Model:
@@ -204,6 +145,6 @@ def random_model(layers: int, channels: int, seed: int = 0, *, network: bool = T
     units = start.units + random.integers(-64, 65, start.units.shape, dtype=np.int16)
     return Model(
         replace(start, units=units),
-        random_network(layers, channels, seed, gain=0.1) if network else None,
+        small_network(layers, channels, seed, gain=0.1) if network else None,
         {"made": "by a test", "seed": seed},
     )

@@ -32,7 +32,8 @@ from nncodec.model.contexts import GATES as PAIRS
 from nncodec.model.model import Model
 from nncodec.model.schedule import Schedule, block_size
 from tests.reference_model import Prediction, ReferenceStage
-from tests.samples import coded, plain_network, plain_start, random_network, random_start
+from tests.sample_networks import random_network
+from tests.samples import coded, plain_network, plain_start, random_start
 
 Codes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int, int, int]
@@ -56,15 +57,7 @@ def make_model(shape: Shape, seed: int, *, extreme: bool = False) -> Model:
     layers, channels = shape[0] + seed % 3, shape[4]
     network = None
     if seed % 2:
-        network = random_network(
-            layers,
-            channels,
-            seed,
-            group_size=1 + seed // 2 % channels,
-            reach=1 + seed // 16 % 3,
-            earlier_layers=seed // 64 % 4,
-            gain=8 if extreme else 1,
-        )
+        network = random_network(layers, channels, seed, gain=8 if extreme else 1)
     start = random_start(layers, channels, seed, with_network=bool(seed % 2), extreme=extreme)
     return Model(start, network)
 

@@ -18,7 +18,8 @@ from nncodec.model.adaptive.start import untrained
 from nncodec.model.adaptive.untrained_weights import START_WEIGHTS
 from nncodec.model.model import Model
 from nncodec.model.schedule import Schedule, block_size
-from tests.samples import averaged_codes, random_network
+from tests.sample_networks import random_network
+from tests.samples import averaged_codes
 
 
 def test_a_checkout_that_fails_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

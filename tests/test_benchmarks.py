@@ -19,6 +19,9 @@ from nncodec.files.model_files import save_model
 from nncodec.model.adaptive.start import untrained
 from nncodec.model.adaptive.untrained_weights import START_WEIGHTS
 from nncodec.model.model import Model
+from nncodec.training.networks.files import save_network
+from nncodec.training.networks.registry import make_network
+from nncodec.training.start_fitting import beside_network
 from tests.samples import averaged_codes, random_model
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -147,7 +150,7 @@ def test_speed_is_of_every_codec(speed: dict[str, Any]) -> None:
 
 
 def test_speed_splits_the_time(speed: dict[str, Any]) -> None:
-    assert speed["products_per_second"] > 0
+    assert min(speed["products_per_second"].values()) > 0
     parts = speed["parts"]
     for way in WAYS:
         assert parts["all of it"][way] == speed["nanoseconds_per_bit"]["nncodec"][way]
@@ -200,6 +203,25 @@ def test_steps_end_with_the_whole_stage_and_the_models(files: list[Path], tmp_pa
         numbers = [step[key] for step in first]
         assert numbers == sorted(set(numbers))
     assert first[-1]["products"] == again["products"]
+
+
+def test_networks_are_measured_in_floats_and_in_integers(tmp_path: Path) -> None:
+    codes = averaged_codes((3, 1, 8, 9, 4), seed=0)
+    np.save(tmp_path / "codes.npy", codes)
+    network = make_network("shallow", {"layer_depth": 4, "layer_count": 3}, seed=0)
+    save_network(network, str(tmp_path / "network.safetensors"))
+    integers = network.quantise()
+    model = Model(beside_network(untrained(3, 4)), integers, {"model": "shallow"})
+    save_model(model, tmp_path / "model.safetensors")
+    results = report("bench_networks.py", "--trained", tmp_path, tmp_path / "codes.npy")
+    plain, trained = results["networks"]
+    assert trained["float"] == pytest.approx(trained["integer"], rel=0.003)
+    assert len(trained["float"]) == len(plain["disk"]) == 3  # of one, two and three layers
+    for one in (plain, trained):
+        assert all(theory < disk for theory, disk in zip(one["theory"], one["disk"], strict=True))
+        assert min(one["ns"]) > 0
+    assert plain["disk"][-1] == rate(codes, "adaptive", sequence=False)
+    assert trained["products"] == integers.products()
 
 
 def test_order_is_of_the_same_bits_elsewhere(tmp_path: Path) -> None:

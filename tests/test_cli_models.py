@@ -167,17 +167,23 @@ def test_models(run: Run) -> None:
             "id": model.model_id.hex() if model else None,
             "layers": model.layers if model else None,
             "layer_depth": 6 if model else None,
+            "network": "unknown" if model and model.network else None,
+            "products": round(model.network.products()) if model and model.network else None,
             "bytes": len(pack_model(model)) if model else 6,
             "file": f"mine/{name}.safetensors",
         }
         for name, model in (("broken", None), ("net", NETWORK), ("trained", TRAINED))
     ]
     head, broken, net, trained = run("models").stdout.splitlines()
-    assert head.split() == ["name", "id", "layers", "layer", "depth", "bytes", "file"]
+    assert head.split() == [
+        *("name", "id", "layers", "layer", "depth", "network", "products", "bytes", "file")
+    ]
     assert broken.split()[:2] == ["broken", "damaged"]
     assert broken.split()[-2:] == ["6", "mine/broken.safetensors"]
     size = str(len(pack_model(NETWORK)))
-    assert net.split() == ["net", NETWORK_ID, "3", "6", size, "mine/net.safetensors"]
+    assert NETWORK.network
+    cost = ("unknown", str(round(NETWORK.network.products())))
+    assert net.split() == ["net", NETWORK_ID, "3", "6", *cost, size, "mine/net.safetensors"]
     assert trained.split()[:4] == ["trained", TRAINED_ID, "2", "6"]
 
 

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from nncodec.errors import NncodecError
 from nncodec.files.array_files import npz_bytes
+from nncodec.files.code_files import read_code_file
 from nncodec.format.code_tensor import Codes
 from nncodec.training.configs import InputConfig, ModelConfig, make_config
+from nncodec.training.data import code_reading
 from nncodec.training.data.batches import Batches, CodeSet, SyntheticSet
-from nncodec.training.data.code_sets import STACK_BITS, SYNTHETIC_SAMPLES, read_code_sets
+from nncodec.training.data.code_reading import LAYOUT_FILES, STACK_BITS, Layers
+from nncodec.training.data.code_sets import SYNTHETIC_SAMPLES, CodeSets, read_code_sets
+from nncodec.training.data.epochs import Epochs
 from nncodec.training.data.examples import write_samples
 
 
@@ -135,6 +139,83 @@ def test_crops_let_sizes_share_a_batch() -> None:
     assert codes.batches(4, crop=6).draw(0).shape == (2, 6, 6, 8)
 
 
+# Of three pictures of a kind, two have other sides than the first; a few have one layer less.
+ALIKE = [(2, 2, 10, 14, 4), (2, 1, 11, 13, 4), (2, 1, 10, 15, 4), (2, 3, 14, 10, 4)]
+ALIKE += [(2, 1, 13, 10, 4), (1, 2, 10, 14, 4), (2, 1, 40, 60, 4), (2, 5, 3, 3, 4)]
+
+
+def by_bits(batch_bits: int, seed: int = 0) -> tuple[Epochs, Batches]:
+    codes = CodeSet([random_codes(*shape, seed=i) for i, shape in enumerate(ALIKE)])
+    return Epochs(codes.shapes, 1, batch_bits, seed, 0), codes.batches(
+        1, batch_bits=batch_bits, seed=seed
+    )
+
+
+@given(batch_bits=st.integers(1, 20_000), seed=st.integers(0, 2**32 - 1))
+def test_batches_of_a_number_of_bits(batch_bits: int, seed: int) -> None:
+    epochs, batches = by_bits(batch_bits, seed)
+    everything = sorted((i, k) for i, shape in enumerate(ALIKE) for k in range(shape[1]))
+    step = 0
+    for _ in range(2):
+        seen: list[tuple[int, int]] = []
+        while len(seen) < len(everything):
+            crops = epochs.crops(step)
+            whole = sum(math.prod(ALIKE[crop.file][2:4]) for crop in crops)
+            layers = {ALIKE[crop.file][0] for crop in crops}
+            for crop in crops:
+                height, width = ALIKE[crop.file][2:4]
+                assert 0 <= crop.rows.start < crop.rows.stop <= height
+                assert 0 <= crop.columns.start < crop.columns.stop <= width
+            drawn = batches.draw(step)
+            assert len(layers) == 1
+            assert len(drawn) == len(crops) == batches.size(step)
+            if len(crops) > 1:
+                assert drawn.size <= 1.5 * batch_bits
+                assert drawn[..., 0].size >= 0.8 * whole or whole * 4 > 2 * batch_bits
+            else:
+                assert drawn.size <= max(2 * batch_bits, 8)
+            seen += [(crop.file, crop.image) for crop in crops]
+            step += 1
+        assert sorted(seen) == everything
+
+
+def test_pictures_meet_others_in_every_epoch() -> None:
+    epochs, _ = by_bits(3000)
+    company = set()
+    for step in range(60):
+        crops = epochs.crops(step)
+        assert len({crop.rows.stop - crop.rows.start for crop in crops}) == 1
+        company.add(frozenset((crop.file, crop.image) for crop in crops))
+    assert len(company) > 12
+    assert {len(batch) for batch in company} >= {1, 2, 3}
+
+
+@given(count=st.integers(1, 4), step=st.integers(0, 300))
+def test_batches_of_bits_depend_on_step_and_seed_alone(count: int, step: int) -> None:
+    _, first = by_bits(2500, seed=3)
+    _, second = by_bits(2500, seed=3)
+    second.draw(17)
+    batch = first.draw(step)
+    assert np.array_equal(batch, second.draw(step))
+    shares = [second.draw(step, rank, count) for rank in range(count)]
+    assert all(np.array_equal(share, batch[rank::count]) for rank, share in enumerate(shares))
+
+
+def test_some_files() -> None:
+    codes = CodeSet([random_codes(1, 1, 4, 4, 4, seed=i) for i in range(20)], beside=None)
+    few = codes.some(5 * 64, seed=1)
+    assert (len(few.files), few.bits) == (5, 5 * 64)
+    assert samples_of(few) == [sample for sample in samples_of(codes) if sample in samples_of(few)]
+    assert samples_of(codes.some(5 * 64, seed=1)) == samples_of(few)
+    assert samples_of(codes.some(5 * 64, seed=2)) != samples_of(few)
+    assert samples_of(codes.some(10**9, seed=2)) == samples_of(codes)
+    assert len(codes.some(1, seed=0).files) == 1
+    logits = [np.full(file.shape, i, np.float16) for i, file in enumerate(codes.files)]
+    beside = codes.with_logits(logits).some(5 * 64, seed=1).beside
+    assert beside
+    assert [samples_of(codes)[int(file.flat[0])] for file in beside.files] == samples_of(few)
+
+
 def test_in_order() -> None:
     codes = mixed()
     batches = list(codes.in_order(2))
@@ -216,7 +297,7 @@ def save_records(path: pathlib.Path, samples: Sequence[Codes]) -> list[bytes]:
 def read(
     data: Any,
     *,
-    layers: ModelConfig = LAYERS,
+    layers: ModelConfig | Layers = LAYERS,
     share: float = 0.25,
     seed: int = 0,
     unique: bool = True,
@@ -283,7 +364,7 @@ def test_validation_share_is_of_the_files(folder: pathlib.Path) -> None:
     assert len(read(folder, share=0.01)[1].files) == 1
     assert len(read(folder, share=0.99)[0].files) == 1
     nothing = read(folder, share=0)[1]
-    assert (nothing.files, nothing.samples, list(nothing.in_order(1))) == ([], 0, [])
+    assert (len(nothing.files), nothing.samples, list(nothing.in_order(1))) == (0, 0, [])
 
 
 def test_validation_files_are_never_trained_on(folder: pathlib.Path) -> None:
@@ -325,6 +406,18 @@ def test_stacks_are_bounded(tmp_path: pathlib.Path) -> None:
     assert [file.shape[1] for file in training.files] == [16, 1]
 
 
+def test_large_batches_are_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = save_codes(tmp_path / "codes.npz", random_codes(2, 7, 4, 5, 4))
+    monkeypatch.setattr(code_reading, "STACK_BITS", 500)
+    for memory in (0, 1000):
+        monkeypatch.setattr(code_reading, "MEMORY_BYTES", memory)
+        training, validation = read(tmp_path / "codes.npz")
+        sizes = [file.shape[1] for file in (*training.files, *validation.files)]
+        assert sorted(sizes) == [1, 3, 3]
+        split = samples_of(training) + samples_of(validation)
+        assert sorted(split) == sorted(network_order(codes))
+
+
 def test_kinds_mix_by_content(tmp_path: pathlib.Path) -> None:
     save_codes(tmp_path / "a", random_codes(2, 1, 4, 5, 4))
     np.save(tmp_path / "b.npy", random_codes(4, 5, 12))  # three layers
@@ -342,6 +435,70 @@ def test_layout(tmp_path: pathlib.Path) -> None:
         config = make_config(InputConfig, given)
         training, _ = read_code_sets(config, LAYERS, validation_share=0, seed=0)
         assert np.array_equal(training.files[0], codes)
+
+
+def test_a_layout_is_looked_for_in_the_first_files_only(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def asking(path: Any, **words: Any) -> Any:
+        asked.append(words["layout"])
+        return read_code_file(path, **words)
+
+    monkeypatch.setattr(code_reading, "read_code_file", asking)
+    for number in range(8):
+        save_codes(tmp_path / f"codes{number}.npz", random_codes(2, 1, 5, 6, 4))
+    np.save(tmp_path / "z.npy", random_codes(5, 6, 8))  # another form
+    config = make_config(InputConfig, {"data": str(tmp_path), "unique_code_size": True})
+    training, _ = read_code_sets(config, LAYERS, validation_share=0, seed=0)
+    assert asked == ["auto"] * LAYOUT_FILES + ["nhwc"] * (9 - LAYOUT_FILES) + ["auto"]
+    assert len(training.files) == 9
+    assert training.layouts == "nhwc"
+
+
+def test_layers_that_code_files_say(tmp_path: pathlib.Path) -> None:
+    save_codes(tmp_path / "a.npz", random_codes(2, 1, 4, 5, 6))
+    save_codes(tmp_path / "b.npz", random_codes(3, 1, 5, 5, 6))
+    sets = read(tmp_path, layers=Layers(), share=0, unique=False)
+    assert isinstance(sets, CodeSets)
+    assert sets.layers == {"layer_depth": 6, "layer_count": 3}
+    np.save(tmp_path / "c.npy", random_codes(4, 5, 12))
+    assert refusal(tmp_path, layers=Layers(), unique=False) == (
+        f"{tmp_path}/c.npy: has 3 axes, which do not say how many bits a layer has; give "
+        "--layer-depth"
+    )
+    assert len(read(tmp_path, layers=Layers(6), share=0, unique=False)[0].files) == 3
+    (tmp_path / "c.npy").unlink()
+    save_codes(tmp_path / "d.npz", random_codes(3, 1, 5, 5, 7))
+    assert refusal(tmp_path, layers=Layers(), unique=False) == (
+        f"layers have 6 bits in {tmp_path}/a.npz, and 7 bits in {tmp_path}/d.npz; train a model "
+        "for the codes of one encoder, or name the layout in the input configuration"
+    )
+    save_records(tmp_path / "e.tfrecord", [random_codes(4, 5, 8)])
+    assert refusal(tmp_path / "e.tfrecord", layers=Layers()) == (
+        f"{tmp_path}/e.tfrecord: TFRecord files do not say how many bits a layer has; give "
+        "--layer-depth"
+    )
+
+
+def test_files_without_room_in_memory_are_read_again(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_codes(folder / "more.npz", random_codes(2, 7, 4, 5, 4))
+    kept, kept_validation = read(folder)
+    monkeypatch.setattr(code_reading, "MEMORY_BYTES", 50)  # two files
+    left, left_validation = read(folder)
+    for ours, theirs in ((kept, left), (kept_validation, left_validation)):
+        assert ours.checksum() == theirs.checksum()
+        for words in ({"crop": 3}, {"batch_bits": 400}):
+            one, other = (codes.batches(3, seed=1, **words) for codes in (ours, theirs))
+            for step in range(30):
+                assert np.array_equal(one.draw(step), other.draw(step))
+    save_codes(folder / "more.npz", random_codes(2, 7, 5, 5, 4))
+    save_codes(folder / "codes7.npz", random_codes(1, 1, 4, 5, 4))
+    with pytest.raises(NncodecError, match=r"npz: has changed since training began"):
+        [codes.checksum() for codes in (left, left_validation)]
 
 
 def test_coded_layer_count_takes_codes_of_more_layers(tmp_path: pathlib.Path) -> None:
@@ -448,8 +605,8 @@ def test_nothing_to_validate_with(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "codes.npz"
     save_codes(path, random_codes(2, 1, 4, 5, 4))
     assert refusal(path) == (
-        f"{path}: is a single image, and none remains for validation; give more codes, or set "
-        "validation_share to 0 in the training configuration"
+        f"{path}: is a single image, and none remains for validation; give more codes, or others "
+        "by --validation, or set validation_share to 0 in the training configuration"
     )
     assert read(path, share=0)[0].samples == 1
 

@@ -15,6 +15,7 @@ from numba.core import caching
 import nncodec
 from nncodec.coding import traversal
 from nncodec.model.kernels.compilation import compiled, telling
+from tests.golden import ROOT
 from tests.samples import random_model
 
 config: Any = numba.config
@@ -81,7 +82,27 @@ def test_whatever_is_coded_is_coded_by_the_same_machine_code(sequence: bool) -> 
                 part = nncodec.decode(data, model=choice, layers=1)
                 np.testing.assert_array_equal(part, given[:1])
     loop: Any = traversal._code_positions
-    assert len(loop.signatures) == 1
+    assert len(loop.signatures) == 2  # with a network, and without
+
+
+_DECODE = """
+import sys
+from pathlib import Path
+import numpy as np
+import nncodec
+for case in map(Path, sys.argv[1:]):
+    data = (case / "bitstream.bin").read_bytes()
+    decoded = nncodec.decode(data, model=case / "model.safetensors", threads=1)
+    np.testing.assert_array_equal(decoded, np.load(case / "codes.npy"))
+"""
+
+
+def test_networks_say_the_same_where_nothing_is_compiled() -> None:
+    cases = [str(ROOT / case) for case in ("sequence-network", "limits")]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", _DECODE, *cases]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_numba

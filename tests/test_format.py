@@ -16,15 +16,16 @@ from nncodec.model import contexts, fixed_point, schedule
 from nncodec.model.adaptive import learner, mixer, weights
 from nncodec.model.adaptive.learning_rates import LARGEST_RATES
 from nncodec.model.adaptive.start import LARGEST_MIXER_WEIGHT, LARGEST_WEIGHT, untrained
-from nncodec.model.network.integer_network import tanh_table
-from nncodec.model.network.taps import Taps
+from nncodec.model.network import operations
 from tests import (
     format_page,
     reference_decoder,
     reference_model_file,
+    reference_network_rules,
     reference_numbers,
 )
 from tests.golden import ROOT, page
+from tests.sample_networks import causal_network
 from tests.samples import coded, random_model
 
 EXAMPLE = ROOT / "example"
@@ -34,7 +35,8 @@ BERNOULLI = constriction.stream.model.Bernoulli(perfect=False)
 def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
     printed = {name: int(value) for name, value, _ in format_page.table("| name | value | |")}
     found: dict[str, int] = {}
-    for module in (reference_decoder, reference_model_file, reference_numbers):
+    references = (reference_decoder, reference_model_file, reference_numbers)
+    for module in (*references, reference_network_rules):
         found |= {name: value for name, value in vars(module).items() if name in printed}
     assert found == printed
     in_package: dict[str, int] = {}
@@ -84,22 +86,22 @@ def test_sources_are_the_packages() -> None:
 
 
 def test_tables_are_those_of_the_recipes() -> None:
-    frequencies, tanh = fixed_point.logistic_table().tolist(), tanh_table().tolist()
+    frequencies = fixed_point.logistic_table().tolist()
     assert frequencies == reference_numbers.frequencies()
-    assert tanh == [reference_numbers.tanh_of(z) for z in range(-1024, 1025)]
     values = {f"F({z - 3072})": value for z, value in enumerate(frequencies)}
-    values |= {f"T({z - 1024})": value for z, value in enumerate(tanh)}
-    stored = {
-        "F": np.array(frequencies, dtype="<i4").tobytes(),
-        "T": np.array(tanh, dtype="i1").tobytes(),
-    }
-    for line in format_page.block("tables"):
-        name, *_, printed = line.split()
-        if name in stored:
-            assert hashlib.sha256(stored.pop(name)).hexdigest() == printed
-        else:
-            assert values[name] == int(printed)
-    assert not stored
+    stored = np.array(frequencies, dtype="<i4").tobytes()
+    (_, _, printed), *lines = [line.split() for line in format_page.block("tables")]
+    assert hashlib.sha256(stored).hexdigest() == printed
+    for name, value in lines:
+        assert values[name] == int(value)
+
+
+def test_tanh_is_that_of_real_numbers_but_for_the_rounding_of_f() -> None:
+    z = np.arange(-2000, 2001)
+    found = np.array([reference_numbers.tanh_of(value) for value in z.tolist()])
+    assert abs(found - 65536 * np.tanh(z / 256)).max() < 2
+    np.testing.assert_array_equal(found, -found[::-1])
+    assert (np.diff(found) >= 0).all()
 
 
 def test_lists_are_the_packages() -> None:
@@ -120,12 +122,21 @@ def test_lists_are_the_packages() -> None:
     assert tuple(tenths) == reference_numbers.FRAME_TENTHS
 
 
-@pytest.mark.parametrize("reach", [1, 2, 3])
-@pytest.mark.parametrize("earlier_layers", [0, 1, 2, 5])
-def test_taps_of_networks_are_the_packages(reach: int, earlier_layers: int) -> None:
-    taps, found = Taps(reach, earlier_layers), reference_numbers.network_taps(reach, earlier_layers)
-    assert found == taps.offsets
-    assert reference_numbers.network_places(found) == taps.places
+def test_operations_are_the_packages() -> None:
+    """By the text that a model file would hold."""
+    (rules,) = re.findall(
+        r"    sum\(weights, o\) = .*?\nAn operation is", format_page.TEXT, re.DOTALL
+    )
+    network = causal_network(2, 3)
+    for form in network.sizes()["operations"]:
+        kind = form.pop("operation")
+        (named,) = re.findall(rf"^    {kind}  \((.*?)\)", rules, re.MULTILINE)
+        assert format_page.code(named) == list(form)
+        assert set(form) == set(reference_network_rules.VALUES[kind])
+    (lines,) = re.findall(r"by `activation`:((?:.*\n){3})", rules)
+    names = [line.split()[0] for line in lines.splitlines()]
+    assert tuple(names) == operations.ACTIVATIONS
+    assert tuple(re.findall(r'"(\w+)"', rules)) == operations.STEPS
 
 
 def test_tables_are_the_packages() -> None:
@@ -155,18 +166,28 @@ def test_untrained_model_is_the_packages() -> None:
 @pytest.mark.parametrize("network", [False, True])
 def test_arrays_of_a_model_are_as_printed(channels: int, network: bool) -> None:
     model = random_model(2, channels, network=network)
-    rows = format_page.table("| array | type | shape | values |")
-    if model.network:
-        rows += format_page.table("| array | type | shape | fractional bits |")
     blocks = -(-channels // 64)
     sizes = {"L": 2, "D": channels, "B": -(-channels // blocks), "M": 6 + network}
-    if model.network:
-        sizes |= {"U": model.network.hidden, "I": len(model.network.weights)}
-    printed = {}
-    for name, kind, shape, _ in rows:
-        formula = shape.replace("(+ 1 with a network)", f"+ {int(network)}")
+
+    def shape_of(formula: str, sizes: dict[str, int]) -> tuple[int, ...]:
+        formula = formula.replace("(+ 1 with a network)", f"+ {int(network)}")
         formula = formula.replace("(+ B if D > BLOCK)", "+ B" if channels > 64 else "")
-        printed[name.strip("`")] = f"int{kind[1:]}", eval(f"({formula})", {}, sizes)
+        shape: tuple[int, ...] = eval(f"({formula})", {}, sizes)
+        return shape
+
+    printed = {}
+    for name, kind, shape, _ in format_page.table("| array | type | shape | values |"):
+        printed[name.strip("`")] = f"int{kind[1:]}", shape_of(shape, sizes)
+    if model.network:
+        inputs = {0: channels, 1: 2 + channels}
+        for number, one in enumerate(model.network.operations):
+            own = sizes | {"I": inputs[number], "S": 1 + number, "T": 1 + number, "O": 2, "U": 1}
+            of = ""
+            for first, names, kind, shape in format_page.table("| of | array | type | shape |"):
+                of = first.strip("`") or of
+                for name in format_page.code(names) if of == one.kind else []:
+                    form = f"int{kind[1:]}", shape_of(shape, own)
+                    printed[f"network.{number}.{name}"] = form
     assert printed == {
         name: (str(array.dtype), array.shape) for name, array in model.arrays().items()
     }

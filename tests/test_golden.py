@@ -10,6 +10,7 @@ from nncodec.files.model_files import list_models, read_model
 from nncodec.format.source import DTYPES, FORMATS, LAYOUTS
 from nncodec.model.adaptive.learning_rates import EXACT_BITS
 from nncodec.model.contexts import CHANNEL_TAPS
+from nncodec.model.network.operations import ACTIVATIONS, STEPS
 from nncodec.model.schedule import BLOCK, block_count, block_size
 from tests.golden import ROOT
 from tests.golden.generate import CASES, encoded, header_facts
@@ -80,6 +81,12 @@ def test_every_feature_of_the_version_has_a_case() -> None:
     assert {model.network is not None for model in some.values()} == {False, True}
     assert {embedded[case] for case in some} == {False, True}
     assert any(model.network and model.channels > BLOCK for model in models.values())
+    for of_sequences in (False, True):
+        networks = [m.network for case, m in models.items() if (case in some) == of_sequences]
+        forms = [form for one in networks if one for form in one.sizes()["operations"]]
+        assert {form["operation"] for form in forms} == {"convolve", "lstm", "head"}
+        assert {form["over"] for form in forms if "over" in form} == set(STEPS)
+        assert {form.get("activation", "tanh") for form in forms} == set(ACTIVATIONS)
 
 
 def test_every_model_that_ships_has_a_case() -> None:

@@ -46,9 +46,8 @@ NO_FILES = [
     for name in MODULES
     if name.split(".")[0] in ("format", "model", "coding") and name != "model.kernels.compilation"
 ]
-NO_FILES += [
-    f"training.networks.{name}" for name in ("network", "progressive", "grouped", "registry")
-]
+NO_FILES += [name for name in MODULES if name.startswith("training.networks.")]
+NO_FILES.remove("training.networks.files")
 
 
 def source(module: str) -> str:

@@ -6,103 +6,143 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from nncodec.errors import ModelError
+from nncodec.format import limits
 from nncodec.model.adaptive.start import MIXER_BITS, untrained
-from nncodec.model.network.integer_network import (
-    ACTIVATION_ONE,
-    SUM_BITS,
-    SUM_LIMIT,
-    IntegerNetwork,
-    tanh_table,
+from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.model.network.operations import (
+    BIT_ONE,
+    CELL_BITS,
+    SCALE_BITS,
+    VALUE_BITS,
+    VALUE_LIMIT,
+    Convolve,
+    Head,
+    Tap,
 )
-from nncodec.model.network.taps import Taps
-from nncodec.training.networks.grouped import Grouped, GroupedConfig
-from tests.reference_model import ReferenceNetwork
+from nncodec.model.network.planes import make_network_stage
+from nncodec.model.schedule import Schedule
+from tests.reference_network import ReferenceNetwork
 from tests.reference_numbers import frequency_of
-from tests.samples import (
-    averaged_codes,
-    frequencies_of,
-    plain_network,
+from tests.sample_networks import (
+    NetworkMaker,
+    causal_network,
+    lagging_network,
     random_network,
-    steps_of,
+    still_network,
 )
+from tests.samples import frequencies_of, plain_network, steps_of
 
 Codes = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int, int, int]
 Frequencies = npt.NDArray[np.int32]
 
+ONE_BIT = np.zeros((1, 1, 1, 1, 1), dtype=np.uint8)
 
-def said_by(network: IntegerNetwork, codes: Codes) -> Frequencies:
+
+def said_by(network: IntegerNetwork, codes: Codes, *, sequence: bool = False) -> Frequencies:
     """What a network alone says of every bit: the frequencies of its logits."""
     start = untrained(network.layers, network.channels, with_network=True)
     mixers = np.zeros_like(start.mixers)
     mixers[..., -1] = 1 << MIXER_BITS
-    return frequencies_of(codes, replace(start, mixers=mixers, rates=start.rates * 0), network)
+    start = replace(start, mixers=mixers, rates=start.rates * 0)
+    return frequencies_of(codes, start, network, sequence=sequence)
 
 
-def assert_logits_are_the_references(network: IntegerNetwork, codes: Codes) -> None:
+def reference_of(network: IntegerNetwork, codes: Codes, *, sequence: bool) -> ReferenceNetwork:
+    """The reference of a network, which knows the codes."""
     places = codes.reshape(-1, codes.shape[-1]).astype(int) * 2 - 1
     signs = dict(zip(np.ndindex(codes.shape[:4]), places.tolist(), strict=True))
     plain = plain_network(network)
     assert plain
-    reference = ReferenceNetwork(plain, signs, codes.shape[2:4])
-    frequencies = said_by(network, codes)
-    for at, frequency in np.ndenumerate(frequencies):
-        assert frequency == frequency_of(reference.logit(at)), at
+    rows, columns = codes.shape[2:4]
+    return ReferenceNetwork(plain, signs, (rows, columns), sequence=sequence)
+
+
+def assert_logits_are_the_references(
+    network: IntegerNetwork, codes: Codes, *, sequence: bool = False
+) -> Frequencies:
+    reference = reference_of(network, codes, sequence=sequence)
+    found = said_by(network, codes, sequence=sequence)
+    for (*place, channel), frequency in np.ndenumerate(found):
+        layer, picture, row, column = place
+        logit = reference.logit((layer, picture, row, column), channel)
+        assert frequency == frequency_of(logit), (place, channel)
+    return found
 
 
 def random_codes(shape: Shape, seed: int = 0) -> Codes:
     return np.random.default_rng(seed).integers(0, 2, shape, dtype=np.uint8)
 
 
+seeds = st.integers(0, 2**32 - 1)
+
+
 @st.composite
 def networks(draw: st.DrawFn, layers: int, channels: int) -> IntegerNetwork:
+    layers += draw(st.integers(0, 2))
     return random_network(
-        layers + draw(st.integers(0, 2)),
-        channels,
-        draw(st.integers(0, 2**32 - 1)),
-        group_size=draw(st.integers(1, channels)),
-        reach=draw(st.integers(1, 3)),
-        earlier_layers=draw(st.integers(0, 4)),
-        hidden_of_group=draw(st.integers(1, 5)),
-        gain=draw(st.sampled_from([0.1, 1.0, 20.0])),
+        layers, channels, draw(seeds), gain=draw(st.sampled_from([0.1, 1.0, 20.0]))
     )
 
 
 @st.composite
-def shapes(draw: st.DrawFn, most_bits: int = 400) -> Shape:
-    sizes = [draw(st.integers(1, most)) for most in (5, 3, 6, 14, 9)]
+def shapes(draw: st.DrawFn, most_bits: int = 300) -> Shape:
+    sizes = [draw(st.integers(1, most)) for most in (5, 3, 12, 14, 9)]
     for axis in draw(st.permutations(range(5))):
         sizes[axis] = max(1, min(sizes[axis], most_bits * sizes[axis] // int(np.prod(sizes))))
     layers, batch, height, width, channels = sizes
     return layers, batch, height, width, channels
 
 
-seeds = st.integers(0, 2**32 - 1)
-
-
-@given(shapes(), st.data(), seeds)
+@given(shapes(), st.data(), seeds, st.booleans())
 def test_logits_are_those_of_the_reference_network(
-    shape: Shape, data: st.DataObject, seed: int
+    shape: Shape, data: st.DataObject, seed: int, sequence: bool
 ) -> None:
     network, codes = data.draw(networks(shape[0], shape[4])), random_codes(shape, seed)
-    assert_logits_are_the_references(network, codes)
+    assert_logits_are_the_references(network, codes, sequence=sequence)
 
 
 @pytest.mark.parametrize(
-    ("shape", "group_size"),
-    [((1, 1, 2, 2, 70), 35), ((2, 1, 1, 3, 70), 20), ((1, 1, 1, 2, 131), 9)],
+    "shape",
+    [
+        (3, 2, 5, 6, 5),
+        (3, 2, 19, 3, 2),  # rows go round the rings
+        (2, 2, 1, 40, 3),  # positions come together
+        (2, 1, 40, 1, 3),
+        (2, 1, 2, 2, 70),  # two blocks
+        (1, 1, 1, 2, 131),
+    ],
 )
-def test_logits_of_many_channels_are_those_of_the_reference_network(
-    shape: Shape, group_size: int
+@pytest.mark.parametrize("sequence", [False, True])
+def test_logits_of_special_networks_are_those_of_the_reference_network(
+    shape: Shape, sequence: bool
 ) -> None:
-    network = random_network(shape[0], shape[4], 0, group_size=group_size)
-    assert_logits_are_the_references(network, random_codes(shape))
+    layers, channels, codes = shape[0], shape[4], random_codes(shape)
+    made = [causal_network(layers, channels, rows=rows) for rows in (1, 2, 3)]
+    made += [causal_network(layers + 1, channels), still_network(layers, channels)]
+    made += [lagging_network(layers, channels, rows=rows) for rows in (0, 3)]
+    for network in made:
+        assert_logits_are_the_references(network, codes, sequence=sequence)
+
+
+def test_networks_of_tests_say_many_different_things() -> None:
+    """Else the tests would show little."""
+    said = said_by(causal_network(3, 5), random_codes((3, 2, 5, 6, 5)))
+    assert len(np.unique(said)) > 500
+    networks = [random_network(3, 5, seed) for seed in range(60)]
+    assert {network.rows_below for network in networks} == {0, 1, 2, 3}
+    forms = [form for network in networks for form in network.sizes()["operations"]]
+    for key in ("operation", "activation", "earlier", "over"):
+        values = {form[key] for form in forms if key in form}
+        assert len(values) == {"earlier": 2, "over": 2}.get(key, 3)
+    taps = [Tap(*tap) for form in forms for tap in form.get("taps", [])]
+    assert any(tap.plane and tap.layers for tap in taps)
+    assert any(tap.frames for tap in taps)
+    assert sum(form.get("skip", 0) > 0 for form in forms) > 10
 
 
 @given(shapes(), st.data(), seeds)
@@ -110,301 +150,168 @@ def test_fewer_layers_and_pictures_alone_have_the_same_logits(
     shape: Shape, data: st.DataObject, seed: int
 ) -> None:
     network, codes = data.draw(networks(shape[0], shape[4])), random_codes(shape, seed)
-    frequencies = said_by(network, codes)
+    said = said_by(network, codes)
     layers = data.draw(st.integers(1, shape[0]))
-    np.testing.assert_array_equal(said_by(network, codes[:layers]), frequencies[:layers])
+    np.testing.assert_array_equal(said_by(network, codes[:layers]), said[:layers])
     picture = data.draw(st.integers(0, shape[1] - 1))
     alone = said_by(network, codes[:, picture : picture + 1])
-    np.testing.assert_array_equal(alone, frequencies[:, picture : picture + 1])
+    np.testing.assert_array_equal(alone, said[:, picture : picture + 1])
 
 
-@pytest.mark.parametrize("group_size", [1, 3, 5])
-def test_bits_that_may_be_seen_change_a_logit_and_no_others(group_size: int) -> None:
-    shape = (3, 1, 4, 5, 5)
-    network = random_network(3, 5, 0, group_size=group_size, earlier_layers=2, gain=0.4)
-    known = network.taps.known(5, group_size)
-    at = (2, 0, 2, 2)
-    seen = np.zeros((*shape, 5), dtype=np.bool_)
-    for (back, down, right), groups in zip(network.taps.offsets, known, strict=True):
-        seen[2 - back, 0, 2 + down, 2 + right] = np.repeat(groups, group_size, axis=1)[:, :5]
-    changed = np.zeros_like(seen)
-    for seed in range(4):  # an activation may be at its limit, a change be rounded away
-        codes = random_codes(shape, seed)
-        frequencies = said_by(network, codes)
+@pytest.mark.parametrize("sequence", [False, True])
+def test_no_bit_changes_a_logit_at_or_before_it(sequence: bool) -> None:
+    shape = (2, 2, 3, 4, 3)
+    step, codes = steps_of(shape), random_codes(shape)
+    for network in (causal_network(2, 3), random_network(2, 3, 1), lagging_network(2, 3)):
+        said, moved = said_by(network, codes, sequence=sequence), 0
         for bit in np.ndindex(shape):
             codes[bit] ^= 1
-            changed[bit] |= (said_by(network, codes) != frequencies)[at]
+            changed = said_by(network, codes, sequence=sequence) != said
             codes[bit] ^= 1
-    assert not changed[~seen].any()
-    assert changed[seen].mean() > 0.9  # some weights are drawn as 0, or nearly
+            assert not changed[step <= step[bit]].any()
+            moved += changed.any()
+        assert moved > 20
 
 
-# --- the float network -------------------------------------------------------------------------
+# --- what operations compute -------------------------------------------------------------------
 
 
-def cost(logits: npt.NDArray[np.float64], codes: Codes) -> float:
-    """Bits a code bit."""
-    return float(np.logaddexp(0, np.where(codes == 1, -logits, logits)).mean() / np.log(2))
-
-
-def to_signs(codes: Codes) -> Tensor:
-    """Float -1/+1, [batch, height, width, depth]."""
-    signs = torch.from_numpy(codes).float().movedim(0, -2) * 2 - 1
-    return signs.flatten(-2)
-
-
-@pytest.fixture(scope="module")
-def trained() -> tuple[Grouped, Codes]:
-    """A network that has seen a little of the codes that are given with it."""
-    torch.manual_seed(0)
-    codes = averaged_codes((3, 2, 20, 24, 12), seed=0)
-    codes ^= np.random.default_rng(0).random(codes.shape) < 0.1
-    words = {"hidden": 24, "group_size": 4, "reach": 2, "earlier_layers": 2}
-    network = Grouped(GroupedConfig(layer_depth=12, layer_count=3, **words))
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.03)
-    for _ in range(60):
-        optimiser.zero_grad()
-        length = network.code_length(to_signs(codes)).sum() / codes.size
-        torch.autograd.backward(length)
-        optimiser.step()
-    return network.eval(), codes
-
-
-def test_integers_say_what_the_float_network_says(trained: tuple[Grouped, Codes]) -> None:
-    network, codes = trained
-    with torch.no_grad():
-        floats = network(to_signs(codes)).double().numpy()
-    frequencies = said_by(network.quantise(), codes)
-    integers = np.log(frequencies / (65536 - frequencies))
-    floats = floats.clip(-np.log(65535), np.log(65535))
-    differences = abs(integers - floats)[abs(floats) < 6]  # beyond, frequencies are coarser
-    assert differences.max() < 0.1
-    assert differences.mean() < 0.01
-    assert cost(floats, codes) < 0.93  # it has learned something that could be lost
-    assert cost(integers, codes) == pytest.approx(cost(floats, codes), rel=0.003)
-
-
-@torch.no_grad()
-def test_no_bit_changes_a_float_logit_at_or_before_it(
-    trained: tuple[Grouped, Codes],
-) -> None:
-    network, codes = trained
-    codes = codes[:, :1, :4, :5]
-    shape = codes.shape
-    step = steps_of((3, 1, 4, 5, 12)).ravel()
-    bits = np.arange(0, codes.size, 7)
-    flipped = np.repeat(codes, 1 + len(bits), axis=1)
-    for index, bit in enumerate(bits):
-        at = np.unravel_index(bit, shape)
-        flipped[at[0], 1 + index, at[2], at[3], at[4]] ^= 1
-    logits = network(to_signs(flipped)).movedim(1, 0).reshape(1 + len(bits), -1).numpy()
-    changed = abs(logits[1:] - logits[0]) > 1e-5
-    assert not changed[step <= step[bits, None]].any()
-    assert changed.any(axis=1).mean() > 0.9
-
-
-def test_weights_too_large_for_integers_are_refused() -> None:
-    network = Grouped(GroupedConfig(layer_depth=8, layer_count=3))
-    with torch.no_grad():
-        network.shift.fill_(1e9)
-    with pytest.raises(
-        ModelError, match=r"^a weight is too large for the integer form; train with weight_decay$"
-    ):
-        network.quantise()
-
-
-# --- taps and tables ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("reach", "earlier_layers"), [(1, 0), (1, 1), (2, 3), (3, 2)])
-def test_taps_are_those_of_the_window(reach: int, earlier_layers: int) -> None:
-    taps = Taps(reach, earlier_layers)
-    expected = {(back, 0, 0) for back in range(earlier_layers + 1)}
-    expected |= {(0, 0, right) for right in range(-reach, 0)}
-    expected |= {
-        (0, down, right) for down in range(-reach, 0) for right in range(-reach, reach + 1)
+def with_operation(network: IntegerNetwork, number: int, **arrays: Any) -> IntegerNetwork:
+    """The network with other arrays of an operation; a number fills them."""
+    operations = list(network.operations)
+    one: Any = operations[number]
+    full = {
+        name: np.full_like(getattr(one, name), value) if isinstance(value, int) else value
+        for name, value in arrays.items()
     }
-    if earlier_layers:
-        expected |= {(1, -1, 0), (1, 1, 0), (1, 0, -1), (1, 0, 1)}
-    assert len(taps.offsets) == len(expected)
-    assert set(taps.offsets) == expected
-    assert taps.offsets[0] == (0, 0, 0)
-    assert taps.places == sorted({(down, right) for _, down, right in expected} - {(0, 0)})
+    operations[number] = replace(one, **full)
+    return replace(network, operations=tuple(operations))
 
 
-@pytest.mark.parametrize(("channels", "group_size"), [(1, 1), (6, 4), (8, 2), (20, 7), (32, 32)])
-def test_what_taps_know_is_what_the_schedule_has_coded(channels: int, group_size: int) -> None:
-    taps = Taps(3, 3)
-    layers, height, width = 4, 7, 7
-    step_of = steps_of((layers, 1, height, width, channels))[:, 0]
-    known = taps.known(channels, group_size)
-    assert known.shape == (len(taps.offsets), channels, -(-channels // group_size))
-    for tap, (back, down, right) in enumerate(taps.offsets):
-        for group, first in enumerate(range(0, channels, group_size)):
-            now = step_of[3, 3, 3, first]
-            expected = step_of[3 - back, 3 + down, 3 + right] < now
-            np.testing.assert_array_equal(known[tap, :, group], expected)
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+def test_activations_are_rounded_functions(activation: str) -> None:
+    maker = NetworkMaker(1, 1, 0, gain=0)
+    plane = maker.convolve(1, activation=activation)
+    network = maker.head(units=0, skip=plane)
+    for value in (*range(-4000, 4001, 331), 1, -1):
+        said = said_by(with_operation(network, 0, shift=value << SCALE_BITS), ONE_BIT).item()
+        if activation == "tanh":
+            logit = round(BIT_ONE * np.tanh(value / BIT_ONE))
+            assert said in [frequency_of(logit + more) for more in (-1, 0, 1)]
+        else:
+            least = 0 if activation == "relu" else -VALUE_LIMIT
+            assert said == frequency_of(min(max(value, least), VALUE_LIMIT))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 2), (4, 6)])
-def test_places_inside_the_picture(size: tuple[int, int]) -> None:
-    taps = Taps(2, 1)
-    inside = taps.inside(*size)
-    for y, x in np.ndindex(size):
-        expected = [
-            0 <= y + down < size[0] and 0 <= x + right < size[1] for down, right in taps.places
-        ]
-        assert inside[y, x].tolist() == expected
+def test_an_lstm_is_nearly_that_of_real_numbers() -> None:
+    codes = random_codes((3, 1, 12, 1, 4))
+    for over in ("rows", "layers"):
+        maker = NetworkMaker(3, 4, 0)
+        taps = [(0, 0, 1, 0, 0), *([(2, 0, 1, 0, 0)] if over == "layers" else [])]
+        gates = maker.convolve(16, *taps, activation="linear")
+        network = maker.head(units=0, skip=maker.lstm(gates, over))
+        reference = reference_of(network, codes, sequence=False)
+        cells = np.zeros(4)
+        steps = [(2, 0, row, 0) for row in range(12)]
+        if over == "layers":
+            steps = [(layer, 0, 5, 0) for layer in range(3)]
+        for place in steps:
+            f, a, g, e = np.reshape(reference.numbers(gates, place), (4, 4)) / BIT_ONE
+            cells = cells / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-a))
+            output = np.tanh(cells) / (1 + np.exp(-e))
+            found = np.array(reference.numbers(gates + 1, place)) / (1 << VALUE_BITS)
+            kept = np.array(reference.numbers(gates + 2, place)) / (1 << CELL_BITS)
+            np.testing.assert_allclose(found, output, atol=0.01)
+            np.testing.assert_allclose(kept, cells, atol=0.01)
 
 
-def test_tanh_table() -> None:
-    sums = np.arange(-SUM_LIMIT, SUM_LIMIT + 1)
-    table = tanh_table().astype(np.int64)
-    exact = ACTIVATION_ONE * np.tanh(sums / (1 << SUM_BITS))
-    # From a logistic of 16 bits: 2 * 127 / 2^16 of its half a unit may be lost.
-    assert abs(table - exact).max() < 0.5 + 2 * ACTIVATION_ONE * 0.5 / (1 << 16) + 1e-9
-    assert (np.diff(table) >= 0).all()
-    np.testing.assert_array_equal(table, -table[::-1])
-    assert table[0] == -ACTIVATION_ONE
-    with pytest.raises(ValueError, match="read-only"):
-        tanh_table()[0] = 1
-
-
-# --- refusals ----------------------------------------------------------------------------------
-
-SMALL = random_network(2, 6, 0, group_size=2)
-
-
-def with_fields(**fields: Any) -> IntegerNetwork:
-    return replace(SMALL, **fields)
-
-
-def altered(name: str, index: tuple[int, ...], value: int) -> IntegerNetwork:
-    array = getattr(SMALL, name).copy()
-    assert array[index] == 0
-    array[index] = value
-    return with_fields(**{name: array})
-
-
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [
-        ("weights", (0, 0)),  # the group's own first bit
-        ("weights", (2, 3)),  # that of the group that its unit belongs to
-        ("weights", (5, 3)),  # that of a later group
-        ("head", (0, 8, 3)),  # from the last group to the second
-    ],
-)
-def test_weights_of_unknown_bits_are_refused(name: str, index: tuple[int, ...]) -> None:
-    with pytest.raises(ModelError) as caught:
-        altered(name, index, -1)
-    assert str(caught.value) == f"the network's {name} would use bits that are not known yet"
-
-
-def test_every_weight_of_an_unknown_bit_is_refused() -> None:
-    known = SMALL.taps.known(6, 2)
-    for tap, channel, group in np.argwhere(~known):
-        with pytest.raises(ModelError, match="weights would use bits"):
-            altered("weights", (tap * 6 + channel, 3 * group + 2), 1)
-    for tap, channel, group in np.argwhere(known):
-        assert SMALL.weights[tap * 6 + channel, 3 * group : 3 * group + 3].any()
-
-
-@pytest.mark.parametrize("name", SMALL.arrays())
-def test_arrays_of_other_shapes_and_types_are_refused(name: str) -> None:
-    array = SMALL.arrays()[name]
-    others = [array[:-1], np.repeat(array, 2, axis=-1), array.astype(np.float64)]
-    if name != "weights":  # whose second axis is what hidden is known by
-        others.append(array[..., :-1])
-    for other in others:
-        with pytest.raises(ModelError) as caught:
-            with_fields(**{name: other})
-        message = str(caught.value)
-        contradiction = "the network's sizes contradict each other"
-        assert message == contradiction or message.startswith("the network's ")
-    with pytest.raises(ModelError) as caught:
-        with_fields(**{name: array.astype(np.uint16)})
-    shape = list(array.shape)
-    assert (
-        str(caught.value) == f"the network's {name} has uint16 {shape}, not {array.dtype} {shape}"
-    )
-
-
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        {"layers": 0},
-        {"channels": 0},
-        {"layers": -1},
-        {"earlier_layers": -1},
-        {"group_size": 0},
-        {"group_size": 7},
-        {"reach": 0},
-        {"reach": 4},
-        {"group_size": 1},  # 6 groups of 9 hidden units
-        {"weights": SMALL.weights[0]},
-        {"weights": SMALL.weights[:, :0]},
-        {"earlier_layers": 1 << 40},
-        {"weights": np.zeros((len(SMALL.weights), 6 * 65), dtype=np.int8)},
-    ],
-    ids=str,
-)
-def test_sizes_that_contradict_each_other_are_refused(sizes: dict[str, Any]) -> None:
-    with pytest.raises(ModelError) as caught:
-        with_fields(**sizes)
-    assert str(caught.value) == "the network's sizes contradict each other"
-
-
-@pytest.mark.parametrize("name", SMALL.sizes())
-@pytest.mark.parametrize("value", [2.0, "2", None, True, [2]])
-def test_sizes_that_are_no_whole_numbers_are_refused(name: str, value: object) -> None:
-    with pytest.raises(ModelError) as caught:
-        with_fields(**{name: value})
-    assert str(caught.value) == "the network's sizes are no whole numbers"
-
-
-TOO_LARGE = "the network's weights are too large: a sum could outgrow its integer"
-
-
-@pytest.mark.parametrize("name", ["scale", "head_scale"])
-@pytest.mark.parametrize("value", [(1 << 31) - 1, -(1 << 31)])
-def test_scales_may_be_as_large_as_they_can(name: str, value: int) -> None:
-    network = with_fields(**{name: np.full_like(getattr(SMALL, name), value)})
-    assert_logits_are_the_references(network, random_codes((2, 1, 3, 4, 6)))
-
-
-def test_sums_that_could_outgrow_32_bits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Within the limit, that takes more than 2,000 channels.
-    monkeypatch.setattr("nncodec.model.network.integer_network.MAX_HIDDEN", 1 << 20)
-    hidden = -(-(1 << 31) // ACTIVATION_ONE**2)
-    network = random_network(1, 1, 0, hidden_of_group=hidden)
-    nothing = {name: np.zeros_like(getattr(network, name)) for name in ("head_scale", "bias")}
-    head = np.full_like(network.head, ACTIVATION_ONE)
-    with pytest.raises(ModelError) as caught:
-        replace(network, head=head, **nothing)
-    assert str(caught.value) == TOO_LARGE
-    head[0, 0] = 0
-    replace(network, head=head, **nothing)
+# --- no overflow -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-@pytest.mark.parametrize(
-    ("name", "scale", "offset"), [("weights", "scale", "shift"), ("head", "head_scale", "bias")]
-)
-def test_sums_of_64_bits_are_exact_or_refused(
-    name: str, scale: str, offset: str, sign: int
-) -> None:
-    fields: dict[str, Any] = {key: array.copy() for key, array in SMALL.arrays().items()}
-    axis = 0 if name == "weights" else 1
-    products = abs(fields[name].astype(object)).sum(axis=axis).max()
-    products *= ACTIVATION_ONE if name == "head" else 1
-    fields[scale][:] = (1 << 31) - 1
-    room = (1 << 62) - products * ((1 << 31) - 1)
-    fields[offset][:] = sign * (room - (1 << 10))  # far enough below for a float64
-    network = with_fields(**fields)
-    assert_logits_are_the_references(network, random_codes((2, 1, 3, 4, 6)))
-    for value in (room, (1 << 63) - 1):
-        fields[offset].flat[:] = sign * value
-        with pytest.raises(ModelError) as caught:
-            with_fields(**fields)
-        assert str(caught.value) == TOO_LARGE
+@pytest.mark.parametrize("name", ["convolve", "head"])
+def test_sums_at_the_limit_are_exact_and_above_it_refused(name: str, sign: int) -> None:
+    """127 * 3072 * 5504 is just below 2^31."""
+    for more in (0, 1):
+        maker = NetworkMaker(1, 1, 0, gain=0)
+        planes = [maker.convolve(width, activation="relu") for width in (1024, 384 + more)]
+        taps = [(planes[number], 0, 0, 0, 0) for number in (0, 0, 0, 0, 0, 1)]
+        if name == "convolve":
+            network = maker.head(units=0, skip=maker.convolve(1, *taps, activation="linear"))
+        else:
+            network = maker.head(*taps, units=0)
+        for plane in (0, 1):
+            network = with_operation(network, plane, shift=4000 << SCALE_BITS)
+        if more:
+            with pytest.raises(ModelError, match=r"the weights are too large"):
+                with_operation(network, 2, weights=sign * 127)
+        else:
+            network = with_operation(network, 2, weights=sign * 127, scale=10)
+            (frequency,) = assert_logits_are_the_references(network, ONE_BIT).ravel()
+            assert frequency == frequency_of(sign * 1280)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_scaled_sums_at_the_limit_are_exact_and_above_it_refused(sign: int) -> None:
+    """Largest scales, and shifts that with all that is added are just below 2^62."""
+    codes, small, most = random_codes((2, 1, 3, 4, 3)), causal_network(2, 3), (1 << 31) - 1
+    for number, one in enumerate(small.operations):
+        if not isinstance(one, Convolve):
+            continue
+        seen = [small.planes[tap.plane] for tap in one.taps]
+        largest = [plane.largest for plane in seen for _ in range(plane.width)]
+        largest += [BIT_ONE] * (one.earlier * 3)
+        sums = np.abs(one.weights.astype(object)) @ np.array(largest, dtype=object)
+        skipped = small.planes[one.skip].largest << SCALE_BITS if one.skip else 0
+        room = (1 << 62) - 1 - sums.max() * most - skipped
+        network = with_operation(small, number, scale=sign * most, shift=sign * room)
+        assert_logits_are_the_references(network, codes)
+        with pytest.raises(ModelError, match=r"the scales are too large"):
+            with_operation(small, number, scale=sign * most, shift=sign * (room + 1))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_scaled_sums_of_a_head_are_exact_or_refused(sign: int) -> None:
+    """Its units and its logits, of which each has two sums."""
+    codes, small, most = random_codes((1, 1, 3, 4, 2)), NetworkMaker(1, 2, 0), (1 << 31) - 1
+    network = small.head((0, 0, 0, 0, -1), units=1, activation="relu")
+    head = network.operations[0]
+    assert isinstance(head, Head)
+
+    def most_of(weights: Any, largest: int) -> Any:
+        return np.abs(weights.astype(object)).sum(axis=-1) * largest
+
+    units = most_of(head.unit_weights, BIT_ONE) + most_of(head.unit_lower, BIT_ONE)
+    room = (1 << 62) - 1 - most * units.max()
+    network = with_operation(network, 0, unit_scale=sign * most, unit_shift=sign * room)
+    with pytest.raises(ModelError, match=r"the scales are too large"):
+        with_operation(network, 0, unit_shift=-sign * (room + 1))
+    logits = most_of(head.weights, BIT_ONE) + most_of(head.lower, BIT_ONE)
+    logits = logits + most_of(head.output, VALUE_LIMIT)
+    room = (1 << 62) - 1 - most * logits.max()
+    scales = {"scale": sign * most, "output_scale": -sign * most}
+    network = with_operation(network, 0, **scales, shift=sign * room)
+    assert_logits_are_the_references(network, codes)
+    with pytest.raises(ModelError, match=r"the scales are too large"):
+        with_operation(network, 0, shift=sign * (room + 1))
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+
+def test_planes_that_take_too_much_memory_are_refused() -> None:
+    network = causal_network(2, 3)
+    of_position = 2 * sum(plane.width for plane in network.planes[1:])
+    width = limits.MAX_PLANE_BYTES // of_position // 4
+    squash = np.zeros(1, dtype=np.int32)
+    with pytest.raises(ModelError, match=r"^the network would keep \d+ bytes for codes of this"):
+        make_network_stage(network, Schedule(2, 1, 2, width, 3), squash)
+
+
+def test_what_goes_from_layer_to_layer_counts_for_memory() -> None:
+    maker = NetworkMaker(2, 1, 0)
+    gates = maker.convolve(4 * 64, (0, 0, 1, 0, 0))
+    maker.lstm(gates, "layers")
+    schedule = Schedule(2, 1, limits.MAX_POSITIONS // 64, 64, 1)
+    with pytest.raises(ModelError, match=r"the network would keep"):
+        make_network_stage(maker.head(), schedule, np.zeros(1, dtype=np.int32))

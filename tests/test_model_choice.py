@@ -18,10 +18,12 @@ from nncodec.coding.codec import code_lengths, encode_source
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.files import model_choice, model_files
 from nncodec.files.model_choice import (
+    EFFORTS,
     SAMPLE_BITS,
     SAMPLE_FRAMES,
     SEQUENCE_BITS,
     SEQUENCE_GAIN,
+    Effort,
     Predictor,
     choose_predictor,
     model_to_decode,
@@ -32,7 +34,8 @@ from nncodec.format.source import Source
 from nncodec.model import packing
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded, pack_model, unpack_embedded
-from nncodec.training.start_fitting import fit_start
+from nncodec.training.start_fitting import beside_network, fit_start
+from tests.sample_networks import still_network
 from tests.samples import averaged_codes, random_model, random_start
 
 Codes = npt.NDArray[np.uint8]
@@ -84,11 +87,45 @@ def test_auto_takes_the_cheapest_that_fits(folder: Path) -> None:
         model: code_lengths(CODES, model=model).sum() for model in (None, AWFUL, TRAINED, OTHER)
     }
     assert min(costs, key=costs.__getitem__) is TRAINED  # as the sample has it
-    assert chosen("auto", CODES[:1]) == TRAINED.model_id
+    assert chosen("auto", averaged_codes((1, 8, *SHAPE[2:]), seed=0)) == TRAINED.model_id
     assert chosen("auto", averaged_codes((3, *SHAPE[1:]), seed=0)) == b""
     assert chosen("auto", CODES[..., :5]) == b""
     noise = np.random.default_rng(0).integers(0, 2, SHAPE, dtype=np.uint8)
     assert chosen("auto", noise) == b""
+
+
+def test_a_network_has_to_save_what_it_costs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = still_network(*SHAPE[::4])
+    model = Model(beside_network(TRAINED.start), network)
+    save_model(model, folder / "with-network.safetensors")
+
+    def taken(effort: str) -> bool:
+        return choose_predictor(CODES, effort=effort).model is not None
+
+    # Its start alone saves some percent.
+    assert [taken(effort) for effort in ("fast", "standard", "best")] == [False, True, True]
+    products = network.products()
+    for most, gain, expected in (
+        (products - 1, 0.0, False),
+        (products, 0.0, True),
+        (products, 0.9, False),
+    ):
+        effort = Effort(products=most, gain=gain, whole=False)
+        monkeypatch.setitem(EFFORTS, "standard", effort)
+        assert taken("standard") == expected
+    with pytest.raises(
+        ValueError, match=r"^effort must be one of fast, standard, best, not 'more'"
+    ):
+        nncodec.encode(CODES, effort="more")
+
+
+def test_best_never_makes_a_container_larger(folder: Path) -> None:
+    for name, model in (("trained", TRAINED), ("other", OTHER), ("awful", AWFUL)):
+        save_model(model, folder / f"{name}.safetensors")
+    for seed in range(4):
+        codes = averaged_codes((2, 1, 3, 3, 6), seed=seed)
+        sizes = [len(nncodec.encode(codes, model)) for model in ("adaptive", TRAINED, OTHER, AWFUL)]
+        assert len(nncodec.encode(codes, effort="best")) <= min(sizes) + 4  # a word of the coder
 
 
 @pytest.mark.parametrize(
@@ -126,6 +163,9 @@ def test_trying_takes_at_most_half_of_the_coding(
         patch.setattr(model_choice, "SAMPLE_BITS", limit)
         codes = np.arange(np.prod(shape)).reshape(shape)
         sample = model_choice._sample(codes, candidates)  # type: ignore[arg-type]
+    if codes.size <= limit:  # little is tried as it is
+        assert sample.shape == shape
+        return
     assert sample.shape[3:] == shape[3:]
     row = math.prod(shape[3:])
     # A row of one layer of one picture is the least that can be tried.

@@ -181,7 +181,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 sizes = st.dictionaries(
-    st.sampled_from(["layers", "channels", "group_size", "reach", "earlier_layers", "more"]),
+    st.sampled_from(["layers", "channels", "operations", "more"]),
     st.integers(-2, 1 << 70) | json_values,
 )
 
@@ -238,30 +238,33 @@ def wide(name: str, value: int, index: int = -1) -> bytes:
         (crafted(network="nothing"), f"the model's texts are no JSON; {COPY}"),
         (crafted(network="{}"), "the model's network lacks arrays or sizes, or has others"),
         (
-            crafted(network=TEXTS["network"].replace(' 1, "ea', ' 4, "ea')),
-            "the network's sizes contradict each other",
-        ),
-        (
-            crafted(network=TEXTS["network"].replace('layers": 2', 'layers": 1e3')),
+            crafted(network=TEXTS["network"].replace('"layers":1', '"layers":1e3')),
             "the network's sizes are no whole numbers",
         ),
         (
-            crafted(network=TEXTS["network"].replace('layers": 2', f'layers": {1 << 60}')),
-            "the network's sizes contradict each other",
+            crafted(network=TEXTS["network"].replace('"layers":1', f'"layers":{1 << 60}')),
+            "a network has at most",
+        ),
+        (
+            crafted(network=TEXTS["network"].replace('"layers":1', '"layers": 1')),
+            f"the text of the model's network has another form; {COPY}",
         ),
         (crafted(network=""), "the start of the adaptive stage is not one for this network"),
         (without("start.rates"), "the model's start lacks arrays or sizes, or has others"),
-        (without("network.head"), "the model's network lacks arrays or sizes, or has others"),
+        (without("network.1.lower"), "a head lacks texts or arrays, or has others"),
         (crafted({"start.more": np.zeros(1)}), "the model's start lacks arrays or sizes, or has"),
         (crafted({"more": np.zeros(1)}), f"the model has arrays that belong to none; {COPY}"),
         (crafted(model_id="0" * 16), f"the model's numbers are not those of its id; {COPY}"),
         (wide("start.mixers", 1), f"the model's numbers are not those of its id; {COPY}"),
         (wide("start.rates", -1), "the start's rates has a value that is out of range"),
         (
-            wide("network.weights", 1, 0),  # of the position's first bit
-            "the network's weights would use bits that are not known yet",
+            wide("network.1.lower", 1, 0),  # of the position's first bit
+            "operation 1 of the network: lower would use bits that are not known yet",
         ),
-        (wide("network.bias", 1 << 62), "the network's weights are too large: a sum could outgrow"),
+        (
+            wide("network.1.shift", 1 << 62),
+            "operation 1 of the network: the scales are too large: a sum could outgrow",
+        ),
         (
             crafted({"start.shared": np.zeros((2, 31), np.int16)}),
             "the start's shared has int16 [2, 31], not int16 [1, 31]",

@@ -15,9 +15,11 @@ from nncodec.format.container import read_container
 from nncodec.format.source import Source
 from nncodec.model.adaptive.start import untrained
 from nncodec.model.model import Model
-from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.model.network.integer_network import make_network
+from nncodec.model.network.operations import Head, Tap
 from nncodec.training.start_fitting import fit_start
-from tests.samples import averaged_codes, random_model, random_network
+from tests.sample_networks import random_network
+from tests.samples import averaged_codes, random_model
 
 MODEL = random_model(3, 6, seed=4)
 assert MODEL.network
@@ -78,35 +80,32 @@ def test_the_id_depends_on_every_array() -> None:
         array = getattr(MODEL.start, name).copy()
         array.flat[-1] += 1 if array.flat[-1] <= 0 or name == "half_lives" else -1
         ids.add(replace(MODEL, start=replace(MODEL.start, **{name: array})).model_id)
-    for name in NETWORK.arrays():
-        array = getattr(NETWORK, name).copy()
+    for name, given in NETWORK.arrays().items():
+        array = given.copy()
         index = tuple(np.argwhere(array)[-1])  # where a weight may be
         array[index] += -1 if array[index] > 0 else 1
-        fields: dict[str, Any] = {name: array}
-        ids.add(replace(MODEL, network=replace(NETWORK, **fields)).model_id)
-    assert len(ids) == 1 + 7 + 6
+        network = make_network(NETWORK.sizes(), NETWORK.arrays() | {name: array})
+        ids.add(replace(MODEL, network=network).model_id)
+    assert len(ids) == 1 + 7 + len(NETWORK.arrays())
 
 
-def test_the_id_depends_on_sizes_that_leave_the_arrays_as_they_are() -> None:
-    fields: dict[str, Any] = {name: array * 0 for name, array in NETWORK.arrays().items()}
-    fields["weights"] = np.zeros((len(NETWORK.weights), 4), dtype=np.int8)
-    fields |= {
-        "scale": np.zeros((3, 4), np.int32),
-        "shift": np.zeros((3, 4), np.int64),
-        "head": np.zeros((3, 4, 6), np.int8),
-    }
-    sizes = NETWORK.sizes() | {"group_size": 3}
-    zeros = IntegerNetwork(**(fields | sizes))
-    other = replace(zeros, group_size=4)
-    assert replace(MODEL, network=zeros).model_id != replace(MODEL, network=other).model_id
+def test_the_id_depends_on_what_is_no_array() -> None:
+    *others, head = NETWORK.operations
+    assert isinstance(head, Head)
+    for changed in (
+        replace(head, limit=9),
+        replace(head, activation="relu"),
+        replace(head, taps=(Tap(1, 0, 0, 0, 0), head.taps[1])),
+    ):
+        network = replace(NETWORK, operations=(*others, changed))
+        assert replace(MODEL, network=network).model_id != MODEL.model_id
 
 
 def test_the_id_depends_on_nothing_else() -> None:
     assert replace(MODEL, facts={"made": "elsewhere"}).model_id == MODEL.model_id
-    arrays: dict[str, Any] = {
-        name: np.asfortranarray(array) for name, array in NETWORK.arrays().items()
-    }
-    assert replace(MODEL, network=replace(NETWORK, **arrays)).model_id == MODEL.model_id
+    arrays = {name: np.asfortranarray(array) for name, array in NETWORK.arrays().items()}
+    network = make_network(NETWORK.sizes(), arrays)
+    assert replace(MODEL, network=network).model_id == MODEL.model_id
     assert random_model(3, 6, seed=4).model_id == MODEL.model_id
     assert random_model(3, 6, seed=5).model_id != MODEL.model_id
 

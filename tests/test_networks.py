@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from nncodec.errors import ModelError
-from nncodec.model.network.taps import Taps
-from nncodec.training.networks.grouped import Grouped
 from nncodec.training.networks.network import Network
-from nncodec.training.networks.registry import make_network
+from nncodec.training.networks.registry import NETWORKS, make_network
+from nncodec.training.networks.residual import Residual
+from nncodec.training.networks.shallow import Shallow, ShallowConfig
 
 # Every network, and how many rows below a position it sees of earlier layers.
-LOOK_AHEAD = {"progressive": 3, "grouped": 1}
+LOOK_AHEAD = {"progressive": 3, "shallow": 1, "residual-64": 2, "residual-112": 2}
 WORDS = {"layer_depth": 2, "layer_count": 3}
+SMALL = {"width": 8, "embedding": 6}
+"""What makes residual networks small enough for a test."""
 ROUNDING = 1e-12  # of a float64 logit
 INFLUENCE = 1e-7  # that of a bit which is really seen
 
@@ -24,14 +26,19 @@ every_network = pytest.mark.parametrize("name", LOOK_AHEAD)
 
 
 def network(name: str, **words: int) -> Network:
-    """A network of float64 weights, none of which is zero but those of the borders' flags."""
+    """A network of float64 weights, none of which is zero but what tells where a picture ends."""
     torch.manual_seed(5)
-    made = make_network(name, WORDS | words).double().eval()
+    words = WORDS | (SMALL if name.startswith("residual") else {}) | words
+    made = make_network(name, words).double().eval()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-        if isinstance(made, Grouped):  # otherwise logits depend on where the picture ends
-            made.weights[-len(made.taps.places) :] = 0
+        if isinstance(made, Residual):  # zeros outside of the picture would differ from these
+            made.embed_bias.zero_()
+            made.first_bias.zero_()
+        if isinstance(made, Shallow):  # the flags of what is inside
+            end = made.weights.shape[1] - made.config.layer_depth
+            made.weights[:, end - len(made.config.places) : end] = 0
     return made
 
 
@@ -73,21 +80,25 @@ def test_the_nearest_bits_change_a_logit_of_progressive() -> None:
                 assert changes[bit][:, layer, y, x].min() > INFLUENCE
 
 
-def test_grouped_sees_its_taps() -> None:
+def test_shallow_sees_its_taps() -> None:
     layers, height, width, channels = 3, 4, 5, 3
-    model = network("grouped", layer_depth=channels, group_size=2, earlier_layers=2)
-    changes = influence(model, random_codes(1, height, width, layers * channels))
-    taps = Taps(1, 2)
-    known = taps.known(channels, 2)
+    words = {"layer_depth": channels, "layer_count": layers, "earlier_layers": 2}
+    model = network("shallow", **words)
+    changes = influence(model, random_codes(1, height, width, layers * channels)).numpy()
     seen = np.zeros(changes.shape, dtype=bool)
+    lower = np.tri(channels, k=-1, dtype=bool).T
     for layer, y, x in np.ndindex(layers, height, width):
-        for tap, (back, down, right) in enumerate(taps.offsets):
+        seen[layer, y, x, :, layer, y, x] |= lower
+        for _, _, back, down, right in ShallowConfig(**words).taps:
             if back <= layer and 0 <= y + down < height and 0 <= x + right < width:
-                groups = known[tap][:, np.arange(channels) // 2]
-                seen[layer - back, y + down, x + right, :, layer, y, x] |= groups
+                seen[layer - back, y + down, x + right, :, layer, y, x] = True
     # Here and there one is rounded away.
-    assert (changes.numpy() > INFLUENCE)[seen].mean() > 0.999
-    assert changes.numpy()[~seen].max() < ROUNDING
+    assert (changes > INFLUENCE)[seen].mean() > 0.999
+    assert changes[~seen].max() < ROUNDING
+
+
+def test_every_network_is_tested() -> None:
+    assert set(LOOK_AHEAD) == set(NETWORKS)
 
 
 @every_network
@@ -240,7 +251,9 @@ def test_no_key_may_be_missing(name: str) -> None:
 
 def test_networks_are_known_by_name() -> None:
     with pytest.raises(
-        ModelError, match=r"^there is no network 'regressive'; there are progressive, grouped$"
+        ModelError,
+        match=r"^there is no network 'regressive'; there are progressive, shallow, "
+        r"residual-64, residual-112$",
     ):
         make_network("regressive", WORDS)
 

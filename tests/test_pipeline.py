@@ -28,7 +28,8 @@ from nncodec.format import limits
 from nncodec.format.limits import most_threads
 from nncodec.format.source import Source
 from tests.command_line import invoke
-from tests.samples import averaged_codes, random_network, random_start
+from tests.sample_networks import causal_network, lagging_network, random_network
+from tests.samples import averaged_codes, random_start
 
 MANY = (2, 3, 8)
 """Numbers of threads."""
@@ -190,14 +191,38 @@ def test_any_number_of_threads_makes_and_reads_the_same(
     monkeypatch.setattr(segments, "SEGMENT_BITS", 300)
     codes = averaged_codes(shape, seed=0)
     start = random_start(shape[0], shape[4], seed=0, with_network=True)
-    model = nncodec.Model(start, random_network(shape[0], shape[4], seed=0))
-    for choice in ("adaptive", model):
+    networks = [causal_network(shape[0], shape[4], rows=rows) for rows in (1, 3)]
+    networks.append(lagging_network(shape[0], shape[4]))
+    choices: list[str | nncodec.Model] = ["adaptive"]
+    choices += [nncodec.Model(start, network) for network in networks]
+    for choice in choices:
         data = nncodec.encode(codes, model=choice, sequence=sequence, threads=1)
         assert len(nncodec.read_header(data).segments) > 1
         for threads in MANY:
             again = nncodec.encode(codes, model=choice, sequence=sequence, threads=threads)
             assert again == data
             decoded = nncodec.decode(data, model=choice, threads=threads)
+            np.testing.assert_array_equal(decoded, codes)
+
+
+@pytest.mark.usefixtures("small_tasks")
+@given(st.tuples(*(st.integers(1, most) for most in (5, 3, 9, 6, 5))), st.data())
+def test_networks_say_the_same_to_encoders_and_decoders(
+    shape: tuple[int, ...], data: st.DataObject
+) -> None:
+    """Whose segments are stored, too; by layers of their own, or in bits that nothing predicts."""
+    seed, sequence = data.draw(st.integers(0, 2**32 - 1)), data.draw(st.booleans())
+    layers, channels = shape[0] + data.draw(st.integers(0, 1)), shape[4]
+    start = random_start(layers, channels, seed, with_network=True)
+    model = nncodec.Model(start, random_network(layers, channels, seed))
+    codes = averaged_codes(shape, seed=0)
+    noisy = np.array(data.draw(st.lists(st.booleans(), min_size=shape[0], max_size=shape[0])))
+    codes[noisy] = np.random.default_rng(seed).integers(0, 2, codes[noisy].shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "SEGMENT_BITS", data.draw(st.integers(1, 200)))
+        encoded = nncodec.encode(codes, model=model, sequence=sequence, threads=3)
+        for threads in (1, *MANY):
+            decoded = nncodec.decode(encoded, model=model, threads=threads)
             np.testing.assert_array_equal(decoded, codes)
 
 

@@ -9,13 +9,8 @@ import pytest
 import torch
 
 from nncodec.errors import ModelError
-from nncodec.training.networks.progressive import (
-    LOGIT_LIMIT,
-    Progressive,
-    ProgressiveConfig,
-    load_original_weights,
-    original_weights,
-)
+from nncodec.training.networks.original_weights import load_original_weights, original_weights
+from nncodec.training.networks.progressive import LOGIT_LIMIT, Progressive, ProgressiveConfig
 from tests.test_networks import ROUNDING, influence, network, random_codes
 
 Arrays = dict[str, npt.NDArray[np.float32]]

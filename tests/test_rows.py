@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.model.kernels import long_rows, short_rows
+from nncodec.model.kernels import long_rows, matrices, short_rows
 from nncodec.model.kernels.long_rows import LANES, WIDTH, padded
+from nncodec.model.kernels.matrices import COPIED, INPUTS, OUTPUTS
 from nncodec.model.kernels.short_rows import EIGHT
 
 Array = npt.NDArray[Any]
@@ -295,3 +296,63 @@ def test_learn_mixing(drawing: Drawing) -> None:
     arguments = (weights, row, inputs, error, rate, limit)
     assert_does_as_defined(short_rows, "learn_mixing", *arguments)
     assert abs(weights.astype(int)).max() <= limit
+
+
+# --- matrices ----------------------------------------------------------------------------------
+
+
+@given(drawings(), st.integers(1, 70), st.integers(0, 40), st.integers(0, 9))
+def test_multiply_rows(drawing: Drawing, outputs: int, count: int, rows: int) -> None:
+    matrix = drawing.array(np.int8, 127, outputs, count)
+    weights = drawing.array(np.int8, 127, drawing.index(70) + padded(outputs, OUTPUTS) * 48)
+    arranged, width = matrices.arranged(matrix), padded(outputs, OUTPUTS)
+    base, used = drawing.index(len(weights) - len(arranged) + 1), padded(count, INPUTS)
+    weights[base : base + len(arranged)] = arranged
+    inputs = drawing.array(np.int16, 3072, rows, used + drawing.index(9))
+    sums = drawing.array(np.int32, 9, rows, width + drawing.index(9))
+    inputs[:, count:used] = 0
+    arguments = (weights, base, width, inputs, used, sums, rows)
+    assert_does_as_defined(matrices, "multiply_rows", *arguments)
+    expected = inputs[:, :count].astype(int) @ matrix.T.astype(int)
+    np.testing.assert_array_equal(sums[:, :outputs], expected)
+
+
+@given(drawings(), st.integers(0, 70), st.sampled_from([(-3072, 3072), (0, 3072), (-1536, 1536)]))
+def test_scale_sums(drawing: Drawing, width: int, limits: tuple[int, int]) -> None:
+    rows, room, bits = 3, padded(width, COPIED), drawing.index(30) + 1
+    sums = drawing.array(np.int32, (1 << 31) - 1, rows, room)
+    scales = drawing.array(np.int32, 1 << drawing.index(30), 2 * room + 1)
+    shifts = drawing.array(np.int64, 1 << drawing.index(61), 2 * room + 1)
+    numbers = drawing.array(np.int16, 3072, 3 * room + 1)
+    target, skip = drawing.index(2) * room, drawing.index(3) * room - drawing.index(2) * 9999
+    scaling = (drawing.index(rows), drawing.index(room + 1), target, skip, width, *limits, bits)
+    before, after = numbers.astype(object), numbers.copy()
+    built(matrices, "scale_sums")(sums, scales, shifts, after, matrices.Scaling(*scaling))
+    arguments = (sums, scales, shifts, numbers, matrices.Scaling(*scaling))
+    plain(matrices).scale_sums(*arguments)
+    row, first = scaling[:2]
+    for i in range(width):
+        total = int(sums[row, i]) * int(scales[first + i]) + int(shifts[first + i])
+        total += before[skip + i] << bits if skip >= 0 else 0
+        value = min(max(total + (1 << bits - 1) >> bits, limits[0]), limits[1])
+        assert after[target + i] == numbers[target + i] == value
+    others = np.ones(len(numbers), dtype=bool)
+    others[target : target + room] = False
+    np.testing.assert_array_equal(after[others], numbers[others])
+
+
+@given(drawings(), st.integers(0, 70), st.booleans())
+def test_copy_numbers_and_signs(drawing: Drawing, count: int, signs: bool) -> None:
+    """Some numbers behind may be overwritten, but none before, and none of other rows."""
+    source = drawing.array(np.int8 if signs else np.int16, 1 if signs else 3072, count + 40)
+    target = drawing.array(np.int16, 3072, 3, count + 40)
+    at, row, begin = drawing.index(20), drawing.index(3), drawing.index(20)
+    name, more = ("copy_signs", (8,)) if signs else ("copy_numbers", ())
+    found, kept = target.copy(), target.copy()
+    built(matrices, name)(source, at, found, row, begin, count, *more)
+    getattr(plain(matrices), name)(source, at, target, row, begin, count, *more)
+    kept[row, begin : begin + count] = source[at : at + count].astype(int) * (256 if signs else 1)
+    np.testing.assert_array_equal(target, kept)
+    end = begin + padded(count, COPIED)
+    kept[row, begin + count : end] = found[row, begin + count : end]
+    np.testing.assert_array_equal(found, kept)

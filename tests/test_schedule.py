@@ -7,38 +7,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nncodec.model.contexts import AROUND_TAPS, BEFORE_TAPS, CHANNEL_TAPS, MOTION_TAPS, Tap
-from nncodec.model.network.taps import LARGEST_REACH
-from nncodec.model.network.taps import Taps as NetworkTaps
 from nncodec.model.schedule import BLOCK, Schedule, block_count, block_size
 from tests.samples import steps_of
 
 Position = tuple[int, int, int, int]
 """Layer, picture, row, column."""
 
+Coded = tuple[Schedule, list[range], int | None]
+"""A schedule, the layers of its segments, and how many rows below a network sees; or none."""
+
 
 @st.composite
-def schedules(draw: st.DrawFn) -> tuple[Schedule, list[range]]:
-    """A schedule, and the layers of its segments."""
+def schedules(draw: st.DrawFn) -> Coded:
     counts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
     batch, height, width = (draw(st.integers(1, most)) for most in (3, 4, 5))
     schedule = Schedule(sum(counts), batch, height, width, 2, draw(st.booleans()))
     bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
-    return schedule, [range(*bound) for bound in bounds]
+    rows_below = draw(st.none() | st.integers(0, 3))
+    return schedule, [range(*bound) for bound in bounds], rows_below
 
 
-def taps_of(schedule: Schedule) -> set[Tap]:
-    """Where a bit looks beside its own position: learner, gates, trust, the largest network."""
-    network = NetworkTaps(LARGEST_REACH, schedule.layers)
-    own = {(0, *offset) for offset in network.offsets} - {(0, 0, 0, 0)}
-    return {*CHANNEL_TAPS, *BEFORE_TAPS, *AROUND_TAPS, *MOTION_TAPS, *own}
+def taps_of(schedule: Schedule, column: int, rows_below: int | None) -> set[Tap]:
+    """Where a bit looks beside its own position: learner, gates, trust, and a network.
+
+    That has whole rows of earlier layers.
+    """
+    taps: set[Tap] = {*CHANNEL_TAPS, *BEFORE_TAPS, *AROUND_TAPS, *MOTION_TAPS}
+    if rows_below is not None:
+        columns = [at - column for at in range(schedule.width)]
+        backs, downs = range(1, schedule.layers), range(-3, rows_below + 1)
+        taps |= {(0, *at) for at in itertools.product(backs, downs, columns)}
+    return taps
 
 
-def seen(schedule: Schedule, position: Position) -> list[Position]:
+def seen(coded: Coded, position: Position) -> list[Position]:
     """The positions within the tensor that a position sees."""
+    schedule, _, rows_below = coded
     layer, picture, row, column = position
     sizes = schedule.shape[:4]
     found = []
-    for frames, back, down, right in taps_of(schedule):
+    for frames, back, down, right in taps_of(schedule, column, rows_below):
         if frames and not schedule.sequence:
             continue
         at = (layer - back, picture - frames, row + down, column + right)
@@ -47,9 +55,10 @@ def seen(schedule: Schedule, position: Position) -> list[Position]:
     return found
 
 
-def numbered(schedule: Schedule, segments: list[range]) -> dict[Position, tuple[int, int]]:
+def numbered(coded: Coded) -> dict[Position, tuple[int, int]]:
     """The segment and the step of every position."""
-    steps = schedule.steps(segments)
+    schedule, segments, rows_below = coded
+    steps = schedule.steps(segments, rows_below)
     numbers: dict[Position, tuple[int, int]] = {}
     for number, (layers, some) in enumerate(zip(segments, steps, strict=True)):
         _, pictures, rows, columns, _ = map(range, schedule.shape)
@@ -59,55 +68,46 @@ def numbered(schedule: Schedule, segments: list[range]) -> dict[Position, tuple[
 
 
 @given(schedules())
-def test_segments_number_their_positions_in_the_order_of_the_tensor(
-    given_segments: tuple[Schedule, list[range]],
-) -> None:
-    schedule, segments = given_segments
-    numbers = numbered(schedule, segments)
-    assert len(numbers) == schedule.layers * schedule.positions
-    steps = schedule.steps(segments)
+def test_segments_number_their_positions_in_the_order_of_the_tensor(coded: Coded) -> None:
+    schedule, segments, rows_below = coded
+    assert len(numbered(coded)) == schedule.layers * schedule.positions
+    steps = schedule.steps(segments, rows_below)
     for before, after in itertools.pairwise(steps):
         assert before.start <= after.start
         assert before.stop <= after.stop
 
 
 @given(schedules())
-def test_a_segment_comes_to_no_position_before_what_it_sees_is_known(
-    given_segments: tuple[Schedule, list[range]],
-) -> None:
-    schedule, segments = given_segments
-    numbers, steps = numbered(schedule, segments), schedule.steps(segments)
+def test_a_segment_comes_to_no_position_before_what_it_sees_is_known(coded: Coded) -> None:
+    schedule, segments, rows_below = coded
+    numbers, steps = numbered(coded), schedule.steps(segments, rows_below)
     for position, (segment, step) in numbers.items():
         # How far the others are at least: each has passed the last step of the one behind it.
         done = {segment: step}
         for other in range(segment - 1, -1, -1):
             last = step if other == segment - 1 else done[other + 1] - 1
             done[other] = min(last + 1, steps[other].stop)
-        for at in seen(schedule, position):
+        for at in seen(coded, position):
             other, of_other = numbers[at]
             assert of_other < done[other], (position, at)
 
 
 @given(schedules())
-def test_a_segment_waits_no_longer_than_it_must(
-    given_segments: tuple[Schedule, list[range]],
-) -> None:
-    schedule, segments = given_segments
-    numbers = numbered(schedule, segments)
+def test_a_segment_waits_no_longer_than_it_must(coded: Coded) -> None:
+    schedule, segments, _ = coded
+    numbers = numbered(coded)
     for layers in segments[1:]:
         _, first = numbers[layers.start, 0, 0, 0]
-        needed = max(numbers[at][1] for at in seen(schedule, (layers.start, 0, 0, 0)))
+        needed = max(numbers[at][1] for at in seen(coded, (layers.start, 0, 0, 0)))
         assert needed == first - (schedule.height == schedule.width == 1)
 
 
 @given(schedules())
-def test_a_position_sees_of_its_own_layer_what_comes_before_it(
-    given_segments: tuple[Schedule, list[range]],
-) -> None:
-    schedule, _ = given_segments
+def test_a_position_sees_of_its_own_layer_what_comes_before_it(coded: Coded) -> None:
+    schedule = coded[0]
     order = steps_of((*schedule.shape[:4], 1))[..., 0]
     for position in np.ndindex(order.shape):
-        for at in seen(schedule, position):
+        for at in seen(coded, position):
             assert order[at] < order[position]
 
 

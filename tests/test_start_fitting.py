@@ -12,6 +12,7 @@ from nncodec.model.adaptive.start import MIXER_BITS, Start, untrained
 from nncodec.model.adaptive.untrained_weights import START_BITS
 from nncodec.model.model import Model
 from nncodec.training import start_fitting
+from nncodec.training.data.batches import CodeSet
 from nncodec.training.model_building import SPEEDS, bits_to_build, build_model
 from nncodec.training.start_fitting import (
     PASSES,
@@ -24,7 +25,8 @@ from nncodec.training.start_fitting import (
     refit_start,
     with_coding_rates,
 )
-from tests.samples import averaged_codes, coded, frequencies_of, random_network, random_start
+from tests.sample_networks import NetworkMaker, random_network
+from tests.samples import averaged_codes, coded, frequencies_of, random_start
 
 Codes = npt.NDArray[np.uint8]
 
@@ -122,8 +124,7 @@ def test_a_start_beside_a_network_takes_its_logit_as_it_is(fitted: Start) -> Non
     for name in WEIGHTS:
         own = getattr(fitted, name)
         np.testing.assert_array_equal(getattr(beside, name)[..., : own.shape[-1]], own)
-    silent = replace(random_network(3, 6, 0), head=np.zeros((3, 3, 6), dtype=np.int8))
-    silent = replace(silent, bias=np.zeros((3, 6), dtype=np.int64))
+    silent = NetworkMaker(3, 6, 0, gain=0).head()
     assert size(HELD_OUT, Model(beside, silent)) == size(HELD_OUT, Model(fitted))
 
 
@@ -182,8 +183,9 @@ def test_a_model_without_a_network_is_what_suits_the_validation_codes(
     told: list[int] = []
     start = fitted if beside else None
     validation = [HELD_OUT, FILES[0]]
-    model = build_model(None, FILES, validation, layer_count=3, start=start, progress=told.append)
-    assert sum(told) == bits_to_build(FILES, validation, beside_start=beside, network=False)
+    sets = CodeSet(FILES), CodeSet(validation)
+    model = build_model(None, *sets, layer_count=3, start=start, progress=told.append)
+    assert sum(told) == bits_to_build(*sets, beside_start=beside, network=False)
     candidates = [at_speed(fitted, doublings) for doublings in SPEEDS]
     assert same(model.start, best_by_layer(candidates, None, validation))
     rates = [code_lengths(codes, model=Model(model.start)) / codes[0].size for codes in validation]

@@ -1,6 +1,6 @@
 """The command `train`: what it keeps in its folder, prints and refuses."""
 
-import functools
+import contextlib
 import io
 import json
 import os
@@ -19,16 +19,19 @@ from tqdm import tqdm
 
 import nncodec.training
 from nncodec.coding.codec import code_lengths
+from nncodec.commands import training_progress
 from nncodec.commands.terminal import Commands
 from nncodec.commands.train import train
 from nncodec.files.array_files import npz_bytes
 from nncodec.files.model_files import read_model
 from nncodec.model.model import Model
-from nncodec.training import curves
+from nncodec.training import curves, model_building, plan
 from nncodec.training.checkpoints import read_checkpoint
+from nncodec.training.configs import TrainingConfig
 from nncodec.training.data import tfrecord
 from nncodec.training.networks.files import load_network
 from nncodec.training.networks.progressive import Progressive
+from nncodec.training.trainer import Update
 from tests.command_line import invoke
 from tests.samples import averaged_codes
 from tests.tiny_network import LAYER_DEPTH
@@ -51,7 +54,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 class Run(Protocol):
-    def __call__(self, *options: str, model: str = "grouped") -> Result: ...
+    def __call__(self, *options: str, model: str = "shallow") -> Result: ...
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def run_training(*options: str, model: str = "grouped") -> Result:
+    def run_training(*options: str, model: str = "shallow") -> Result:
         args = ["train", "--model", model, "--train-dir", "trained", *options]
         for kind in CONFIGS:
             args += [f"--{kind}-config", f"{kind}.json"]
@@ -104,12 +107,18 @@ def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_training_folder(run: Run) -> None:
     result = run()
     assert (result.exit_code, result.stderr) == (0, "")
-    *steps, last = result.stdout.splitlines()
-    assert [line.split(":")[0] for line in steps] == ["step 2", "step 4", "step 6"]
-    assert all(", validation " in line and ", layers " in line for line in steps)
+    codes, *steps, last = result.stdout.splitlines()
+    assert codes == (
+        "codes: 3 files (1,512 bits) to train on, 1 file (504 bits) to validate with; at most 3 "
+        "layers of 4 bits, layout nhwc"
+    )
+    assert [line.split(":")[0] for line in steps] == [f"step {step} of 6" for step in (2, 4, 6)]
+    for part in (", validation ", ", layers ", " million bits a second, ", " left"):
+        assert all(part in line for line in steps)
     rate = saved_model().facts["validation_rate"]
     assert 0.2 < rate < 1
-    assert last == f"trained/model.safetensors: validation rate {rate:.4f}"
+    what = "shallow and the adaptive stage, in integers"
+    assert last == f"trained/model.safetensors: {what}, validation rate {rate:.4f}"
     names = {name for name in os.listdir("trained") if "tfevents" not in name}
     assert names == {
         "checkpoint.safetensors",
@@ -124,7 +133,7 @@ def test_a_training_folder(run: Run) -> None:
         given = pathlib.Path(f"{kind}.json").read_bytes()
         assert pathlib.Path(f"trained/{kind}_config.json").read_bytes() == given
     resolved = json.loads(pathlib.Path("trained/resolved_config.json").read_text())
-    assert resolved["model"] == "grouped"
+    assert resolved["model"] == "shallow"
     assert resolved["model_config"].items() >= CONFIGS["model"].items()
     assert resolved["model_config"]["coded_layer_count"] == 0
     assert resolved["train_config"].items() >= CONFIGS["train"].items()
@@ -144,7 +153,7 @@ def test_what_the_model_is_made_of(run: Run) -> None:
         assert (array == model.network.arrays()[name]).all()
     assert (model.layers, model.channels) == (3, LAYER_DEPTH)
     facts = model.facts
-    assert (facts["model"], facts["data"], facts["start_fitting"]) == ("grouped", "codes", "first")
+    assert (facts["model"], facts["data"], facts["start_fitting"]) == ("shallow", "codes", "first")
     assert facts["model_config"].items() >= CONFIGS["model"].items()
     assert (facts["training_samples"], facts["last_step"]) == (3, 6)
 
@@ -213,14 +222,13 @@ def test_a_network_that_is_trained_by_itself(run: Run) -> None:
     assert (read_model("other/model.safetensors").start.units != beside).any()
 
 
-def test_a_network_without_an_integer_form(run: Run) -> None:
-    *steps, measured, note = run(model="progressive").stdout.splitlines()
-    assert len(steps) == 3
-    assert re.fullmatch(
-        r"trained/network\.safetensors: progressive, validation rate \d\.\d{4}", measured
-    )
-    assert note == "progressive has no integer form: it measures codes, and codes none"
-    assert not os.path.exists("trained/model.safetensors")
+def test_the_originals_network_codes(run: Run) -> None:
+    last = run(model="progressive").stdout.splitlines()[-1]
+    assert "progressive and the adaptive stage, in integers" in last
+    model = saved_model()
+    assert model.network
+    codes = averaged_codes((model.layers, 1, 5, 6, model.channels), seed=0)
+    assert (nncodec.decode(nncodec.encode(codes, model=model), model=model) == codes).all()
     assert isinstance(load_network("trained/network.safetensors"), Progressive)
 
 
@@ -251,10 +259,10 @@ def test_resume_ends_with_the_same_model(run: Run) -> None:
     assert pathlib.Path("trained/model.safetensors").read_bytes() != expected
     write_configs()
     result = run("--resume")
-    assert [line.split(":")[0] for line in result.stdout.splitlines()][:-1] == ["step 6"]
+    assert [line.split(":")[0] for line in result.stdout.splitlines()][1:-1] == ["step 6 of 6"]
     assert pathlib.Path("trained/model.safetensors").read_bytes() == expected
     result = run("--resume")  # there is nothing left to do
-    assert len(result.stdout.splitlines()) == 1
+    assert len(result.stdout.splitlines()) == 2
     assert pathlib.Path("trained/model.safetensors").read_bytes() == expected
 
 
@@ -267,10 +275,11 @@ def test_resume_under_other_conditions(run: Run) -> None:
     run()
     before = {path.name: path.read_bytes() for path in pathlib.Path("trained").iterdir()}
     write_configs(train={"learning_rate": 0.01})
-    assert_refused(
-        run("--resume"),
-        "trained/checkpoint.safetensors: is of a run with learning_rate 0.03, not 0.01; go on "
-        "under the same conditions, or start again in another folder",
+    result = run("--resume")
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)  # how many codes there are
+    assert result.stderr == (
+        "nncodec: trained/checkpoint.safetensors: is of a run with learning_rate 0.03, not 0.01; "
+        "go on under the same conditions, or start again in another folder\n"
     )
     assert {path.name: path.read_bytes() for path in pathlib.Path("trained").iterdir()} == before
 
@@ -297,7 +306,9 @@ def test_adaptive_trains_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -
     result = run(model="adaptive")
     model = saved_model()
     rate = model.facts["validation_rate"]
-    assert result.stdout == f"trained/model.safetensors: validation rate {rate:.4f}\n"
+    assert result.stdout.splitlines()[1:] == [
+        f"trained/model.safetensors: the adaptive stage, in integers, validation rate {rate:.4f}"
+    ]
     assert (model.network, model.layers) == (None, 3)
     assert model.facts["model"] == "adaptive"
     assert "torch" not in model.facts["versions"]
@@ -333,10 +344,10 @@ def test_quiet(run: Run) -> None:
 
 def test_without_validation(run: Run) -> None:
     write_configs(train={"validation_share": 0})
-    *steps, last = run().stdout.splitlines()
+    _, *steps, last = run().stdout.splitlines()
     assert len(steps) == 3
     assert not any("validation" in line for line in steps)
-    assert last == "trained/model.safetensors"
+    assert last == "trained/model.safetensors: shallow and the adaptive stage, in integers"
     assert saved_model().facts["validation_samples"] == 0
 
 
@@ -360,19 +371,23 @@ def test_a_bar_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         def isatty(self) -> bool:
             return True
 
+    class Eager(tqdm):  # type: ignore[type-arg]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(mininterval=0, **options)
+
     terminal, output = Terminal(), Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(sys, "stdout", output)
     # However fast the steps are: a bar that was drawn a moment ago waits.
-    monkeypatch.setattr("tqdm.tqdm", functools.partial(tqdm, mininterval=0))
+    monkeypatch.setattr("tqdm.tqdm", Eager)
     files = {f"{kind}_config": f"{kind}.json" for kind in CONFIGS}
     assert train.callback
-    train.callback(
-        model="grouped", train_dir="trained", resume=False, device="cpu", quiet=False, **files
-    )
-    bar = r"training: +[1-9]\d*%.* [1-9]/6 .*step/s, 0\.\d{4} \(best 0\.\d{4}\), "
-    assert re.search(bar + r"layers( 0\.\d{3}){3}", terminal.getvalue())
-    assert output.getvalue().count("\n") == 1  # the model
+    options: dict[str, Any] = {"data": (), "validation": (), "layer_depth": None, "minutes": None}
+    options |= {"train_dir": "trained", "resume": False, "device": "cpu", "quiet": False}
+    train.callback(model="shallow", **options, **files)
+    bar = r"training: +[1-9]\d*%.* [1-9]/6 .*step/s, rate 0\.\d{4}, validation 0\.\d{4} "
+    assert re.search(bar + r"\(best 0\.\d{4}\), \d+\.\d\d million bits", terminal.getvalue())
+    assert output.getvalue().count("\n") == 2  # the codes and the model
 
 
 @pytest.mark.parametrize(
@@ -399,7 +414,174 @@ def test_configurations_are_named(
     assert not os.path.exists("trained")
 
 
+# --- without configuration files ---------------------------------------------------------------
+
+
+@pytest.fixture
+def train_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Trains on nothing but --data and what else is given, for a few steps."""
+    monkeypatch.setattr(plan, "STEPS", (6, 8))
+    monkeypatch.setattr(plan, "EVALUATIONS", 3)
+    group = Commands()
+    group.add_command(train)
+
+    def run_training(*options: str, folder: str = "trained") -> Result:
+        return invoke("train", "--data", "codes", "--train-dir", folder, *options, group=group)
+
+    return run_training
+
+
+def resolved(folder: str = "trained") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(pathlib.Path(folder, "resolved_config.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_folder_of_codes_is_enough(
+    train_alone: Callable[..., Result], few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not few:
+        monkeypatch.setattr(plan, "MAX_FEW_BITS", 1000)
+    monkeypatch.setattr(model_building, "LEAST_GAIN", -1.0)  # the network stays
+    result = train_alone()
+    assert (result.exit_code, result.stderr) == (0, "")
+    name = plan.FEW_CODES if few else plan.PLENTY
+    config = resolved()
+    assert config["model"] == name
+    keys = ("layer_depth", "layer_count", "coded_layer_count")
+    assert [config["model_config"][key] for key in keys] == [LAYER_DEPTH, 3, 0]
+    assert (config["train_config"]["steps"], config["train_config"]["steps_per_evaluation"]) == (
+        8,
+        3,
+    )
+    assert config["input_config"]["data"] == "codes"
+    facts = saved_model().facts
+    assert (facts["model"], facts["start_fitting"]) == (name, "first" if few else "last")
+    assert saved_model().network
+    assert not {f"{kind}_config.json" for kind in CONFIGS} & set(os.listdir("trained"))
+
+
+def test_options_change_files(train_alone: Callable[..., Result]) -> None:
+    pathlib.Path("train.json").write_text('{"seed": 5, "passes": 0, "steps": 2}')
+    pathlib.Path("model.json").write_text('{"units": 3}')
+    os.mkdir("others")
+    os.rename("codes/3.npz", "others/3.npz")
+    options = ("--train-config", "train.json", "--model-config", "model.json", "--model", "shallow")
+    assert train_alone(*options, "--validation", "others").exit_code == 0
+    config = resolved()
+    assert config["model_config"]["units"] == 3
+    assert config["model_config"]["layer_depth"] == LAYER_DEPTH
+    assert (config["train_config"]["seed"], config["train_config"]["steps"]) == (5, 2)
+    assert config["train_config"]["optimiser"] == "adamw"
+    assert config["input_config"]["validation"] == ["others"]
+    assert saved_model().facts["training_samples"] == 3
+    assert {"train_config.json", "model_config.json"} < set(os.listdir("trained"))
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_network_that_adds_nothing_is_left_out(
+    train_alone: Callable[..., Result], few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not few:
+        monkeypatch.setattr(plan, "MAX_FEW_BITS", 1000)
+    monkeypatch.setattr(model_building, "LEAST_GAIN", 0.9)
+    *_, left_out, last = train_alone().stdout.splitlines()
+    name = plan.FEW_CODES if few else plan.PLENTY
+    assert left_out == f"{name} adds too little to the adaptive stage: it is left out"
+    model = saved_model()
+    assert (model.network, model.facts["model"]) == (None, "adaptive")
+    rate = model.facts["validation_rate"]
+    assert last.endswith(f": the adaptive stage, in integers, validation rate {rate:.4f}")
+    train_alone("--model", "adaptive", folder="alone")
+    assert read_model("alone/model.safetensors").model_id == model.model_id
+    train_alone("--model", "shallow", folder="kept")  # whoever asks for it gets it
+    assert read_model("kept/model.safetensors").network
+
+
+@contextlib.contextmanager
+def interrupting(folder: str, step: int) -> Iterator[Callable[[Update], None]]:
+    """In place of curves, an interruption after the fourth step."""
+
+    def draw(update: Update) -> None:
+        if update.step == 4:
+            raise KeyboardInterrupt
+
+    yield draw
+
+
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("options", [(), ("--minutes", "3")])
+def test_resume_without_files_ends_with_the_same_model(
+    train_alone: Callable[..., Result],
+    options: tuple[str, ...],
+    few: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not few:
+        monkeypatch.setattr(plan, "MAX_FEW_BITS", 1000)
+    # The clock says something else each time.
+    steps = iter([5, 5, 7])
+
+    def measured(config: TrainingConfig, minutes: float, *_: object) -> TrainingConfig:
+        assert minutes == 3
+        return config.model_copy(update={"steps": next(steps), "steps_per_evaluation": 2})
+
+    monkeypatch.setattr(plan, "within_minutes", measured)
+    assert train_alone(*options, folder="whole").exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(curves, "drawing_curves", interrupting)
+        assert train_alone(*options).exit_code == 130
+    assert not os.path.exists("trained/model.safetensors")
+    assert train_alone(*options, "--resume").exit_code == 0
+    for name in ("model.safetensors", "checkpoint.safetensors", "resolved_config.json"):
+        ours, theirs = (pathlib.Path(folder, name) for folder in ("trained", "whole"))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+
+
+def test_lines_off_a_terminal(
+    train_alone: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_progress, "SECONDS", 0.0)
+    lines = train_alone().stdout.splitlines()
+    speed = r"\d+\.\d\d million bits a second"
+    assert re.fullmatch(f"reading codes: {speed}", lines[0])
+    assert sum(line.startswith("codes: ") for line in lines) == 1
+    for label in ("adaptive stage", "building the model"):
+        shown = [line for line in lines if line.startswith(label)]
+        assert len(shown) > 3
+        shares = [int(re.findall(r": (\d+)%, ", line)[0]) for line in shown]
+        assert shares == sorted(shares)
+        assert shares[-1] == 100
+        assert all(re.search(f"{speed}, (\\d+) (s|min) left$", line) for line in shown)
+    steps = [line for line in lines if line.startswith("step ")]
+    assert [line.split(":")[0] for line in steps] == [f"step {i} of 8" for i in range(1, 9)]
+    assert ["layers" in line for line in steps] == [i in (3, 6, 8) for i in range(1, 9)]
+    assert all(re.search(rf"rate 0\.\d{{4}}.*, {speed}, \d+ s left$", line) for line in steps)
+
+
+def test_layers_that_nobody_says(train_alone: Callable[..., Result]) -> None:
+    np.save("codes/flat.npy", averaged_codes((6, 7, 3 * LAYER_DEPTH), seed=8))
+    assert train_alone().stderr == (
+        "nncodec: codes/flat.npy: has 3 axes, which do not say how many bits a layer has; give "
+        "--layer-depth\n"
+    )
+    assert train_alone("--resume", "--layer-depth", str(LAYER_DEPTH)).exit_code == 0
+
+
+def test_resume_where_what_was_decided_is_damaged(train_alone: Callable[..., Result]) -> None:
+    os.mkdir("trained")
+    for content in ("{", "[]", "{}"):
+        pathlib.Path("trained/resolved_config.json").write_text(content)
+        assert train_alone("--resume").stderr == (
+            "nncodec: trained/resolved_config.json: is damaged; bring it back, or begin in a new "
+            "folder\n"
+        )
+
+
 def test_usage(run: Run) -> None:
+    nothing = invoke("train", "--train-dir", "trained")
+    assert nothing.exit_code == 2
+    assert "nothing to train on; give --data PATH, or --input-config FILE" in nothing.stderr
     assert run(model="transformer").exit_code == 2
     assert run("--device", "tpu").exit_code == 2
 

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from nncodec.errors import NncodecError
+from nncodec.training import trainer as trainer_module
 from nncodec.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from nncodec.training.code_length import measure, signs
+from nncodec.training.code_length import loss_of_rates, measure, signs
 from nncodec.training.data.batches import CodeSet
 from nncodec.training.distributed import ProcessGroup, join_process_group
 from nncodec.training.optimiser import Optimiser
@@ -138,6 +139,17 @@ def test_training_stops_when_nothing_gets_better() -> None:
     assert same(trained.network, tiny())
 
 
+def test_evaluations_look_at_some_of_many_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "EVALUATION_BITS", 3000)
+    training, _ = code_sets()
+    run = Trainer(tiny(), training, training, config(steps=5))
+    _, updates = updates_of(run)
+    expected = measure(run._network, training.some(3000, 0), 4)
+    assert expected
+    assert updates[-1].validation == expected
+    assert expected != measure(run._network, training, 4)
+
+
 def test_the_last_step_is_evaluated() -> None:
     _, updates = updates_of(trainer(steps=7))
     assert [update.step for update in updates if update.validation] == [5, 7]
@@ -181,6 +193,8 @@ def test_words_of_the_configuration_matter() -> None:
         {"seed": 1},
         {"warmup_steps": 3},
         {"schedule": "cosine"},
+        {"optimiser": "adamw"},
+        {"batch_bits": 500},
     ):
         assert not same(trainer(steps=3, **words).run().network, plain), words
     assert same(trainer(steps=3).run().network, plain)
@@ -242,6 +256,23 @@ def test_adam_is_the_originals() -> None:
         assert module.weight.detach().numpy()[0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_adamw_is_pytorchs() -> None:
+    ours, theirs = (nn.Linear(3, 1, bias=False) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    words: dict[str, Any] = {"learning_rate": 0.1, "weight_decay": 0.3, "samples_per_decay": 1e9}
+    optimiser = Optimiser(ours, config(optimiser="adamw", epsilon=1e-3, **words), 4)
+    expected = torch.optim.AdamW(
+        theirs.parameters(), lr=0.1, betas=(0.9, 0.98), eps=1e-3, weight_decay=0.3
+    )
+    for step in range(20):
+        values = torch.randn(4, 3)
+        optimiser.minimise(ours(values).square().sum(), step)
+        expected.zero_grad()
+        theirs(values).square().sum().backward()
+        expected.step()
+    assert same(ours, theirs)
+
+
 def test_weight_decay_is_decoupled() -> None:
     module = nn.Linear(2, 1)
     before = [parameter.detach().clone() for parameter in module.parameters()]
@@ -263,20 +294,32 @@ def test_gradients_are_clipped() -> None:
 # --- interruptions -----------------------------------------------------------------------------
 
 
+def _interrupted(checkpoint: str, **words: Any) -> None:
+    """Ends a run of 20 steps after 10."""
+
+    def watch(update: Update) -> None:
+        if update.step == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer(steps=20, **words).run(checkpoint, watch)
+
+
 @pytest.mark.parametrize(
     "words",
     [
         {},
         {"input_dropout": 0.3, "crop": 5, "warmup_steps": 12, "clip_norm": 0.5},
         {"weight_decay": 0.1, "epsilon": 1.0, "mixed_precision": True},
+        {"batch_bits": 1500, "optimiser": "adamw", "schedule": "cosine", "final_rate": 0.005},
     ],
-    ids=["plain", "dropout", "bfloat16"],
+    ids=["plain", "dropout", "bfloat16", "bits"],
 )
 def test_a_run_goes_on_bit_for_bit(tmp_path: pathlib.Path, words: dict[str, Any]) -> None:
     whole, part = str(tmp_path / "whole"), str(tmp_path / "part")
     expected = trainer(steps=20, **words).run(whole)
 
-    trainer(steps=10, **words).run(part)
+    _interrupted(part, **words)
     other_start = Trainer(tiny(seed=9), *code_sets(), config(steps=20, **words))
     other_start.load(part)
     assert other_start.step == 10
@@ -416,3 +459,14 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(NncodecError, match="process 2 of this machine has no CUDA device, there"):
         join_process_group("auto").__enter__()
+
+
+def test_the_first_layers_count_more_than_later_ones() -> None:
+    rates = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
+    # The rates of the first one, two and three layers are 1, 1.5 and 3.
+    loss = loss_of_rates(rates)
+    torch.testing.assert_close(loss, torch.tensor((3 + (1 + 1.5 + 3) / 3) / 2))
+    torch.autograd.backward(loss)
+    assert rates.grad is not None
+    assert (rates.grad.diff() < 0).all()
+    torch.testing.assert_close(rates.grad.sum(), torch.tensor(1.0))

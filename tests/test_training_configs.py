@@ -118,6 +118,12 @@ def test_cosine() -> None:
     assert config.learning_rate_at(130, 4) == pytest.approx(0, abs=1e-12)  # resumed with more steps
 
 
+def test_cosine_to_a_share() -> None:
+    config = training(schedule="cosine", steps=100, final_rate=0.2)
+    rates = [config.learning_rate_at(step, 4) for step in (0, 50, 100, 130)]
+    assert rates == pytest.approx([0.1, 0.06, 0.02, 0.02])
+
+
 def test_warmup() -> None:
     config = training(warmup_steps=4)
     rates = [config.learning_rate_at(step, 4) for step in range(6)]
@@ -164,6 +170,10 @@ def test_missing_key(tmp_path: pathlib.Path, key: str) -> None:
         ("decay_rate", 0, "a number, above 0 and at most 1, not 0"),
         ("samples_per_decay", -1, "a number, above 0 and at most 1e+30, not -1"),
         ("epsilon", 0, "a number, above 0 and at most 1e+30, not 0"),
+        ("batch_bits", -1, "a whole number, at least 0, not -1"),
+        ("passes", -1, "a number, at least 0 and at most 1e+30, not -1"),
+        ("optimiser", "sgd", 'one of original, adamw, not "sgd"'),
+        ("final_rate", 1, "a number, at least 0 and below 1, not 1"),
         ("schedule", 1, "one of staircase, cosine, not 1"),
         ("schedule", "linear", 'one of staircase, cosine, not "linear"'),
         ("warmup_steps", -1, "a whole number, at least 0, not -1"),

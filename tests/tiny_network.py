@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.training.configs import ModelConfig, TrainingConfig, make_config
 from nncodec.training.data.batches import CodeSet
 from nncodec.training.distributed import ProcessGroup, join_process_group
@@ -42,6 +43,9 @@ class Tiny(Network):
             logits.append(layer_map(torch.cat([left, before], dim=-1)))
             before = bits
         return torch.stack(logits)
+
+    def quantise(self) -> IntegerNetwork:
+        raise NotImplementedError("it is trained, and codes nothing")
 
 
 def tiny(seed: int = 0, layer_count: int = 3) -> Tiny:

@@ -15,9 +15,11 @@ from nncodec.format.limits import most_threads
 from nncodec.model.adaptive.learner import begin_block
 from nncodec.model.adaptive.learning import finish_block
 from nncodec.model.adaptive.stage import AdaptiveStage, Stage, learn, place_of, predict
-from nncodec.model.contexts import BLOCKS, CHANNELS
+from nncodec.model.contexts import BLOCKS, CHANNELS, OF_BLOCK
 from nncodec.model.kernels.compilation import compiled
 from nncodec.model.model import Model
+from nncodec.model.network.planes import NetworkStage
+from nncodec.model.network.stage import begin_position, predict_network, spot_of
 from nncodec.model.schedule import Schedule
 
 CALL_BITS, LEAST_CALL_BITS = 1 << 15, 1 << 12
@@ -57,29 +59,35 @@ def traverse(
         )
     start, network = (model.start, model.network) if model else (None, None)
     adaptive = AdaptiveStage(schedule, start, network)
-    steps = schedule.steps(segments)
+    steps = schedule.steps(segments, network.rows_below if network else None)
     count = min(threads.count, len(steps), most_threads(schedule.shape))
     most = max(LEAST_CALL_BITS, CALL_BITS // count) // schedule.channels + 1
 
-    def work(stage: Stage, segment: int, begin: int, end: int) -> tuple[int, int]:
+    def work(
+        model: tuple[Stage, NetworkStage | None], segment: int, begin: int, end: int
+    ) -> tuple[int, int]:
         end, first = min(end, begin + most), steps[segment].start
         base = segments[segment].start * schedule.positions - first
-        _code_positions(stage, coders, segment, base + begin, base + end)
+        _code_positions(*model, coders, segment, base + begin, base + end)
         if end == steps[segment].stop:
             finish(segment)
         return end, (end - begin) * schedule.channels
 
-    stages = [adaptive.stage, *(adaptive.of_another_thread() for _ in range(1, count))]
-    run(steps, [partial(work, stage) for stage in stages], threads.progress)
+    models = [(adaptive.stage, adaptive.network)]
+    models += [adaptive.of_another_thread() for _ in range(1, count)]
+    run(steps, [partial(work, one) for one in models], threads.progress)
     return adaptive
 
 
 @compiled
-def _code_positions(stage: Stage, coders: Coders, segment: int, begin: int, end: int) -> None:
+def _code_positions(
+    stage: Stage, network: NetworkStage | None, coders: Coders, segment: int, begin: int, end: int
+) -> None:
     """Codes positions of a segment.
 
     Args:
-        stage: the model, which learns.
+        stage: the adaptive stage, which learns.
+        network: what it is beside; without one, nothing of networks is compiled.
         coders: that of the segment moves on.
         segment: its number.
         begin, end: the first position, and the one before which it stops, over all layers.
@@ -91,11 +99,18 @@ def _code_positions(stage: Stage, coders: Coders, segment: int, begin: int, end:
     for number in range(begin, end):
         layer = number // positions
         position = number - layer * positions
+        spot = spot_of(grid, layer, position)
+        if network is not None:
+            begin_position(network, grid, spot, coders.bits, index, coders.known[segment])
         for block in range(sizes[BLOCKS]):
             place = place_of(stage, layer, position, block)
             begin_block(weights, grid, workspace, place)
             for rank in range(place.channels):
-                frequency = predict(stage, place, rank, position)
+                logit = 0
+                if network is not None:
+                    channel = block * sizes[OF_BLOCK] + rank
+                    logit = predict_network(network, grid, spot, channel)
+                frequency = predict(stage, place, rank, logit)
                 bit = code_bit(coders, segment, index, frequency)
                 learn(stage, place, rank, bit)
                 index += 1

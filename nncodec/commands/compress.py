@@ -39,6 +39,7 @@ def compress(
     output_dir: str | None,
     jobs: int,
     model: str,
+    effort: str,
     sequence: bool | None,
     layout: str,
     layer_depth: int | None,
@@ -65,6 +66,7 @@ def compress(
     compression = Compression(
         reading=Reading(layout, layer_depth, layers, max_bits),
         model=model,
+        effort=effort,
         sequence=sequence,
         embed_model=embed_model,
         verify=not no_verify,

@@ -36,6 +36,7 @@ def evaluate(
     network: str | None,
     device: str,
     model: str,
+    effort: str,
     sequence: bool | None,
     layout: str,
     layer_depth: int | None,
@@ -66,7 +67,9 @@ def evaluate(
                 if measure_network:
                     model_name, lengths = network, measure_network(codes)
                 else:
-                    chosen = choose_predictor(codes, model, sequence, threads=threads)
+                    chosen = choose_predictor(
+                        codes, model, sequence, effort=effort, threads=threads
+                    )
                     model_name = name_of_model(chosen.model.model_id if chosen.model else b"")
                     lengths = code_lengths(
                         codes,

@@ -87,13 +87,14 @@ class Compression:
 
     Attributes:
         reading: how to read code files.
-        model, sequence, embed_model, force: the options.
+        model, effort, sequence, embed_model, force: the options.
         verify: whether to decode the result and compare.
         threads: how many work on a file.
     """
 
     reading: Reading
     model: str
+    effort: str
     sequence: bool | None
     embed_model: bool
     verify: bool
@@ -122,7 +123,12 @@ class Compression:
             file = self.reading.read(stream)
             codes, bits = file.codes, file.codes.size
             chosen = choose_predictor(
-                codes, self.model, self.sequence, embed=self.embed_model, threads=self.threads
+                codes,
+                self.model,
+                self.sequence,
+                effort=self.effort,
+                embed=self.embed_model,
+                threads=self.threads,
             )
             model = chosen.model
             with watch.coding(label, 2 * bits if self.verify else bits) as progress:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from nncodec.commands.reports import counted
-from nncodec.files.model_choice import AUTO
+from nncodec.files.model_choice import AUTO, EFFORTS, STANDARD
 from nncodec.files.streams import STANDARD_STREAM
 from nncodec.format.limits import MAX_BITS
 from nncodec.format.source import LAYOUTS
@@ -65,6 +65,14 @@ reading_options = _options(
         metavar="MODEL",
         help="auto, the cheapest that fits; adaptive, which learns from the codes alone; the name "
         "of a model (nncodec models lists them); or a model file.",
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice(list(EFFORTS)),
+        default=STANDARD,
+        show_default=True,
+        help="What a network may cost for auto to take it: fast, none; standard, about three times "
+        "the time, to save 1 %; best, any time, to save a byte.",
     ),
     click.option(
         "--sequence/--no-sequence",

@@ -1,11 +1,13 @@
 """Reports that commands print: facts for --json, tables for people."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import accumulate, zip_longest
 from typing import Any
 
 from nncodec.coding.codec import Encoded, LayerSize
+from nncodec.errors import ModelError
 from nncodec.files.model_files import FoundModel
 from nncodec.format.header import VERSION, Header, pack_header
 
@@ -140,14 +142,22 @@ def evaluation_text(name: str, facts: dict[str, Any]) -> str:
 
 
 def model_facts(models: Iterable[FoundModel]) -> list[dict[str, Any]]:
-    """Gives what --json prints of model files; damaged ones have no id."""
+    """Gives what --json prints of model files; damaged ones have no id.
+
+    Products are the multiply-accumulates of the network for a bit.
+    """
     rows = []
     for found in models:
-        claims = found.claims()
-        row = {"name": found.name, "id": claims.get("model_id")}
-        row |= {"layers": claims.get("layers"), "layer_depth": claims.get("channels")}
+        row: dict[str, Any] = dict.fromkeys(("id", "layers", "layer_depth", "network", "products"))
+        with contextlib.suppress(ModelError):
+            model = found.load()
+            row |= {"id": model.model_id.hex(), "layers": model.layers}
+            row |= {"layer_depth": model.channels}
+            if model.network:
+                row |= {"network": str(model.facts.get("model", "unknown"))}
+                row |= {"products": round(model.network.products())}
         size = found.path.stat().st_size if found.path.exists() else None
-        rows.append({**row, "bytes": size, "file": str(found.path)})
+        rows.append({"name": found.name, **row, "bytes": size, "file": str(found.path)})
     return rows
 
 

@@ -1,127 +1,133 @@
-"""The command that trains a model.
-
-A training folder holds the three configurations as they were given, `resolved_config.json` with the
-values of all keys, the last checkpoint, and in the end the float network and the model;
-TensorBoard's events too, where that is installed.
-"""
+"""The command that trains a model."""
 
 from __future__ import annotations
 
-import json
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nncodec.commands.options import device_option, quiet_option
-from nncodec.commands.terminal import print_text, progress_bar
-from nncodec.commands.training_progress import showing_training
-from nncodec.errors import NncodecError
+from nncodec.commands.training_folder import (
+    CHECKPOINT,
+    MODEL,
+    NETWORK,
+    Configs,
+    Given,
+    TrainingFolder,
+    read_given,
+)
+from nncodec.commands.training_progress import TrainingProgress
+from nncodec.files.model_choice import AUTO
 from nncodec.files.model_files import ADAPTIVE, save_model
-from nncodec.files.streams import file_label, naming, open_output
+from nncodec.files.streams import file_label
 from nncodec.model.model import Model
 from nncodec.training import require_packages
-from nncodec.training.networks.registry import NETWORKS, config_class, make_network
+from nncodec.training.networks.registry import NETWORKS, make_network
 
 if TYPE_CHECKING:
     from nncodec.model.adaptive.start import Start
-    from nncodec.training.configs import ConfigFile, InputConfig, ModelConfig, TrainingConfig
     from nncodec.training.data.code_sets import CodeSets
     from nncodec.training.networks.network import Network
     from nncodec.training.trainer import Trained, Trainer, Update
 
-CHECKPOINT = "checkpoint.safetensors"
-MODEL = "model.safetensors"
-NETWORK = "network.safetensors"
-
-MAX_BITS_BESIDE = 1 << 25
-"""Above, a network is trained by itself, because the adaptive stage would take too long first."""
-
 
 @click.command()
 @click.option(
-    "--model",
-    type=click.Choice([*NETWORKS, ADAPTIVE]),
-    default="grouped",
-    show_default=True,
-    help="The network; adaptive for none, only the start of the adaptive stage.",
+    "--data",
+    multiple=True,
+    metavar="PATH",
+    help="What to train on: a folder, a code file, a TFRecord file, or a glob; may be repeated.",
 )
-@click.option("--model-config", required=True, metavar="FILE", help="JSON: layer_depth and so on.")
-@click.option("--train-config", required=True, metavar="FILE", help="JSON: batch_size and so on.")
-@click.option("--input-config", required=True, metavar="FILE", help="JSON: data and so on.")
+@click.option(
+    "--validation",
+    multiple=True,
+    metavar="PATH",
+    help="What to validate with and never train on; otherwise a tenth of the files, at random.",
+)
 @click.option("--train-dir", required=True, metavar="FOLDER", help="Where everything is kept.")
+@click.option(
+    "--model",
+    type=click.Choice([AUTO, *NETWORKS, ADAPTIVE]),
+    default=AUTO,
+    show_default=True,
+    help="The network; auto for the one that suits so many codes, or none if it does not help; "
+    "adaptive for none, only the start of the adaptive stage.",
+)
+@click.option(
+    "--layer-depth",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Bits of a layer at a position; arrays of 5 axes say it themselves.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True, max=10_000),
+    metavar="M",
+    help="Train the network for about so many minutes at most, by the time that its first steps "
+    "take; what is fitted beside it takes some more.",
+)
+@click.option("--model-config", metavar="FILE", help="JSON: layer_depth, layer_count and so on.")
+@click.option("--train-config", metavar="FILE", help="JSON: batch_size and so on.")
+@click.option("--input-config", metavar="FILE", help="JSON: data, layout and so on.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder, if any.")
 @device_option
 @quiet_option
 def train(
-    model: str,
-    model_config: str,
-    train_config: str,
-    input_config: str,
+    data: tuple[str, ...],
+    validation: tuple[str, ...],
     train_dir: str,
+    model: str,
+    layer_depth: int | None,
+    minutes: float | None,
+    model_config: str | None,
+    train_config: str | None,
+    input_config: str | None,
     resume: bool,
     device: str,
     quiet: bool,
 ) -> None:
     """Trains a model for the codes of an encoder, and writes FOLDER/model.safetensors.
 
-    Beside it lies network.safetensors, the float network.
+    Beside it lies network.safetensors, the float network. The files of the original coder's
+    configurations are optional; without them, everything follows from the codes.
 
-    Stops when validation codes no longer get smaller. Whatever interrupts it, --resume goes on from
+    Stops when validation codes have not become smaller for ten evaluations, and keeps the best.
+    Whatever interrupts it, --resume goes on from
     the last evaluation and ends with the same model. Several processes train together if torchrun
     starts them.
 
     \b
     Example:
-      nncodec train --model-config model.json --train-config train.json \\
-        --input-config input.json --train-dir trained
-      torchrun --nproc-per-node 2 --no-python nncodec train --model-config ...
+      nncodec train --data codes --train-dir trained
+      nncodec train --data codes --validation others --minutes 20 --train-dir trained
+      torchrun --nproc-per-node 2 --no-python nncodec train --data codes ...
     """
+    if not data and not input_config:
+        raise click.UsageError("nothing to train on; give --data PATH, or --input-config FILE")
+    if minutes is not None and math.isnan(minutes):
+        raise click.UsageError("--minutes is no number; give one above 0")
     require_packages("training", pydantic="pydantic")
     if model != ADAPTIVE:
         require_packages("training a network", torch="PyTorch")
-    configs = _read_configs(model, model_config, train_config, input_config)
-    if model == ADAPTIVE:
-        _train_adaptive(_Run(configs, train_dir, resume, quiet))
-    else:
-        _train_network(_Run(configs, train_dir, resume, quiet), device)
-
-
-@dataclass(frozen=True)
-class _Configs:
-    """The configurations of a training.
-
-    Attributes:
-        name: of the network, or ADAPTIVE.
-        model, training, input_: what is in the files.
-        files: by the names under which the training folder keeps them.
-    """
-
-    name: str
-    model: ModelConfig
-    training: TrainingConfig
-    input_: InputConfig
-    files: dict[str, ConfigFile]
-
-    def facts(self) -> dict[str, Any]:
-        model_config = self.model.model_dump()
-        return {"model": self.name, "model_config": model_config, "data": self.input_.data}
-
-
-def _read_configs(name: str, model: str, training: str, input_: str) -> _Configs:
-    from nncodec.training.configs import InputConfig, ModelConfig, TrainingConfig, read_config_file
-
-    paths = {"model_config": model, "train_config": training, "input_config": input_}
-    files = {f"{key}.json": read_config_file(path) for key, path in paths.items()}
-    model_file, training_file, input_file = files.values()
-    return _Configs(
-        training=training_file.parse(TrainingConfig),
-        input_=input_file.parse(InputConfig),
-        model=model_file.parse(ModelConfig if name == ADAPTIVE else config_class(name)),
-        name=name,
-        files=files,
+    progress = TrainingProgress(quiet)
+    given = read_given(
+        model,
+        data=data,
+        validation=validation,
+        layer_depth=layer_depth,
+        minutes=minutes,
+        model_config=model_config,
+        train_config=train_config,
+        input_config=input_config,
     )
+    run = _Run(given, TrainingFolder(train_dir, resume), progress)
+    if model == ADAPTIVE:
+        _train_adaptive(run)
+    else:
+        _train_network(run, device)
 
 
 @dataclass(frozen=True)
@@ -129,169 +135,159 @@ class _Run:
     """A training in a folder.
 
     Attributes:
-        configs: what is trained, and how.
+        given: what is trained, and how.
         folder: where everything is kept.
-        resume: whether the folder may have a checkpoint to go on from.
-        quiet: whether to print nothing.
+        progress: what is seen of it.
     """
 
-    configs: _Configs
-    folder: str
-    resume: bool
-    quiet: bool
-
-    def path(self, name: str) -> str:
-        return os.path.join(self.folder, name)
-
-    def prepare_folder(self) -> None:
-        with naming(file_label(self.folder)):
-            os.makedirs(self.folder, exist_ok=True)
-            if os.listdir(self.folder) and not self.resume:
-                raise NncodecError(
-                    "is not empty; add --resume to go on in it, or name another folder"
-                )
+    given: Given
+    folder: TrainingFolder
+    progress: TrainingProgress
 
     def read_code_sets(self) -> CodeSets:
         from nncodec.training.data.code_sets import read_code_sets
 
-        training = self.configs.training
-        with progress_bar("reading codes", 0, self.quiet) as progress:
-            return read_code_sets(
-                self.configs.input_,
-                self.configs.model,
+        training = self.given.training_config(0)
+        with self.progress.bits("reading codes") as progress:
+            sets = read_code_sets(
+                self.given.input_,
+                self.given.layers,
                 validation_share=training.validation_share,
                 seed=training.seed,
                 progress=progress,
             )
-
-    def save_configs(self) -> None:
-        configs = self.configs
-        contents = {name: file.content for name, file in configs.files.items()}
-        resolved = {
-            "model": configs.name,
-            "model_config": configs.model.model_dump(),
-            "train_config": configs.training.model_dump(),
-            "input_config": configs.input_.model_dump(),
-        }
-        contents["resolved_config.json"] = json.dumps(resolved, indent=2).encode() + b"\n"
-        for name, content in contents.items():
-            with open_output(self.path(name), force=True) as file:
-                file.write(content)
+        sizes = [
+            f"{len(codes.shapes):,} file{'s' * (len(codes.shapes) != 1)} ({codes.bits:,} bits)"
+            for codes in sets
+        ]
+        layers, layouts = sets.layers, sets.training.layouts
+        self.progress.say(
+            f"codes: {sizes[0]} to train on, {sizes[1]} to validate with; at most "
+            f"{layers['layer_count']} layers of {layers['layer_depth']} bits"
+            + (f", layout {layouts}" if layouts else "")
+        )
+        return sets
 
     def save_model(
-        self, network: Network | None, start: Start | None, sets: CodeSets, facts: dict[str, Any]
+        self,
+        configs: Configs,
+        network: Network | None,
+        start: Start | None,
+        sets: CodeSets,
+        facts: dict[str, Any],
     ) -> None:
         """Turns what was trained into a model, in integers and with a start, and writes it."""
-        from nncodec.training.model_building import bits_to_build, build_model
+        from nncodec.training.model_building import bits_to_build, build_model, worth_its_network
 
-        files = sets.training.files, sets.validation.files
-        bits = bits_to_build(*files, beside_start=start is not None, network=network is not None)
-        with progress_bar("building the model", bits, self.quiet) as progress:
-            model = build_model(
-                network,
-                *files,
-                layer_count=self.configs.model.layer_count,
-                start=start,
-                progress=progress,
+        beside, name = start is not None, configs.name
+        candidates = [network]
+        if network and self.given.name == AUTO:
+            candidates.append(None)
+        bits = sum(
+            bits_to_build(*sets, beside_start=beside, network=one is not None) for one in candidates
+        )
+        with self.progress.bits("building the model", bits) as progress:
+            model, *without = (
+                build_model(
+                    one,
+                    *sets,
+                    layer_count=configs.model.layer_count,
+                    start=start,
+                    seed=configs.training.seed,
+                    progress=progress,
+                )
+                for one in candidates
             )
-        path = self.path(MODEL)
-        save_model(Model(model.start, model.network, {**facts, **model.facts}), path)
-        self.report(path, model.facts["validation_rate"])
+        if without and not worth_its_network(model, *without):
+            self.progress.say(f"{name} adds too little to the adaptive stage: it is left out")
+            (model,), name = without, ADAPTIVE
+        path = self.folder.path(MODEL)
+        all_facts = {**facts, "model": name, **model.facts}
+        save_model(Model(model.start, model.network, all_facts), path)
+        what = "the adaptive stage" if model.network is None else f"{name} and the adaptive stage"
+        self.report(path, f"{what}, in integers", model.facts["validation_rate"])
 
-    def report(self, path: str, rate: float | None, name: str = "") -> None:
+    def report(self, path: str, what: str, rate: float | None) -> None:
         """Prints what was written, and its rate on validation codes if there are any."""
-        said = [name] if name else []
-        said += [f"validation rate {rate:.4f}"] if rate else []
-        if not self.quiet:
-            print_text(": ".join(filter(None, [file_label(path), ", ".join(said)])))
+        said = f", validation rate {rate:.4f}" if rate else ""
+        self.progress.say(f"{file_label(path)}: {what}{said}")
 
 
 def _train_adaptive(run: _Run) -> None:
     from nncodec.training.configs import library_versions
 
-    run.prepare_folder()
+    run.folder.prepare()
     sets = run.read_code_sets()
-    run.save_configs()
-    facts = run.configs.facts() | {"versions": library_versions("numpy")}
-    run.save_model(None, None, sets, facts)
+    configs, _ = run.folder.configs(run.given, sets)
+    run.folder.save_configs(configs, run.given.files)
+    facts = configs.facts() | {"versions": library_versions("numpy")}
+    run.save_model(configs, None, None, sets, facts)
 
 
 def _train_network(run: _Run, device: str) -> None:
     from nncodec.training.distributed import join_process_group
     from nncodec.training.networks.files import save_network
+    from nncodec.training.plan import bits_of, start_comes_first, within_minutes
     from nncodec.training.trainer import Trainer
 
-    configs = run.configs
     with join_process_group(device) as group:
         if group.rank == 0:
-            run.prepare_folder()
+            run.folder.prepare()
         else:
-            run = _Run(configs, run.folder, run.resume, quiet=True)
+            run = replace(run, progress=TrainingProgress(quiet=True))
         group.wait()
         sets = run.read_code_sets()
+        configs, timed = run.folder.configs(run.given, sets, group)
         network = make_network(configs.name, configs.model.model_dump(), seed=configs.training.seed)
         start = None
-        if _start_comes_first(configs, network, sets):
-            start, sets = _fit_start_first(run, sets)
-        trainer = Trainer(network, sets.training, sets.validation, configs.training, group)
-        checkpoint = run.path(CHECKPOINT)
-        if run.resume and os.path.exists(checkpoint):
+        if start_comes_first(configs.training, bits_of(sets.training)):
+            start, sets = _fit_start_first(run, configs, sets)
+        training = configs.training
+        if timed and run.given.minutes:
+            training = within_minutes(training, run.given.minutes, network, sets.training, group)
+            configs = replace(configs, training=training)
+        trainer = Trainer(network, sets.training, sets.validation, training, group)
+        checkpoint = run.folder.path(CHECKPOINT)
+        if run.folder.resume and os.path.exists(checkpoint):
             trainer.load(checkpoint)
         if group.rank > 0:
             trainer.run()
             return
-        run.save_configs()
-        trained = _train_visibly(run, trainer)
+        run.folder.save_configs(configs, run.given.files)
+        trained = _train_visibly(run, configs, trainer)
     facts = configs.facts() | trained.facts | {"start_fitting": "first" if start else "last"}
-    save_network(trained.network, run.path(NETWORK), facts)
-    if trained.network.integer_form:
-        run.save_model(trained.network, start, sets, facts)
-        return
-    run.report(run.path(NETWORK), facts["network_validation_rate"], configs.name)
-    if not run.quiet:
-        print_text(f"{configs.name} has no integer form: it measures codes, and codes none")
+    save_network(trained.network, run.folder.path(NETWORK), facts)
+    run.save_model(configs, trained.network, start, sets, facts)
 
 
-def _train_visibly(run: _Run, trainer: Trainer) -> Trained:
+def _train_visibly(run: _Run, configs: Configs, trainer: Trainer) -> Trained:
     from nncodec.training.curves import drawing_curves
 
-    config = run.configs.training
     with (
-        drawing_curves(run.folder, trainer.step) as draw,
-        showing_training(config, trainer.step, run.quiet) as show,
+        drawing_curves(run.folder.folder, trainer.step) as draw,
+        run.progress.steps(configs.training, trainer.step) as show,
     ):
 
         def watch(update: Update) -> None:
             show(update)
             draw(update)
 
-        return trainer.run(run.path(CHECKPOINT), watch)
+        return trainer.run(run.folder.path(CHECKPOINT), watch)
 
 
-def _start_comes_first(configs: _Configs, network: Network, sets: CodeSets) -> bool:
-    from nncodec.training.configs import SYNTHETIC
-
-    order = configs.training.start_fitting
-    if order != "auto":
-        return order == "first"
-    endless = configs.input_.data == SYNTHETIC
-    return network.integer_form and not endless and sets.training.bits <= MAX_BITS_BESIDE
-
-
-def _fit_start_first(run: _Run, sets: CodeSets) -> tuple[Start, CodeSets]:
+def _fit_start_first(run: _Run, configs: Configs, sets: CodeSets) -> tuple[Start, CodeSets]:
     """Fits the start of the adaptive stage; gives it, and both sets with the stage's logits."""
-    from nncodec.training.data.batches import CodeSet
     from nncodec.training.data.code_sets import CodeSets
-    from nncodec.training.model_building import bits_to_fit, fit_first_files
+    from nncodec.training.model_building import bits_to_fit, fit_some_files
     from nncodec.training.start_fitting import left_by_stage
 
-    bits = bits_to_fit(sets.training.files) + sets.training.bits + sets.validation.bits
-    with progress_bar("adaptive stage", bits, run.quiet) as progress:
-        layer_count = run.configs.model.layer_count
-        start = fit_first_files(sets.training.files, layer_count, progress=progress)
+    seed, layer_count = configs.training.seed, configs.model.layer_count
+    bits = bits_to_fit(sets.training) + sets.training.bits + sets.validation.bits
+    with run.progress.bits("adaptive stage", bits) as progress:
+        start = fit_some_files(sets.training, layer_count, seed=seed, progress=progress)
         model = Model(start)
         with_logits = (
-            CodeSet(codes.files, [left_by_stage(file, model, progress) for file in codes.files])
+            codes.with_logits([left_by_stage(file, model, progress) for file in codes.files])
             for codes in sets
         )
         return start, CodeSets(*with_logits)

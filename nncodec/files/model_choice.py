@@ -38,6 +38,29 @@ SEQUENCE_BITS = 32
 
 
 @dataclass(frozen=True)
+class Effort:
+    """Which networks AUTO takes.
+
+    Attributes:
+        products: the most multiply-accumulates of a network for each bit.
+        gain: what part of the codes' size a network must save.
+        whole: whether each model is tried on the whole tensor, not on a sample.
+    """
+
+    products: float
+    gain: float
+    whole: bool
+
+
+EFFORTS = {
+    "fast": Effort(products=0, gain=0, whole=False),
+    "standard": Effort(products=10_000, gain=0.01, whole=False),
+    "best": Effort(products=math.inf, gain=0, whole=True),
+}
+STANDARD = "standard"
+
+
+@dataclass(frozen=True)
 class Predictor:
     """What predicts the bits of a tensor.
 
@@ -55,6 +78,7 @@ def choose_predictor(
     choice: ModelChoice = AUTO,
     sequence: bool | None = None,
     *,
+    effort: str = STANDARD,
     embed: bool = False,
     threads: int = 1,
 ) -> Predictor:
@@ -64,6 +88,7 @@ def choose_predictor(
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         choice: the model that was asked for.
         sequence: whether its pictures are frames; None to find out.
+        effort: one of EFFORTS: what a network may cost if AUTO is to take it.
         embed: whether the container will hold the model, whose bytes then count too.
         threads: the most that try side by side.
 
@@ -72,7 +97,30 @@ def choose_predictor(
     """
     if sequence is None:
         sequence = _is_sequence(codes, threads)
-    return Predictor(_choose_model(codes, choice, sequence, embed, threads), sequence)
+    if isinstance(choice, Model):
+        return Predictor(choice, sequence)
+    if choice == ADAPTIVE:
+        return Predictor(None, sequence)
+    if choice != AUTO:
+        return Predictor(load_model(choice), sequence)
+    most = EFFORTS[effort]
+    fitting = _fitting_models(codes, most)
+    if not fitting:
+        return Predictor(None, sequence)
+    candidates: list[Model | None] = [None, *fitting]
+    sample = codes if most.whole else _sample(codes, len(candidates))
+
+    def cost(model: Model | None) -> float:
+        length = float(code_lengths(sample, model=model, sequence=sequence).sum())
+        length *= codes.size / sample.size
+        if model and model.network:
+            length /= 1 - most.gain
+        if model:
+            length += 8 * (len(model.model_id) + (len(pack_embedded(model)) if embed else 0))
+        return length
+
+    costs = map_side_by_side(cost, candidates, threads)
+    return Predictor(candidates[int(np.argmin(costs))], sequence)
 
 
 def _is_sequence(codes: Codes, threads: int) -> bool:
@@ -92,15 +140,8 @@ def _is_sequence(codes: Codes, threads: int) -> bool:
     return apart - together > max(SEQUENCE_GAIN * apart, SEQUENCE_BITS)
 
 
-def _choose_model(
-    codes: Codes, choice: ModelChoice, sequence: bool, embed: bool, threads: int
-) -> Model | None:
-    if isinstance(choice, Model):
-        return choice
-    if choice == ADAPTIVE:
-        return None
-    if choice != AUTO:
-        return load_model(choice)
+def _fitting_models(codes: Codes, effort: Effort) -> list[Model]:
+    """The models that are found, fit the codes, and cost no more than they may."""
     layers, channels = codes.shape[0], codes.shape[4]
     claims = ((found, found.claims()) for found in list_models())
     fitting = []
@@ -108,20 +149,11 @@ def _choose_model(
         if claim and claim["channels"] == channels and layers <= claim["layers"]:
             with contextlib.suppress(ModelError):  # a damaged file nobody asked for
                 model = found.load()
-                if model.fits(layers, channels):  # or it has been replaced meanwhile
+                products = model.network.products() if model.network else 0
+                # It may have been replaced meanwhile.
+                if model.fits(layers, channels) and products <= effort.products:
                     fitting.append(model)
-    if not fitting:
-        return None
-    candidates: list[Model | None] = [None, *fitting]
-    sample = _sample(codes, len(candidates))
-
-    def cost(model: Model | None) -> float:
-        length = float(code_lengths(sample, model=model, sequence=sequence).sum()) * (
-            codes.size / sample.size
-        )
-        return length + (8 * len(pack_embedded(model)) if model and embed else 0)
-
-    return candidates[int(np.argmin(map_side_by_side(cost, candidates, threads)))]
+    return fitting
 
 
 def model_to_decode(container: Container, choice: ModelChoice | None = None) -> Model | None:
@@ -153,9 +185,13 @@ def model_to_decode(container: Container, choice: ModelChoice | None = None) -> 
 def _sample(codes: Codes, candidates: int) -> Codes:
     """Takes a part of a tensor that costs about half as much to try as the tensor to code.
 
+    A small tensor is tried as it is.
+
     The part has fewer pictures, adjacent ones; if one picture is too large, its first layers; if
     one layer is too large, rows from its middle.
     """
+    if codes.size <= SAMPLE_BITS:
+        return codes
     share = min(SAMPLE_BITS / codes.size, 0.5 / candidates)
     pictures = max(1, math.floor(codes.shape[1] * share))
     share = min(1.0, share * codes.shape[1] / pictures)

@@ -27,8 +27,20 @@ MAX_MODEL_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 20
 """Limit of the header of a model file: parsed JSON takes tens of times as much memory."""
 
-MAX_HIDDEN = 64
-"""Limit of a network's hidden units for each channel."""
+MAX_OPERATIONS = 64
+"""Limit of a network's operations."""
+MAX_TAPS = 256
+"""Limit of what one operation sees."""
+MAX_WIDTH = 1024
+"""Limit of the numbers of a plane at a position, and of a head's units for each channel."""
+MAX_PLANES = 1 << 12
+"""Limit of the numbers of all planes of a network at a position."""
+MAX_PLANE_BYTES = 1 << 30
+"""Limit of the memory that a network's planes take; more is refused, whatever the tensor."""
+PLANE_PADDING = 30
+"""The most numbers that the planes of an operation are padded by: two, to vectors of 16."""
+RING_ROWS = 8
+"""The most rows of a picture for which a layer keeps its planes."""
 
 MAX_NAME_BYTES = 255
 """Limit of an array's name, in UTF-8."""
@@ -106,14 +118,17 @@ def memory_bound(shape: Sequence[int]) -> int:
 def memory_bound_of_model(shape: Sequence[int], embedded_bytes: int) -> int:
     """Bounds the bytes of memory that decoding with a model takes beyond `memory_bound`.
 
-    Any model keeps five bytes for every hidden unit at every position of a picture, and for every
-    layer how its rates fall. An embedded model is unpacked, and kept in eight copies: its arrays,
-    and what proves that their sums are exact.
+    A network keeps planes of some rows of every layer, and numbers of every position that go from a
+    layer to the next; a model keeps for every layer how its rates fall. An embedded model is
+    unpacked, and kept in eight copies: its arrays, and what proves that their sums are exact.
 
     Args:
         shape: layers, batch, height, width, layer_depth.
         embedded_bytes: of the embedded model, or 0.
     """
     unpacked = min(MAX_DEFLATE_RATIO * embedded_bytes, MAX_MODEL_BYTES)
-    hidden_units = 5 * MAX_HIDDEN * math.prod(shape[1:])
-    return embedded_bytes + 8 * unpacked + hidden_units + 24_000 * shape[0]
+    layers, batch, height, width, _ = shape
+    kept = layers * (min(height, RING_ROWS) + 2) * (width + 3) + batch * height * width
+    numbers = MAX_PLANES + PLANE_PADDING * MAX_OPERATIONS
+    planes = min(2 * numbers * kept, MAX_PLANE_BYTES)
+    return embedded_bytes + 8 * unpacked + planes + 24_000 * layers

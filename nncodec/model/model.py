@@ -68,18 +68,18 @@ class Model:
     @cached_property
     def model_id(self) -> bytes:
         """8 bytes by content: equal for models of the same numbers, `id_of_numbers`."""
-        return id_of_numbers(self.arrays(), self.network.sizes() if self.network else {})
+        return id_of_numbers(self.arrays(), self.network.text() if self.network else "")
 
 
-def id_of_numbers(arrays: Mapping[str, npt.NDArray[Any]], sizes: Mapping[str, int]) -> bytes:
-    """The id of a model by its arrays and the sizes of its network.
+def id_of_numbers(arrays: Mapping[str, npt.NDArray[Any]], network: str) -> bytes:
+    """The id of a model by its arrays and the text of its network.
 
     The first bytes of the SHA-256 of every array: name, type, sizes, values, little-endian; and
-    of the sizes of the network.
+    before them of the text, if there is a network.
     """
     digest = hashlib.sha256(b"nncodec model 1")
-    for name, number in sorted(sizes.items()):
-        digest.update(f"\n{name} {number}".encode())
+    if network:
+        digest.update(f"\n{network}".encode())
     for name, array in sorted(arrays.items()):
         little = array.astype(array.dtype.newbyteorder("<"))
         digest.update(f"\n{name} {little.dtype.str} {list(little.shape)}\n".encode())

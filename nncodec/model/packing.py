@@ -17,7 +17,7 @@ from nncodec.errors import BitstreamError, ModelError
 from nncodec.format.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES
 from nncodec.model.adaptive.start import Start
 from nncodec.model.model import Model
-from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.model.network.integer_network import make_network
 
 _VERSION = "1"
 _TEXTS = ("nncodec", "network", "facts", "model_id")
@@ -34,7 +34,7 @@ def pack_model(model: Model) -> bytes:
     """
     texts = {
         "nncodec": _VERSION,
-        "network": json.dumps(model.network.sizes()) if model.network else "",
+        "network": model.network.text() if model.network else "",
         "facts": json.dumps(model.facts),
         "model_id": model.model_id.hex(),
     }
@@ -76,7 +76,14 @@ def unpack_model(data: bytes) -> Model:
         raise ModelError(f"the checksum of the model's texts is wrong; {_GET_A_COPY}")
     start, network = _build(Start, arrays, "start.", {}), None
     if texts["network"]:
-        network = _build(IntegerNetwork, arrays, "network.", _parse(texts["network"]))
+        of_network = {
+            name.removeprefix("network."): array
+            for name, array in arrays.items()
+            if name.startswith("network.")
+        }
+        network = make_network(_parse(texts["network"]), of_network)
+        if network.text() != texts["network"]:
+            raise ModelError(f"the text of the model's network has another form; {_GET_A_COPY}")
     model = Model(start, network, _parse(texts["facts"]))
     if set(arrays) != set(model.arrays()):
         raise ModelError(f"the model has arrays that belong to none; {_GET_A_COPY}")

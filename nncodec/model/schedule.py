@@ -67,18 +67,24 @@ class Schedule:
         """The positions of a layer, over all pictures."""
         return prod(self.shape[1:4])
 
-    def steps(self, segments: Sequence[range]) -> list[range]:
+    def steps(self, segments: Sequence[range], rows_below: int | None = None) -> list[range]:
         """Numbers the positions that each segment has in all of its layers.
 
         A segment may code a step once the segment before it has finished that step, or all it has.
 
         Args:
             segments: the layers of each of them, adjacent ones, in order.
+            rows_below: how many rows below its own a network sees of earlier layers, whole rows of
+                which it needs; None where there is no network.
         """
+        # A row behind the last layer; that its other layers are finished follows.
+        behind = self.width if self.height > 1 else 1
+        if rows_below is not None:
+            rows = min(rows_below, self.height - 1) + 1
+            behind = max(behind, rows * self.width - 1)
         steps, begin = [], 0
         for layers in segments:
             end = begin + len(layers) * self.positions
             steps.append(range(begin, end))
-            # A row behind the last layer; that its other layers are finished follows.
-            begin = end - self.positions + (self.width if self.height > 1 else 1)
+            begin = end - self.positions + behind
         return steps

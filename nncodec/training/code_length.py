@@ -42,6 +42,18 @@ class LayerRates(nn.Module):
         return self.network.code_length(codes, beside) / layer_bits(self.network, codes.shape)
 
 
+def loss_of_rates(rates: Tensor) -> Tensor:
+    """What is minimised: half the rate of all layers, half the mean of those of the first layers.
+
+    A prefix of a container is a prefix of its layers, so that the first ones count more often.
+
+    Args:
+        rates: float [layers], of layers that have the same number of bits.
+    """
+    of_first = rates.cumsum(0) / torch.arange(1, len(rates) + 1, device=rates.device)
+    return (rates.mean() + of_first.mean()) / 2
+
+
 def layer_bits(network: Network, shape: tuple[int, ...]) -> int:
     """Counts the bits of a layer in codes of shape (samples, height, width, depth)."""
     return math.prod(shape[:3]) * network.config.layer_depth

@@ -2,7 +2,8 @@
 
 They have the keys of the original entropy coder, whose files are taken as they are. Its trainer
 kept them as `model_config.json`, `train_config.json` and `input_config.json`. All other keys are
-optional, and unknown ones are refused. pydantic checks every value, once; an error is one line.
+optional, and unknown ones are refused. So are the files; what holds without them is in plan.py.
+pydantic checks every value, once; an error is one line.
 """
 
 import json
@@ -70,26 +71,37 @@ class ModelConfig(Config):
 class TrainingConfig(Config):
     """How a network is trained. The first four keys are the original's and have no defaults.
 
+    That holds for a file with `decay_rate` or `samples_per_decay`, as the original's have. To one
+    with neither, the defaults of plan.py apply, and no key has to be there.
+
     Attributes:
         batch_size: samples of a step, in each process.
         learning_rate: of Adam, before it decays.
         decay_rate: what the learning rate is multiplied by after every `samples_per_decay` samples.
         samples_per_decay: samples between two such decays.
+        batch_bits: in place of `batch_size`, about how many code bits a step has in each process:
+            samples of similar sizes, cropped to the smallest of them, or a piece of one that has
+            more than twice as many; 0 for `batch_size`.
         epsilon: what Adam adds to the root of its uncorrected second moments, as TensorFlow does.
             The default is the original's. It makes early steps tiny, so other learning rates need
             another: 1e-8 with one of 0.001.
-        schedule: "staircase", the decay above, or "cosine", from the learning rate to 0 over
-            `steps`, which needs no decay.
+        optimiser: "original", Adam with the betas 0.9 and 0.999 and with epsilon as above, or
+            "adamw", with 0.9 and 0.98, and epsilon beside the corrected second moments.
+        schedule: "staircase", the decay above, or "cosine", from the learning rate to `final_rate`
+            times that over `steps`, which needs no decay.
+        final_rate: see there.
         warmup_steps: steps over which the learning rate rises to its value.
         steps: the most steps.
+        passes: in place of `steps` and `steps_per_evaluation`, how often all codes are seen, within
+            bounds (plan.py), with twenty evaluations; 0 for `steps`.
         input_dropout: the share of bits that are hidden from the network where it looks at them.
         weight_decay: of all parameters, decoupled from the gradient (AdamW).
         clip_norm: the most that the norm of a gradient may be; 0 for any.
         mixed_precision: whether to compute in bfloat16 where that is safe.
         crop: height and width of the random piece that is trained on of each sample, so that mixed
             sizes share a batch; 0 for whole samples.
-        validation_share: the share of files, or of TFRecord samples, that is never trained on. With
-            0 there is no validation: the last parameters are kept.
+        validation_share: the share of files, or of TFRecord samples, chosen at random, that is
+            never trained on. With 0 there is no validation: the last parameters are kept.
         steps_per_evaluation: steps from one evaluation, and checkpoint, to the next.
         patience: how many evaluations in a row may bring nothing better before training stops.
         seed: of all random numbers.
@@ -103,10 +115,14 @@ class TrainingConfig(Config):
     learning_rate: Positive
     decay_rate: Annotated[float, Field(gt=0, le=1)]
     samples_per_decay: Positive
+    batch_bits: NotNegativeCount = 0
     epsilon: Positive = 1.0
+    optimiser: Literal["original", "adamw"] = "original"
     schedule: Literal["staircase", "cosine"] = "staircase"
+    final_rate: Share = 0.0
     warmup_steps: NotNegativeCount = 0
     steps: Count = 50_000
+    passes: NotNegative = 0.0
     input_dropout: Share = 0.0
     weight_decay: NotNegative = 0.0
     clip_norm: NotNegative = 0.0
@@ -128,6 +144,7 @@ class TrainingConfig(Config):
         warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         if self.schedule == "cosine":
             decay = (1 + math.cos(math.pi * min(1.0, step / self.steps))) / 2
+            decay = self.final_rate + (1 - self.final_rate) * decay
         else:  # no decay within a step: the original's rule for batches above samples_per_decay
             steps_per_decay = max(1.0, self.samples_per_decay / batch_size)
             decay = self.decay_rate ** math.floor(step / steps_per_decay)
@@ -143,7 +160,8 @@ class InputConfig(Config):
     Attributes:
         data: a path, several in a list, or "synthetic".
         unique_code_size: whether all codes have the same size.
-        layout: of code files: "nhwc", "nchw", or "auto", for each file the cheaper one.
+        layout: of code files: "nhwc", "nchw", or "auto", the cheaper one; if the first few files
+            agree in it, others that look like them are not tried.
         validation: paths of codes that are never trained on, also where they are among `data`;
             without them, `validation_share` of the data.
     """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nncodec.errors import NncodecError
@@ -45,3 +47,33 @@ def find_device(name: str, local_rank: int = 0) -> torch.device:
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)  # for what names no device, NCCL among it
     return device
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Says whether a device computes in bfloat16 faster than in float32."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # PyTorch has no public name for what it knows of processors.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
+
+
+@contextlib.contextmanager
+def reproducible(device: torch.device) -> Iterator[None]:
+    """Leaves the caller's random numbers alone, and CUDA no choice between algorithms."""
+    import torch
+
+    if device.type != "cuda":
+        with torch.random.fork_rng([]):
+            yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    with torch.random.fork_rng([device]):
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)

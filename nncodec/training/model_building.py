@@ -4,18 +4,17 @@
     before    network, trained by itself ── codes ── fit_start ── start
 
 A network that is trained beside the stage learns what the stage does not find by itself; it needs
-the stage's logits of all training codes. One that is trained before, on codes without an end, gets
-a start that was fitted with it.
+the stage's logits of all training codes. One that is trained before, on plenty of codes, gets a
+start that was fitted with it. Of plenty, files at random are enough for what is fitted.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nncodec.coding.codec import code_lengths
-from nncodec.coding.threads import Progress, Threads
+from nncodec.coding.threads import Progress
 from nncodec.format.code_tensor import Codes
 from nncodec.model.adaptive.start import Start
 from nncodec.model.model import Model
@@ -27,38 +26,51 @@ from nncodec.training.start_fitting import (
     best_by_layer,
     fit_start,
     refit_start,
+    side_by_side,
 )
 
 if TYPE_CHECKING:
+    from nncodec.training.data.batches import CodeSet
     from nncodec.training.networks.network import Network
 
 
 MAX_BITS_FITTED = 1 << 24
 """A start is fitted to so many training codes at most, for the time: some ten seconds a pass."""
 
+MAX_BITS_TRIED = 1 << 22
+"""Speeds of learning are compared on so many validation codes at most."""
+
+MAX_BITS_MEASURED = 1 << 26
+"""A model is measured on so many validation codes at most."""
+
 SPEEDS = (0, -1, 1, -2)
 """Speeds of learning that are tried on validation codes: how often the rates are doubled."""
 
+LEAST_GAIN = 0.0002
+"""A network that makes codes smaller by less than this share is not worth its time."""
 
-def fit_first_files(
-    training: Sequence[Codes],
+
+def fit_some_files(
+    training: CodeSet,
     layers: int,
     network: IntegerNetwork | None = None,
+    *,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Start:
-    """Fits a start (start_fitting.py) to as many files, from the first, as make MAX_BITS_FITTED."""
-    return fit_start(_first_files(training), layers, network, progress)
+    """Fits a start (start_fitting.py) to files at random of MAX_BITS_FITTED in all."""
+    return fit_start(_some(training, MAX_BITS_FITTED, seed), layers, network, progress)
 
 
-def bits_to_fit(training: Sequence[Codes], passes: int = len(PASSES)) -> int:
-    """Counts the bits that the progress of `fit_first_files` will be told of."""
-    return passes * sum(codes.size for codes in _first_files(training))
+def bits_to_fit(training: CodeSet, passes: int = len(PASSES)) -> int:
+    """Counts the bits that the progress of `fit_some_files` will be told of, or about as many."""
+    return passes * min(training.bits, MAX_BITS_FITTED)
 
 
 def bits_to_build(
-    training: Sequence[Codes], validation: Sequence[Codes], *, beside_start: bool, network: bool
+    training: CodeSet, validation: CodeSet, *, beside_start: bool, network: bool
 ) -> int:
-    """Counts the bits that the progress of `build_model` will be told of.
+    """Counts the bits that the progress of `build_model` will be told of, or about as many.
 
     Args:
         training, validation: as for `build_model`.
@@ -70,27 +82,29 @@ def bits_to_build(
         bits = bits_to_fit(training)
     else:
         bits = bits_to_fit(training, passes=1) if network else 0
-    bits += starts * len(SPEEDS) * sum(codes.size for codes in _first_files(validation))
-    return bits + sum(codes.size for codes in validation)
+    bits += starts * len(SPEEDS) * min(validation.bits, MAX_BITS_TRIED)
+    return bits + min(validation.bits, MAX_BITS_MEASURED)
 
 
 def build_model(
     network: Network | None,
-    training: Sequence[Codes],
-    validation: Sequence[Codes],
+    training: CodeSet,
+    validation: CodeSet,
     *,
     layer_count: int,
     start: Start | None = None,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Model:
     """Builds a model.
 
     Args:
         network: what was trained, if anything was.
-        training: uint8 {0, 1}, each [layers, batch, height, width, layer_depth].
-        validation: other codes of that form, on which the model is measured; may be none.
+        training: codes that fit it.
+        validation: others, on which the model is measured; may be none.
         layer_count: the most layers that the model shall fit.
         start: that the network was trained beside; by default one is fitted with the network.
+        seed: of the choice of files, where there are too many.
         progress: is told of the bits as they are passed.
 
     Returns:
@@ -103,24 +117,35 @@ def build_model(
     """
     integers = network.quantise() if network else None
     if start is None:
-        starts = [fit_first_files(training, layer_count, integers, progress)]
+        starts = [fit_some_files(training, layer_count, integers, seed=seed, progress=progress)]
     elif integers is None:
         starts = [start]
     else:
         together = beside_network(start)
-        refitted = refit_start(_first_files(training), together, integers, progress)
-        starts = [refitted, together]
-    if validation:
+        files = _some(training, MAX_BITS_FITTED, seed)
+        starts = [refit_start(files, together, integers, progress), together]
+    if validation.files:
         starts = [at_speed(start, doublings) for start in starts for doublings in SPEEDS]
-        starts = [best_by_layer(starts, integers, _first_files(validation), progress)]
+        tried = _some(validation, MAX_BITS_TRIED, seed)
+        starts = [best_by_layer(starts, integers, tried, progress)]
     model = Model(starts[0], integers)
-    return Model(model.start, integers, _rates(model, validation, progress))
+    measured = validation.some(MAX_BITS_MEASURED, seed)
+    return Model(model.start, integers, _rates(model, measured.files, progress))
 
 
-def _first_files(files: Sequence[Codes]) -> Sequence[Codes]:
-    ends = itertools.accumulate(codes.size for codes in files)
-    fitted = [codes for codes, end in zip(files, ends, strict=True) if end <= MAX_BITS_FITTED]
-    return fitted or files[:1]
+def worth_its_network(model: Model, without: Model) -> bool:
+    """Whether a model's network makes validation codes smaller than a model without does.
+
+    Args:
+        model, without: of `build_model`. If there were no validation codes, nobody can say, and the
+            network stays.
+    """
+    ours, theirs = model.facts["validation_rate"], without.facts["validation_rate"]
+    return ours is None or ours < (1 - LEAST_GAIN) * theirs
+
+
+def _some(codes: CodeSet, bits: int, seed: int) -> list[Codes]:
+    return list(codes.some(bits, seed).files)
 
 
 def _rates(model: Model, files: Sequence[Codes], progress: Progress | None) -> dict[str, Any]:
@@ -128,7 +153,7 @@ def _rates(model: Model, files: Sequence[Codes], progress: Progress | None) -> d
     if not files:
         return {"validation_rate": None, "validation_layer_rates": None}
     rates = [
-        code_lengths(codes, model=model, threads=Threads(progress=progress)) / codes[0].size
+        code_lengths(codes, model=model, threads=side_by_side(progress)) / codes[0].size
         for codes in files
     ]
     layers = [

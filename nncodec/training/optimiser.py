@@ -1,4 +1,4 @@
-"""Adam as the original trains with it, and its state by the names of parameters."""
+"""Adam, as the original trains with it or as others do, and its state by names of parameters."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nncodec.training.configs import TrainingConfig
 
-_BETAS = (0.9, 0.999)
+_BETAS = {"original": (0.9, 0.999), "adamw": (0.9, 0.98)}
 _STATE = ("step", "exp_avg", "exp_avg_sq")  # what PyTorch keeps of a parameter
 
 
@@ -26,7 +26,10 @@ class Optimiser:
         self._config, self._batch_size = config, batch_size
         self._parameters = dict(module.named_parameters())
         self._adam = torch.optim.AdamW(
-            module.parameters(), betas=_BETAS, weight_decay=config.weight_decay
+            module.parameters(),
+            betas=_BETAS[config.optimiser],
+            eps=config.epsilon,
+            weight_decay=config.weight_decay,
         )
 
     def minimise(self, loss: Tensor, step: int) -> float:
@@ -44,10 +47,13 @@ class Optimiser:
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self._parameters.values(), self._config.clip_norm)
         rate = self._config.learning_rate_at(step, self._batch_size)
-        # PyTorch adds epsilon to the root of the corrected second moment, TensorFlow to that of the
-        # uncorrected one. With the original's 1.0 they are different trainings.
-        correction = math.sqrt(1 - _BETAS[1] ** (step + 1))
-        self._adam.param_groups[0] |= {"lr": rate, "eps": self._config.epsilon / correction}
+        options = {"lr": rate}
+        if self._config.optimiser == "original":
+            # PyTorch adds epsilon to the root of the corrected second moment, TensorFlow to that of
+            # the uncorrected one. With the original's 1.0 they are different trainings.
+            correction = math.sqrt(1 - _BETAS["original"][1] ** (step + 1))
+            options["eps"] = self._config.epsilon / correction
+        self._adam.param_groups[0] |= options
         self._adam.step()
         return rate
 

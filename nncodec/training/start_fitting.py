@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from nncodec.coding.codec import code_lengths, traverse_known
 from nncodec.coding.segments import CodedSegment
-from nncodec.coding.threads import Progress, Threads
+from nncodec.coding.threads import Progress, Threads, thread_count
 from nncodec.format.code_tensor import Codes
 from nncodec.model.adaptive.learning_rates import (
     AROUND,
@@ -156,9 +156,7 @@ def best_by_layer(
     for candidate, sums in zip(candidates, lengths, strict=True):
         for codes in files:
             model = Model(candidate, network)
-            sums[: len(codes)] += code_lengths(
-                codes, model=model, threads=Threads(progress=progress)
-            )
+            sums[: len(codes)] += code_lengths(codes, model=model, threads=side_by_side(progress))
     best = lengths.argmin(axis=0)
     layers = [(candidates[number], layer) for layer, number in enumerate(best)]
     fields = {
@@ -187,6 +185,18 @@ def beside_network(start: Start) -> Start:
     return replace(start, **one_more)
 
 
+def of_network_alone(network: IntegerNetwork) -> Start:
+    """A start under which a bit is predicted by the network, and nothing is learned.
+
+    The mixer takes the network's logit as it is. This measures networks in integers.
+    """
+    start = beside_network(untrained(network.layers, network.channels))
+    mixers = np.zeros_like(start.mixers)
+    mixers[..., -1] = 1 << MIXER_BITS
+    still = {name: np.zeros_like(getattr(start, name)) for name in ("sets", "rates")}
+    return replace(start, mixers=mixers, **still)
+
+
 def left_by_stage(
     codes: Codes, model: Model, progress: Progress | None = None
 ) -> npt.NDArray[np.float16]:
@@ -205,8 +215,13 @@ def left_by_stage(
     def keep(segment: CodedSegment) -> None:
         logits.append(segment.logits())
 
-    traverse_known(codes, model, keep, threads=Threads(progress=progress))
+    traverse_known(codes, model, keep, threads=side_by_side(progress))
     return np.concatenate(logits, dtype=np.float16)
+
+
+def side_by_side(progress: Progress | None) -> Threads:
+    """All processors: layers do not learn together, so that what is learned stays the same."""
+    return Threads(thread_count(None), progress)
 
 
 def _pass(
@@ -219,8 +234,7 @@ def _pass(
     """Gives what has been learned after all files, and after each."""
     start, ends = _with_pass_rates(start, one), []
     for codes in files:
-        threads = Threads(progress=progress)
-        stage = traverse_known(codes, Model(start, network), threads=threads)
+        stage = traverse_known(codes, Model(start, network), threads=side_by_side(progress))
         start = _forgetful(_learned(start, stage), one, codes)
         ends.append(start)
     return start, ends

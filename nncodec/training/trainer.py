@@ -13,9 +13,8 @@ mean over all samples: 2 processes of 4 do what one does with 8. Only dropout an
 sums differ. How many threads PyTorch uses is left to the caller.
 """
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -26,12 +25,16 @@ from torch import Tensor
 from nncodec.errors import ModelError, NncodecError
 from nncodec.files.streams import file_label, naming
 from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
-from nncodec.training.code_length import LayerRates, Rates, floats, measure, signs
+from nncodec.training.code_length import LayerRates, Rates, floats, loss_of_rates, measure, signs
 from nncodec.training.configs import TrainingConfig, library_versions
 from nncodec.training.data.batches import Batches, CodeSet
+from nncodec.training.devices import reproducible
 from nncodec.training.distributed import ProcessGroup
 from nncodec.training.networks.network import Network
 from nncodec.training.optimiser import Optimiser
+
+EVALUATION_BITS = 1 << 22
+"""While training, so many validation codes are measured at most: files at random, always those."""
 
 _MAY_CHANGE = ("steps", "patience")  # between an interruption and its continuation
 
@@ -43,6 +46,7 @@ class Update:
     Attributes:
         step: steps so far.
         learning_rate: of this step.
+        bits: code bits of the step in all processes, or about as many.
         training: rates of this process's samples of the step, before it.
         validation: rates after it, if it was followed by an evaluation.
         best: the lowest validation rate so far, if this step was followed by an evaluation.
@@ -50,6 +54,7 @@ class Update:
 
     step: int
     learning_rate: float
+    bits: int
     training: Rates
     validation: Rates | None = None
     best: float | None = None
@@ -99,14 +104,14 @@ class Trainer:
         self._group = group or ProcessGroup()
         self._network = network.to(self._group.device)
         self._network.input_dropout = config.input_dropout
-        self._training, self._validation, self._config = training, validation, config
+        self._training, self._config = training, config
+        self._validation = validation.some(EVALUATION_BITS, config.seed)
         batch_size = config.batch_size * self._group.count
-        self._batches = training.batches(batch_size, seed=config.seed, crop=config.crop)
-        self._beside: Batches | None = None
-        if training.beside:
-            self._beside = training.beside.batches(batch_size, seed=config.seed, crop=config.crop)
+        self._batches = self._batches_of(training, batch_size)
+        self._beside = self._batches_of(training.beside, batch_size) if training.beside else None
         # Codes of the fewest layers leave the most parameters without a gradient.
-        example = next(CodeSet([min(training.files, key=len)]).in_order(1))[:, :8, :8]
+        fewest = min(range(len(training.shapes)), key=lambda number: training.shapes[number][0])
+        example = next(CodeSet([training.files[fewest]]).in_order(1))[:, :8, :8]
         self._loss = self._group.parallel(LayerRates(network), signs(example, self._group.device))
         self._optimiser = Optimiser(network, config, batch_size)
         self._conditions = self._describe()
@@ -133,7 +138,7 @@ class Trainer:
             NncodecError: the code length is no longer finite, or the checkpoint cannot be written.
         """
         config = self._config
-        with self._reproducible():
+        with reproducible(self._group.device):
             while not self.finished:
                 update = self._advance()
                 if self.step % config.steps_per_evaluation == 0 or self.step == config.steps:
@@ -172,6 +177,11 @@ class Trainer:
                     "is a checkpoint without the state of a training; start again in another folder"
                 ) from error
 
+    def _batches_of(self, codes: CodeSet, batch_size: int) -> Batches:
+        config = self._config
+        batch_bits = config.batch_bits * self._group.count
+        return codes.batches(batch_size, batch_bits=batch_bits, seed=config.seed, crop=config.crop)
+
     def _advance(self) -> Update:
         config, group = self._config, self._group
         key = np.random.SeedSequence((config.seed, self.step, group.rank))
@@ -184,13 +194,13 @@ class Trainer:
         self._network.train()
         with torch.autocast(group.device.type, torch.bfloat16, config.mixed_precision):
             layers = self._loss(codes, beside)
-            rate = layers.mean()  # layers have the same number of bits
-        rates = Rates(rate.item(), layers.tolist())
+            loss = loss_of_rates(layers)
+        rates = Rates(layers.mean().item(), layers.tolist())
         self._require_finite(rates)
-        learning_rate = self._optimiser.minimise(rate * weight, self.step)
+        learning_rate = self._optimiser.minimise(loss * weight, self.step)
         self.step += 1
         self._samples += size
-        return Update(self.step, learning_rate, rates)
+        return Update(self.step, learning_rate, codes.numel() * group.count, rates)
 
     def _draw(self, rank: int, count: int) -> tuple[Tensor, Tensor | None]:
         """Draws a share of this step's batch, and the logits of the model beside the network."""
@@ -219,23 +229,6 @@ class Trainer:
                 f"the code length is {rates.total} at step {self.step}; lower learning_rate, or "
                 "set clip_norm, in the training configuration"
             )
-
-    @contextlib.contextmanager
-    def _reproducible(self) -> Iterator[None]:
-        """Leaves the caller's random numbers alone, and CUDA no choice between algorithms."""
-        device = self._group.device
-        if device.type != "cuda":
-            with torch.random.fork_rng([]):
-                yield
-            return
-        before = torch.are_deterministic_algorithms_enabled()
-        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-        with torch.random.fork_rng([device]):
-            torch.use_deterministic_algorithms(True, warn_only=True)
-            try:
-                yield
-            finally:
-                torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
     def _describe(self) -> dict[str, Any]:
         """Describes the conditions that must be the same for a run to go on."""

@@ -9,6 +9,7 @@ import json
 import math
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -28,6 +29,7 @@ from tests.forged import framed
 from tests.fuzz import CORPUS
 from tests.fuzz.targets import MAX_BITS, models
 from tests.golden import ROOT
+from tests.sample_networks import causal_network, random_network
 from tests.samples import random_model
 
 NUMBERS = (0, 1, 2, 3, 7, 8, 127, 128, 255, 256, 2047, 2048, 4096, 1 << 14, (1 << 14) + 1)
@@ -50,6 +52,8 @@ def good_files(target: str) -> list[bytes]:
         return [path.read_bytes() for path in sorted(ROOT.glob("*/bitstream.bin"))] + kept
     if target == "model":
         made = [random_model(1, 1), random_model(2, 3, network=False), random_model(3, 2, 5)]
+        networks = [causal_network(2, 3), *(random_network(2, 3, seed) for seed in range(6))]
+        made += [replace(random_model(2, 3), network=network) for network in networks]
         return [pack_model(model) for model in made] + kept
     return [*_code_files(), *kept]
 
@@ -257,8 +261,7 @@ def repaired_model(data: bytes) -> bytes:
         arrays = safetensors.numpy.load(data)
         length = int.from_bytes(data[:8], "little")
         texts = json.loads(data[8 : 8 + length])["__metadata__"]
-        sizes = json.loads(texts["network"]) if texts["network"] else {}
-        texts["model_id"] = id_of_numbers(arrays, sizes).hex()
+        texts["model_id"] = id_of_numbers(arrays, texts["network"]).hex()
         texts["checksum"] = checksum_of(texts)
         return safetensors.numpy.save(arrays, metadata=texts)
     except Exception:  # whatever damage does to these
@@ -285,7 +288,8 @@ def _forged_model(random: Random) -> bytes:
         name = random.choice(sorted(arrays))
         array = arrays.pop(name)
         if random.random() < 0.7:
-            arrays[random.choice((name + "s", "start.", "network.x", *arrays))] = array
+            others = (name + "s", "start.", "network.x", "network.0.x", *arrays)
+            arrays[random.choice(others)] = array
     elif kind == 3:  # texts
         _edit_texts(random, texts)
     else:  # what the header says of the arrays
@@ -326,18 +330,35 @@ def _other_form(random: Random, array: np.ndarray) -> np.ndarray:
     axis = random.randrange(array.ndim)
     if kind == 3:
         return np.ascontiguousarray(
-            np.take(array, range(random.randrange(array.shape[axis])), axis)
+            np.take(array, range(random.randrange(max(1, array.shape[axis]))), axis)
         )
     return np.ascontiguousarray(np.repeat(array, random.choice((2, 3)), axis))
 
 
+def _edit_network(random: Random, value: Any) -> None:
+    """Changes something in lists and objects: a value, or which there are."""
+    keys = sorted(value) if isinstance(value, dict) else range(len(value))
+    key = random.choice(keys)
+    number = random.choice(NUMBERS + LARGE_NUMBERS)
+    inside = isinstance(value[key], dict | list) and value[key]
+    if inside and random.random() < 0.9:
+        _edit_network(random, value[key])
+    elif type(value[key]) is int and random.random() < 0.7:
+        value[key] += random.choice((-2, -1, 1, 2))
+    elif isinstance(value, list) and random.random() < 0.4:
+        value.insert(random.randint(0, len(value)), value[key])
+        if random.random() < 0.5:
+            value.pop(random.choice(keys))
+    else:
+        words = ("convolve", "lstm", "head", "rows", "layers", "linear", "relu", "tanh")
+        value[key] = random.choice((number, -number, float(number), *JSON_VALUES, *words))
+
+
 def _edit_texts(random: Random, texts: dict[str, str]) -> None:
     if random.random() < 0.7 and texts["network"]:
-        sizes = json.loads(texts["network"])
-        name = random.choice(sorted(sizes))
-        number = random.choice(NUMBERS + LARGE_NUMBERS)
-        sizes[name] = random.choice((number, -number, float(number), *JSON_VALUES))
-        texts["network"] = json.dumps(sizes)
+        sizes: Any = json.loads(texts["network"])
+        _edit_network(random, sizes)
+        texts["network"] = json.dumps(sizes, separators=(",", ":"), sort_keys=True)
         return
     name = random.choice(sorted(texts))
     texts[name] = random.choice(

@@ -25,7 +25,8 @@ from nncodec.model.packing import pack_embedded
 from nncodec.training.data import synthetic
 from tests.golden import ROOT
 from tests.reference_model import Prediction, ReferenceStage
-from tests.samples import plain_network, plain_start, random_model, random_network, random_start
+from tests.sample_networks import causal_network, small_network
+from tests.samples import plain_network, plain_start, random_model, random_start
 
 Codes = npt.NDArray[np.uint8]
 
@@ -80,7 +81,7 @@ def synthetic_sample() -> Codes:
 def limits() -> Model:
     """A model whose weights are at their limits, so that much is clamped."""
     start = random_start(2, 6, 0, with_network=True, extreme=True)
-    return Model(start, random_network(2, 6, 0, group_size=4, reach=2, gain=8))
+    return Model(start, causal_network(2, 6, gain=8))
 
 
 def expected(model: Model, *shape: int, sequence: bool = False) -> Codes:
@@ -99,13 +100,17 @@ def expected(model: Model, *shape: int, sequence: bool = False) -> Codes:
 
 
 def deep_model() -> Model:
-    """A model of two blocks, the last of them shorter, and of groups that span both."""
+    """A model of two blocks, the last of them shorter."""
     plain = random_model(2, 67, network=False)
     start = untrained(2, 67, with_network=True)
     units = start.units.copy()
     units[..., :-1] = plain.start.units
-    network = random_network(2, 67, 0, group_size=25, hidden_of_group=1, gain=0.1)
-    return Model(replace(start, units=units), network)
+    return Model(replace(start, units=units), small_network(2, 67, gain=0.1))
+
+
+def network_model() -> Model:
+    """A model with operations of every kind, which see all that they may."""
+    return replace(random_model(4, 8), network=causal_network(4, 8, gain=0.5))
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,7 @@ CASES = {
     "one-position": Case(lambda: smooth(12, 1, 1, 1, 24)),
     "one-bit": Case(lambda: smooth(1, 1, 1, 1, 1)),
     "start": Case(lambda: smooth(2, 1, 12, 10, 8), model=lambda: random_model(3, 8, network=False)),
-    "network": Case(lambda: smooth(3, 2, 9, 14, 8), model=lambda: random_model(4, 8)),
+    "network": Case(lambda: smooth(3, 2, 9, 14, 8), model=network_model),
     "deep-network": Case(lambda: smooth(2, 1, 4, 6, 67), model=deep_model),
     "limits": Case(lambda: expected(limits(), 2, 6, 9, 8, 6), model=limits),
     "embedded": Case(lambda: smooth(2, 1, 7, 9, 5), model=lambda: random_model(2, 5), embed=True),
@@ -176,9 +181,7 @@ CASES = {
     "sequence-start": Case(
         lambda: film(2, 5, 6, 8, 8), sequence=True, model=lambda: random_model(3, 8, network=False)
     ),
-    "sequence-network": Case(
-        lambda: film(3, 5, 6, 8, 8), sequence=True, model=lambda: random_model(3, 8)
-    ),
+    "sequence-network": Case(lambda: film(3, 5, 6, 8, 8), sequence=True, model=network_model),
     "sequence-embedded": Case(
         lambda: film(2, 5, 6, 8, 5), sequence=True, model=lambda: random_model(2, 5), embed=True
     ),

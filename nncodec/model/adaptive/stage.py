@@ -49,13 +49,10 @@ from nncodec.model.contexts import (
 from nncodec.model.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table
 from nncodec.model.kernels.compilation import inlined
 from nncodec.model.network.integer_network import IntegerNetwork
-from nncodec.model.network.stage import (
+from nncodec.model.network.planes import (
     NetworkStage,
-    NetworkWorkspace,
-    Spot,
     make_network_stage,
-    make_network_workspace,
-    predict_network,
+    of_another_thread,
 )
 from nncodec.model.schedule import Schedule
 
@@ -64,20 +61,18 @@ Float64 = npt.NDArray[np.float64]
 
 
 class Stage(NamedTuple):
-    """The whole model as compiled functions take it.
+    """The adaptive stage as compiled functions take it.
 
     Attributes:
-        grid, weights, network: what is known, what has been learned, what was trained.
+        grid, weights: what is known, what has been learned.
         squash: int32, the table of frequencies.
-        workspace, network_workspace: of the thread.
+        workspace: of the thread.
     """
 
     grid: Grid
     weights: Weights
-    network: NetworkStage
     squash: Int32
     workspace: Workspace
-    network_workspace: NetworkWorkspace
 
 
 class AdaptiveStage:
@@ -85,6 +80,7 @@ class AdaptiveStage:
 
     Attributes:
         stage: what the compiled functions below take, in one thread.
+        network: the same of the network, if there is one.
     """
 
     def __init__(
@@ -101,23 +97,18 @@ class AdaptiveStage:
             start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
         self._schedule, self._start = schedule, start
         grid, weights = make_grid(schedule), weights_of.make_weights(schedule, start)
-        network_stage = make_network_stage(network, schedule)
-        self.stage = Stage(
-            grid=grid,
-            weights=weights,
-            network=network_stage,
-            squash=logistic_table(),
-            workspace=make_workspace(grid, weights),
-            network_workspace=make_network_workspace(network_stage),
-        )
+        self.stage = Stage(grid, weights, logistic_table(), make_workspace(grid, weights))
+        self.network: NetworkStage | None = None
+        if network:
+            self.network = make_network_stage(network, schedule, self.stage.squash)
 
-    def of_another_thread(self) -> Stage:
-        """Gives the same model with a workspace of its own."""
-        stage = self.stage
-        return stage._replace(
-            workspace=make_workspace(stage.grid, stage.weights),
-            network_workspace=make_network_workspace(stage.network),
-        )
+    def of_another_thread(self) -> tuple[Stage, NetworkStage | None]:
+        """Gives the same model with workspaces of its own."""
+        stage, network = self.stage, self.network
+        stage = stage._replace(workspace=make_workspace(stage.grid, stage.weights))
+        if network:
+            network = of_another_thread(network)
+        return stage, network
 
     def learned(self) -> dict[str, Float64]:
         """Says what the weights have become: float64, as numbers, by the names of a `Start`."""
@@ -147,26 +138,19 @@ def place_of(stage: Stage, layer: int, position: int, block: int) -> Place:
 
 
 @inlined
-def predict(stage: Stage, place: Place, rank: int, position: int) -> int:
+def predict(stage: Stage, place: Place, rank: int, logit: int) -> int:
     """Predicts a bit.
 
     Args:
         stage: the model; `begin_block` was called for the block.
         place: of the block.
         rank: of the bit in it.
-        position: of the block.
+        logit: the network's; 0 without one.
 
     Returns:
         The frequency of a 1.
     """
-    grid, weights, workspace, sizes = stage.grid, stage.weights, stage.workspace, stage.grid.sizes
-    logit = 0
-    if stage.network.group_size:
-        block = place.group - place.layer * sizes[BLOCKS]
-        inside = position % (sizes[HEIGHT] * sizes[WIDTH])
-        spot = Spot(place.layer, place.picture, inside, place.row - block)
-        channel = block * sizes[OF_BLOCK] + rank
-        logit = predict_network(stage.network, stage.network_workspace, grid, spot, channel)
+    grid, weights, workspace = stage.grid, stage.weights, stage.workspace
     predict_bit(weights, grid, workspace, place, rank, logit)
     choose_set(workspace, place.layer, rank, is_sequence(weights))
     mixed = mix_bit(weights, workspace, place.first + rank)

@@ -1,163 +1,135 @@
-"""A network at work: predicts the bits of one code tensor as they become known."""
+"""A network at work: predicts the bits of one code tensor as they become known.
 
-from __future__ import annotations
-
-from typing import NamedTuple
+Operations that see nothing of their own layer are due for whole rows. Those that do are due for
+every position before its first bit; where all bits are known from the first, as in encoding, for
+whole rows too. A head adds every bit to its sums as soon as that is known.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.model.contexts import Grid, Taps, first_sign, place_taps
-from nncodec.model.fixed_point import LOGIT_BITS, to_logit
+from nncodec.model.contexts import (
+    BLOCKS,
+    CHANNELS,
+    HEIGHT,
+    MARGIN,
+    OF_BLOCK,
+    WIDTH,
+    Grid,
+    row_of,
+)
 from nncodec.model.kernels.compilation import inlined
 from nncodec.model.kernels.integers import clamped, rounded
-from nncodec.model.kernels.long_rows import copy, dot, padded, padded_columns
-from nncodec.model.network.integer_network import (
-    SCALE_BITS,
-    SUM_LIMIT,
-    IntegerNetwork,
-    tanh_table,
-)
-from nncodec.model.schedule import Schedule
+from nncodec.model.kernels.long_rows import LANES, accumulate, padded_columns
+from nncodec.model.kernels.matrices import COPIED
+from nncodec.model.network import columns
+from nncodec.model.network.operate import Spot, active, operate
+from nncodec.model.network.operations import SCALE_BITS, VALUE_BITS
+from nncodec.model.network.planes import TOGETHER, NetworkStage
 
-Int8 = npt.NDArray[np.int8]
-Int16 = npt.NDArray[np.int16]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint8]
 
 
-class Spot(NamedTuple):
-    """Where a network predicts.
-
-    Attributes:
-        layer, picture: their numbers.
-        position: its number within the picture.
-        row: of the grid, the first of the position.
-    """
-
-    layer: int
-    picture: int
-    position: int
-    row: int
-
-
-class NetworkStage(NamedTuple):
-    """A network, laid out for the positions of a schedule; all empty where there is none.
-
-    Attributes:
-        group_size: channels of a group; 0 where there is no network.
-        hidden_of_group: hidden units of a group.
-        weights: int16 (hidden, padded taps * channels).
-        scale, shift: int64 (layers, hidden).
-        head: int16 (layers * channels, padded hidden); 0 for groups that are not predicted yet.
-        head_scale, bias: int64 (layers, channels).
-        tanh: int8, the table.
-        taps: where the neighbours lie.
-        place_sums: int32 (positions of a picture, hidden), what the flags of a position add.
-    """
-
-    group_size: int
-    hidden_of_group: int
-    weights: Int16
-    scale: Int64
-    shift: Int64
-    head: Int16
-    head_scale: Int64
-    bias: Int64
-    tanh: Int8
-    taps: Taps
-    place_sums: Int32
-
-
-class NetworkWorkspace(NamedTuple):
-    """What a thread needs for a network at a position.
-
-    Attributes:
-        inputs: int8 (1, padded taps * channels), the signs that the network sees.
-        activations: int8 (1, padded hidden), of the groups that are predicted.
-    """
-
-    inputs: Int8
-    activations: Int8
-
-
-def make_network_stage(network: IntegerNetwork | None, schedule: Schedule) -> NetworkStage:
-    """Lays out the first layers of a network, or nothing."""
-    layers = schedule.layers
-    if network is None:
-        none = np.zeros((0, 0), dtype=np.int64)
-        narrow, sums = none.astype(np.int16), none.astype(np.int32)
-        taps = place_taps((), schedule)
-        return NetworkStage(
-            *(0, 0, narrow, none, none, narrow, none, none, tanh_table(), taps, sums)
-        )
-    inputs = len(network.taps.offsets) * network.channels
-    weights = network.weights.astype(np.int32)
-    more = ((0, 0), (0, padded(inputs) - inputs))
-    head = network.head[:layers].swapaxes(1, 2).reshape(-1, network.hidden)
-    head = np.pad(head, ((0, 0), (0, padded(network.hidden) - network.hidden)))
-    inside = network.taps.inside(schedule.height, schedule.width)
-    flags = inside.reshape(-1, inside.shape[-1]).astype(np.int32)
-    return NetworkStage(
-        group_size=network.group_size,
-        hidden_of_group=network.hidden_of_group,
-        weights=np.ascontiguousarray(np.pad(weights[:inputs].T, more), dtype=np.int16),
-        scale=network.scale[:layers].astype(np.int64),
-        shift=network.shift[:layers].copy(),
-        head=np.ascontiguousarray(head, dtype=np.int16),
-        head_scale=network.head_scale[:layers].astype(np.int64),
-        bias=network.bias[:layers].copy(),
-        tanh=tanh_table(),
-        taps=place_taps([(0, *offset) for offset in network.taps.offsets], schedule),
-        place_sums=flags @ weights[inputs:],
-    )
-
-
-def make_network_workspace(network: NetworkStage) -> NetworkWorkspace:
-    """Makes the workspace of one thread."""
-    return NetworkWorkspace(
-        inputs=np.zeros((1, network.weights.shape[1]), dtype=np.int8),
-        activations=np.zeros((1, network.head.shape[1]), dtype=np.int8),
+@inlined
+def spot_of(grid: Grid, layer: int, position: int) -> Spot:
+    """Gives the spot of a position of a layer."""
+    height, width = grid.sizes[HEIGHT], grid.sizes[WIDTH]
+    line = position // width
+    return Spot(
+        layer,
+        line // height,
+        line % height,
+        position % width,
+        row_of(grid, layer, position),
+        position,
     )
 
 
 @inlined
-def predict_network(
-    network: NetworkStage, workspace: NetworkWorkspace, grid: Grid, spot: Spot, channel: int
-) -> int:
-    """Gives the logit of a bit, FORMAT.md section 10; bits of a position are asked for in order.
+def begin_position(
+    network: NetworkStage, grid: Grid, spot: Spot, bits: Bits, index: int, known: bool
+) -> None:
+    """Computes what is due before the first bit of a position.
 
     Args:
-        network: the network.
-        workspace: keeps what it says of the position.
-        grid: as far as it is known, the lower channels of the position among it.
-        spot: where.
-        channel: which bit of the position.
+        network: the network; its planes are written to.
+        grid: as far as bits are known.
+        spot: the position.
+        bits: uint8, one axis, the bits of the tensor.
+        index: of the first bit of the position.
+        known: whether all of them are known from the first, as in encoding.
     """
-    layer = spot.layer
-    if channel % network.group_size == 0:
-        _predict_group(network, workspace, grid, spot, channel)
-    unit = layer * network.bias.shape[1] + channel
-    hidden = padded_columns((channel // network.group_size + 1) * network.hidden_of_group)
-    total = dot(network.head, unit, workspace.activations, 0, hidden)
-    logit = total * network.head_scale[layer, channel] + network.bias[layer, channel]
-    return to_logit(logit, SCALE_BITS + LOGIT_BITS)
+    if known and spot.column == 0:
+        _show_row(grid, spot, bits, index)
+    operations, height, width = network.operations, grid.sizes[HEIGHT], grid.sizes[WIDTH]
+    first = spot.row
+    if spot.column == 0 and first == 0:
+        first = -MARGIN  # rows that are due before the first
+    for base in range(first, spot.row + 1):
+        for number in range(len(operations)):
+            row, begin, end = base, 0, width
+            if operations[number, columns.EARLY]:
+                row += operations[number, columns.AHEAD]
+                if spot.column:
+                    end = 0
+            elif base < spot.row:
+                end = 0
+            elif operations[number, columns.KIND] == columns.HEAD or not known:
+                begin, end = spot.column, spot.column + 1
+            elif spot.column:
+                end = 0
+            if 0 <= row < height:
+                for column in range(begin, end, TOGETHER):
+                    count = min(TOGETHER, end - column)
+                    operate(network, grid, spot, number, (row, column, count))
 
 
 @inlined
-def _predict_group(
-    network: NetworkStage, workspace: NetworkWorkspace, grid: Grid, spot: Spot, channel: int
-) -> None:
-    layer, inputs = spot.layer, workspace.inputs
-    channels = network.bias.shape[1]
-    # The position itself is the first tap; the others are all known when it begins.
-    for tap in range(1 if channel else len(network.taps.frames)):
-        first = first_sign(grid, network.taps, layer, tap, spot.row, spot.picture)
-        copy(grid.signs, first, inputs, 0, tap * channels, channels)
-    begin = channel // network.group_size * network.hidden_of_group
-    for unit in range(begin, begin + network.hidden_of_group):
-        total = dot(network.weights, unit, inputs, 0, inputs.shape[1])
-        total += int(network.place_sums[spot.position, unit])
-        total = total * network.scale[layer, unit] + network.shift[layer, unit]
-        scaled = clamped(rounded(total, SCALE_BITS), SUM_LIMIT)
-        workspace.activations[0, unit] = network.tanh[SUM_LIMIT + scaled]
+def _show_row(grid: Grid, spot: Spot, bits: Bits, index: int) -> None:
+    """Puts the bits of a row of positions into the grid, ahead of their turn."""
+    channels, blocks = grid.sizes[CHANNELS], grid.sizes[BLOCKS]
+    for column in range(grid.sizes[WIDTH]):
+        first = (spot.first + column * blocks) * grid.sizes[OF_BLOCK]
+        for channel in range(channels):
+            bit = int(bits[index + column * channels + channel])
+            grid.signs[first + channel] = 2 * bit - 1
+
+
+@inlined
+def predict_network(network: NetworkStage, grid: Grid, spot: Spot, channel: int) -> int:
+    """Gives the logit of a bit; bits of a position are asked for in order.
+
+    Args:
+        network: the network; the position was begun.
+        grid: as far as it is known, the lower channels of the position among it.
+        spot: the position.
+        channel: which of its bits.
+    """
+    operations, workspace = network.operations, network.workspace
+    heads, logits = workspace.sums, workspace.logits
+    channels, head = grid.sizes[CHANNELS], len(operations) - 1
+    units, begin = operations[head, columns.UNITS], operations[head, columns.WIDTH]
+    if channel:
+        sign = int(grid.signs[spot.first * grid.sizes[OF_BLOCK] + channel - 1]) << VALUE_BITS
+        row = spot.layer * channels + channel - 1
+        accumulate(heads, 0, network.lower, row, sign, _vector_of(units * channel))
+    scale = operations[head, columns.SCALES] + spot.layer * padded_columns(
+        (units + 1) * channels, COPIED
+    )
+    for unit in range(units * channel, units * (channel + 1)):
+        value = int(heads[0, unit]) * int(network.scales[scale + unit])
+        value += int(network.shifts[scale + unit])
+        value = active(network, operations[head, columns.ACTIVATION], rounded(value, SCALE_BITS))
+        row = spot.layer * units * channels + unit
+        accumulate(logits, 0, network.output, row, value, _vector_of(channel))
+    at = scale + units * channels + channel
+    total = int(heads[0, begin + channel]) * int(network.scales[at]) + int(network.shifts[at])
+    total += int(workspace.skipped[channel])
+    total += int(logits[0, channel]) * int(network.output_scales[spot.layer, channel])
+    return clamped(rounded(total, SCALE_BITS), operations[head, columns.LIMIT])
+
+
+@inlined
+def _vector_of(column: int) -> int:
+    """The first column of the vector that a column is in."""
+    return column & -LANES

@@ -1,24 +1,25 @@
-"""Codes in memory, and the batches that a training draws of them.
+"""The codes of a training, and the batches that are drawn of them.
 
 A batch is a function of its step and of a seed alone, so that a run that goes on after an
 interruption, or shares its batches among several processes, sees what any other run sees.
 """
 
+import math
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from nncodec.format.code_tensor import Codes
 from nncodec.training.data import synthetic
+from nncodec.training.data.epochs import Epochs
+from nncodec.training.data.packed_codes import PackedCodes
 
 Logits = npt.NDArray[Any]
 
 # Random numbers for different purposes come from different seeds.
-_ORDER, _CROP = 0, 1
 _BATCHES, _FILES = 0, 1
 _CHUNK_SAMPLES = 256  # drawn together, which takes little longer than a few
 
@@ -44,37 +45,69 @@ class Batches(Protocol):
 
 
 class CodeSet:
-    """Codes in memory, a byte a bit.
+    """The codes of a training, packed or a byte a bit.
 
     Attributes:
         files: uint8 {0, 1}, each [layers, batch, height, width, layer_depth]; only layer_depth is
-            the same for all.
+            the same for all. Packed ones are unpacked whenever they are asked for.
+        shapes: theirs.
         samples: how many images there are in all.
         bits: how many code bits there are in all.
         beside: the logits of all bits under a model beside the network, if there is one: a set
             with logits in place of bits, whose batches are drawn alike.
     """
 
-    def __init__(self, files: Sequence[Codes], beside: Sequence[Logits] | None = None) -> None:
+    def __init__(
+        self, files: Sequence[Codes | PackedCodes], beside: Sequence[Logits] | None = None
+    ) -> None:
         """Takes codes, and float16 logits of the same shapes, if there are any."""
-        self.files = files
+        self._stored = files
+        self.files: Sequence[Codes] = _Unpacked(files)
+        self.shapes = [codes.shape for codes in files]
         self.beside: CodeSet | None = None if beside is None else CodeSet(beside)
-        self.samples = sum(codes.shape[1] for codes in files)
-        self.bits = sum(codes.size for codes in files)
+        self.samples = sum(shape[1] for shape in self.shapes)
+        self.bits = sum(map(math.prod, self.shapes))
 
-    def batches(self, batch_size: int, *, seed: int = 0, crop: int = 0) -> Batches:
+    def with_logits(self, logits: Sequence[Logits]) -> "CodeSet":
+        """Gives the same codes with logits of a model beside the network."""
+        return CodeSet(self._stored, logits)
+
+    @property
+    def layouts(self) -> str:
+        """The layouts of the code files, for people."""
+        found = {codes.layout for codes in self._stored if isinstance(codes, PackedCodes)}
+        return ", ".join(sorted(found - {""}))
+
+    def some(self, bits: int, seed: int) -> "CodeSet":
+        """Gives files at random, in order, that have at most so many bits, or a single one."""
+        numbers: list[int] = []
+        left = bits
+        for number in np.random.default_rng(seed).permutation(len(self.shapes)).tolist():
+            size = math.prod(self.shapes[number])
+            if size <= left or not numbers:
+                numbers.append(number)
+                left -= size
+        numbers.sort()
+        beside = [self.beside.files[number] for number in numbers] if self.beside else None
+        return CodeSet([self._stored[number] for number in numbers], beside)
+
+    def batches(
+        self, batch_size: int, *, batch_bits: int = 0, seed: int = 0, crop: int = 0
+    ) -> Batches:
         """Gives the batches of a training on these codes, with every sample once an epoch.
 
-        A batch has samples of one size and number of layers. Those of an epoch are as equal as they
-        can be, and come in random order.
+        A batch has samples of one size and number of layers. By default, those of an epoch are as
+        equal as they can be, and come in random order.
 
         Args:
             batch_size: the most samples of a batch, for all processes together.
+            batch_bits: in place of `batch_size`, about how many bits a batch has; its samples are
+                of similar sizes, and cropped at random to the smallest (epochs.py).
             seed: of the order and the crops.
             crop: height and width of the random piece that is taken of each sample; 0 for whole
                 samples.
         """
-        return _Epochs(self.files, batch_size, seed, crop)
+        return _Drawn(self._stored, Epochs(self.shapes, batch_size, batch_bits, seed, crop))
 
     def in_order(self, batch_size: int) -> Iterator[Codes]:
         """Gives every sample once, in batches [samples, height, width, depth] of one size each."""
@@ -111,61 +144,50 @@ class SyntheticSet(CodeSet):
         layers = samples.reshape(*samples.shape[:3], -1, layer_depth)
         super().__init__([np.ascontiguousarray(np.moveaxis(layers, 3, 0))])
 
-    def batches(self, batch_size: int, *, seed: int = 0, crop: int = 0) -> Batches:
+    def batches(
+        self, batch_size: int, *, batch_bits: int = 0, seed: int = 0, crop: int = 0
+    ) -> Batches:
         """Gives batches of samples of which none comes twice; `seed` and `crop` change nothing."""
+        if batch_bits:
+            batch_size = max(1, round(batch_bits / math.prod(self.shapes[0]) * self.samples))
         return _FreshSamples(self._key, self._depth, batch_size)
 
 
-class _Epochs:
-    def __init__(self, files: Sequence[Codes], batch_size: int, seed: int, crop: int) -> None:
-        self._files, self._batch_size, self._seed, self._crop = files, batch_size, seed, crop
-        groups: dict[tuple[int, ...], list[tuple[int, int]]] = defaultdict(list)
-        for number, codes in enumerate(files):
-            layers, images, *size = codes.shape[:4]
-            extent = (min(length, crop or length) for length in size)
-            groups[(layers, *extent)] += [(number, image) for image in range(images)]
-        self._groups = [np.array(samples) for samples in groups.values()]
-        self._steps = sum(map(self._batch_count, self._groups))  # of an epoch
-        self._epoch: int | None = None
-        self._plan: list[npt.NDArray[Any]] = []
+class _Unpacked(Sequence[Codes]):
+    """Files that are unpacked whenever they are asked for."""
+
+    def __init__(self, stored: Sequence[Codes | PackedCodes]) -> None:
+        self._stored = stored
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    @overload
+    def __getitem__(self, number: int) -> Codes: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Codes]: ...
+    def __getitem__(self, number: int | slice) -> Codes | Sequence[Codes]:
+        if isinstance(number, slice):
+            return _Unpacked(self._stored[number])
+        return _images(self._stored[number], 0, self._stored[number].shape[1])
+
+
+class _Drawn:
+    def __init__(self, files: Sequence[Codes | PackedCodes], epochs: Epochs) -> None:
+        self._files, self._epochs = files, epochs
 
     def size(self, step: int) -> int:
-        return len(self._samples(step))
+        return len(self._epochs.crops(step))
 
     def draw(self, step: int, rank: int = 0, count: int = 1) -> Codes:
-        samples = self._samples(step)
-        offsets = np.random.default_rng((self._seed, _CROP, step)).random((len(samples), 2))
+        crops = self._epochs.crops(step)
         codes = [
-            self._cropped(self._files[number][:, image : image + 1], offset)
-            for (number, image), offset in zip(samples, offsets, strict=True)
+            _images(self._files[file], image, image + 1)[:, :, rows, columns]
+            for file, image, rows, columns in crops[rank::count]
         ]
-        return _network_order(np.concatenate(codes, axis=1)[:, rank::count])
-
-    def _samples(self, step: int) -> npt.NDArray[Any]:
-        """Gives the samples of a batch: [samples, 2], numbers of a file and of an image in it."""
-        epoch, batch_of_epoch = divmod(step, self._steps)
-        if epoch != self._epoch:
-            random = np.random.default_rng((self._seed, _ORDER, epoch))
-            plan = [
-                batch
-                for group in self._groups
-                for batch in np.array_split(random.permutation(group), self._batch_count(group))
-            ]
-            self._plan = [plan[number] for number in random.permutation(len(plan))]
-            self._epoch = epoch
-        return self._plan[batch_of_epoch]
-
-    def _cropped(self, codes: Codes, offset: npt.NDArray[np.float64]) -> Codes:
-        """Crops height and width; an offset of 0 to 1 is a share of what is cut off."""
-        for axis, share in zip((2, 3), offset, strict=True):
-            length = codes.shape[axis]
-            extent = min(length, self._crop or length)
-            start = int(share * (length - extent + 1))
-            codes = codes[(slice(None),) * axis + (slice(start, start + extent),)]
-        return codes
-
-    def _batch_count(self, group: npt.NDArray[Any]) -> int:
-        return -(-len(group) // self._batch_size)
+        if not codes:  # the shape is that of the others' share
+            return self.draw(step)[:0]
+        return _network_order(np.concatenate(codes, axis=1))
 
 
 class _FreshSamples:
@@ -192,6 +214,12 @@ def _synthetic_samples(count: int, depth: int, *key: int) -> Codes:
     height, width, _ = synthetic.DATASET_SHAPE
     random = np.random.RandomState(key)  # the generator's, frozen by numpy
     return synthetic.apply_rules(random.random_sample((count, depth, height, width)))
+
+
+def _images(codes: Codes | PackedCodes, start: int, stop: int) -> Codes:
+    if isinstance(codes, PackedCodes):
+        return codes.images(start, stop)
+    return codes[:, start:stop]
 
 
 def _network_order(codes: Codes) -> Codes:

@@ -7,7 +7,6 @@ layers before its own and from the bits of its layer that precede it.
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,13 +21,10 @@ class Network(nn.Module, ABC):
     """A learned model of codes.
 
     Attributes:
-        integer_form: whether it can be turned into integers, and so code bits.
         config: what it was made by.
         input_dropout: the share of bits that are hidden from the network while it trains; their
             places read 0, as outside the picture, and the others are scaled up.
     """
-
-    integer_form: ClassVar[bool] = False
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -87,16 +83,13 @@ class Network(nn.Module, ABC):
         lengths = F.binary_cross_entropy_with_logits(logits, (layers + 1) / 2, reduction="none")
         return lengths.sum(dim=(1, 2, 3, 4)) / math.log(2)
 
+    @abstractmethod
     def quantise(self) -> IntegerNetwork:
         """Gives the integer form, which codes bits.
 
         Raises:
-            ModelError: the network has none, or its weights are too large for one.
+            ModelError: the weights are so large that a sum could outgrow its integer.
         """
-        raise ModelError(
-            f"{type(self).__name__.lower()} networks have no integer form, so they code no bits; "
-            "train a grouped one"
-        )
 
     def split(self, codes: Tensor) -> Tensor:
         """Cuts the depth of codes into layers, as many as are coded.

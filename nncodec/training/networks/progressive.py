@@ -18,18 +18,16 @@ take their steps one by one. Inside, tensors are [batch, layers, channels, heigh
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nncodec.errors import ModelError
+from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.model.network.operations import Tap
 from nncodec.training.configs import ModelConfig
 from nncodec.training.networks.network import Network
+from nncodec.training.networks.quantising import Builder
 
 LOGIT_LIMIT = math.log(0.9995 / 0.0005)
 """Probabilities stay within 0.0005 ... 0.9995."""
@@ -86,6 +84,16 @@ class LayerConvolution(nn.Module):
         self._padding = (left, self._columns - 1 - left, top, self._rows - 1 - top)
         mask = torch.arange(height * width).reshape(size) < seeing
         self.register_buffer("_mask", mask[: self._rows, : self._columns], persistent=False)
+
+    def places(self) -> list[tuple[int, int]]:
+        """(Rows down, columns right) of the taps that see anything."""
+        left, _, top, _ = self._padding
+        return [(y - top, x - left) for y, x in self._mask.nonzero().tolist()]
+
+    def matrix(self) -> Tensor:
+        """The weights of these taps, one after another: [count, outputs, taps * inputs]."""
+        seen = self.weight[..., : self._rows, : self._columns][..., self._mask]
+        return seen.transpose(2, 3).flatten(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, layers, inputs, height, width] -> [batch, layers, outputs, height, width]."""
@@ -171,6 +179,54 @@ class Progressive(Network):
         logits: Tensor = 2 * self.output(x)
         return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT).permute(1, 0, 3, 4, 2)
 
+    def quantise(self) -> IntegerNetwork:
+        """Gives the integer form: an operation for every convolution and for every LSTM."""
+        hidden = 2 * self.config.layer_depth
+        builder = Builder(self.config.layer_count, self.config.layer_depth)
+
+        def seen(plane: int, kernel: LayerConvolution, down: int = 0, layers: int = 0) -> list[Tap]:
+            return [Tap(plane, 0, layers, y + down, x) for y, x in kernel.places()]
+
+        # What the layer before adds to the state: weights of layer l stand one set later.
+        source, target = self.state_in, self.state_out
+        plane = builder.convolve(
+            seen(0, source, layers=1), *_of_layer_before(source), "tanh", from_layer=1
+        )
+        plane = builder.convolve(seen(plane, target), *_of_layer_before(target), "tanh")
+        lstm, outputs = self.state_layers, builder.next_plane + 1
+        weights = torch.cat([lstm.input.matrix(), lstm.hidden.matrix()], -1)
+        taps = [*seen(plane, lstm.input), Tap(outputs, 0, 1, 0, 0)]
+        plane = builder.convolve(taps, weights, lstm.input.bias, "linear", from_layer=1)
+        plane = builder.lstm(plane, "layers", hidden)
+        for kernel in (self.state_mix, self.state_output):
+            plane = builder.convolve(
+                seen(plane, kernel), kernel.matrix(), kernel.bias, "tanh", from_layer=1
+            )
+
+        own, state = self.own_bits, self.layer_state
+        of_state = builder.convolve(seen(plane, state), state.matrix(), state.bias, "tanh")
+        of_bits = builder.convolve(seen(0, own), own.matrix(), own.bias, "tanh")
+        lstm, outputs = self.rows, builder.next_plane + 1
+        matrix = lstm.input.matrix()  # of every tap, first the bits', then the state's inputs
+        inputs = matrix.reshape(*matrix.shape[:2], -1, 2, hidden)
+        of_planes = [inputs[:, :, :, 0].flatten(2), inputs[:, :, :, 1].flatten(2)]
+        taps = [*seen(of_bits, lstm.input), *seen(of_state, lstm.input)]
+        taps += seen(outputs, lstm.hidden, down=-1)
+        weights = torch.cat([*of_planes, lstm.hidden.matrix()], -1)
+        plane = builder.convolve(taps, weights, lstm.input.bias, "linear")
+        plane = builder.lstm(plane, "rows", hidden)
+        mix = self.mix
+        plane = builder.convolve(seen(plane, mix), mix.matrix(), mix.bias, "tanh")
+        output = self.output
+        assert output.bias is not None
+        builder.head(
+            seen(plane, output),
+            direct=2 * output.matrix(),
+            bias=2 * output.bias,
+            limit=LOGIT_LIMIT,
+        )
+        return builder.network()
+
     def _states(self, bits: Tensor) -> Tensor:
         """Computes the state that each layer is predicted from; it is zero at the first."""
         x = self.state_out(self.state_in(bits).tanh()).tanh()
@@ -179,86 +235,7 @@ class Progressive(Network):
         return torch.cat((torch.zeros_like(bits[:, :1]), after[:, :-1]), dim=1)
 
 
-def load_original_weights(network: Progressive, variables: Mapping[str, npt.ArrayLike]) -> None:
-    """Gives a network the weights of the original TensorFlow model.
-
-    Args:
-        network: with the layer_depth and layer_count of the original; codes of fewer layers are
-            then predicted as ever.
-        variables: name to value, for all variables below `LayerPrediction/`, as
-            `original_weights` returns them.
-
-    Raises:
-        ModelError: a variable is missing, unknown, or has another shape. The network is then as
-            it was.
-    """
-    parameters = _original_variables(network)
-    stacked = "LayerPrediction/BrnnPredictor"
-    found = len({name.split("/")[1] for name in variables if name.startswith(stacked)})
-    count = network.config.layer_count
-    if found and found != count:
-        raise ModelError(
-            f"the variables are of layer_count {found}, the network is of {count}; "
-            f"make the network with layer_count {found}"
-        )
-    for name in parameters:
-        if name not in variables:
-            raise ModelError(f"variable {name} is missing; give all variables of the original")
-    for name in variables:
-        if name not in parameters:
-            raise ModelError(f"variable {name} is none of a progressive network; leave it out")
-    values = {name: np.array(variables[name], dtype=np.float64) for name in parameters}
-    for name, parameter in parameters.items():
-        if values[name].shape != parameter.shape:
-            shape = tuple(parameter.shape)
-            raise ModelError(
-                f"variable {name} has the shape {values[name].shape}, not {shape}; "
-                f"make the network, of layer_depth {network.config.layer_depth}, like the original"
-            )
-    for name, parameter in parameters.items():
-        parameter.copy_(torch.from_numpy(values[name]))
-
-
-def original_weights(network: Progressive) -> dict[str, npt.NDArray[Any]]:
-    """Gives the weights of a network under the names and in the shapes of the original.
-
-    Returns:
-        Name to float array: kernels [height, width, in, out], biases [out].
-    """
-    variables = _original_variables(network)
-    return {name: variable.cpu().numpy().copy() for name, variable in variables.items()}
-
-
-def _original_variables(network: Progressive) -> dict[str, Tensor]:
-    """Gives views of the parameters, in the original's shapes, under the original's names."""
-    variables: dict[str, Tensor] = {}
-
-    def put(name: str, convolution: LayerConvolution, layer: int, bias: str = "") -> None:
-        variables[f"LayerPrediction/{name}/Variable"] = convolution.weight.detach()[layer].permute(
-            2, 3, 1, 0
-        )
-        if convolution.bias is not None:
-            bias = bias or f"{name}/BiasAdd"
-            variables[f"LayerPrediction/{bias}/Variable"] = convolution.bias.detach()[layer]
-
-    def put_lstm(name: str, lstm: ConvolutionalLSTM, layer: int) -> None:
-        put(f"{name}/input_conv2d", lstm.input, layer, f"{name}/biases")
-        put(f"{name}/hidden_conv2d", lstm.hidden, layer)
-
-    def numbered(name: str, number: int) -> str:
-        return f"{name}_{number}" if number else name
-
-    count = network.config.layer_count
-    for layer in range(count):
-        predictor = numbered("BrnnPredictor", layer)
-        put(f"{predictor}/RasterScanConv2D", network.own_bits, layer)
-        put(f"{predictor}/Conv2D", network.layer_state, layer)
-        put_lstm(f"{predictor}/RasterScanConv2DLSTM", network.rows, layer)
-        put(f"{predictor}/Conv2D_1", network.mix, layer)
-        put(f"{predictor}/Conv2D_2", network.output, layer)
-        put(numbered("Conv2D", 2 * layer), network.state_in, layer)
-        put(numbered("Conv2D", 2 * layer + 1), network.state_out, layer)
-    put_lstm("Conv2DLSTM", network.state_layers, 0)
-    put(f"Conv2D_{2 * count}", network.state_mix, 0)
-    put(f"Conv2D_{2 * count + 1}", network.state_output, 0)
-    return variables
+def _of_layer_before(kernel: LayerConvolution) -> tuple[Tensor, Tensor | None]:
+    """Weights and biases of every layer, where the next one finds them."""
+    bias = kernel.bias
+    return kernel.matrix().roll(1, 0), None if bias is None else bias.roll(1, 0)

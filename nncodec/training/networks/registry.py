@@ -32,7 +32,9 @@ NETWORKS = {
     "progressive": NetworkEntry(
         "nncodec.training.networks.progressive", "Progressive", "ProgressiveConfig"
     ),
-    "grouped": NetworkEntry("nncodec.training.networks.grouped", "Grouped", "GroupedConfig"),
+    "shallow": NetworkEntry("nncodec.training.networks.shallow", "Shallow", "ShallowConfig"),
+    "residual-64": NetworkEntry("nncodec.training.networks.residual", "Residual", "ResidualConfig"),
+    "residual-112": NetworkEntry("nncodec.training.networks.residual", "Residual", "LargeConfig"),
 }
 
 

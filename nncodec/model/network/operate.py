@@ -1,0 +1,240 @@
+"""What the operations of a network do at some positions, FORMAT.md section 10."""
+
+from typing import NamedTuple
+
+from nncodec.model.contexts import (
+    BLOCKS,
+    CHANNELS,
+    HEIGHT,
+    MARGIN,
+    OF_BLOCK,
+    OF_LAYER,
+    OF_LINE,
+    WIDTH,
+    Grid,
+    first_sign,
+)
+from nncodec.model.fixed_point import FREQUENCY_ONE, LOGIT_LIMIT
+from nncodec.model.kernels.compilation import inlined
+from nncodec.model.kernels.integers import clamped, rounded
+from nncodec.model.kernels.long_rows import padded_columns
+from nncodec.model.kernels.matrices import (
+    COPIED,
+    INPUTS,
+    Scaling,
+    copy_numbers,
+    copy_signs,
+    multiply_rows,
+    scale_sums,
+)
+from nncodec.model.network import columns
+from nncodec.model.network.operations import CELL_BITS, SCALE_BITS, VALUE_BITS, VALUE_LIMIT
+from nncodec.model.network.planes import NetworkStage
+
+TANH_LIMIT = 6 << VALUE_BITS
+"""Beyond it, tanh is that of it."""
+_CELL_LIMIT = (1 << 15) - 1
+_SIGMOID_BITS = 16
+
+
+class Spot(NamedTuple):
+    """Where a network predicts.
+
+    Attributes:
+        layer, picture: their numbers.
+        row, column: of the position in its picture.
+        first: row of the grid, the first of the position.
+        position: its number in the layer.
+    """
+
+    layer: int
+    picture: int
+    row: int
+    column: int
+    first: int
+    position: int
+
+
+@inlined
+def operate(
+    network: NetworkStage,
+    grid: Grid,
+    spot: Spot,
+    number: int,
+    place: tuple[int, int, int],
+) -> None:
+    """Performs an operation at adjacent positions of a row; a head at a single one.
+
+    Args:
+        network: its planes are written to.
+        grid: as far as bits are known.
+        spot: what is coded.
+        number: of the operation.
+        place: the row, the first column, and how many.
+    """
+    operations, workspace = network.operations, network.workspace
+    row, column, count = place
+    kind, inputs = operations[number, columns.KIND], 0
+    for i in range(count):
+        if kind == columns.LSTM:
+            _step(network, grid, spot, number, row, column + i)
+        else:
+            inputs = _gather(network, grid, spot, number, (row, column + i, i))
+    if kind != columns.LSTM:
+        base = operations[number, columns.WEIGHTS] + spot.layer * operations[number, columns.OF_SET]
+        outputs = operations[number, columns.PADDED]
+        multiply_rows(
+            network.weights, base, outputs, workspace.inputs, inputs, workspace.sums, count
+        )
+    if kind == columns.CONVOLVE:
+        for i in range(count):
+            _activate_plane(network, grid, spot, number, (row, column + i, i))
+    elif kind == columns.HEAD:
+        skip = operations[number, columns.SKIP]
+        at = _cell(network, grid, spot.layer, row, column) + skip
+        for channel in range(workspace.logits.shape[1]):
+            workspace.logits[0, channel] = 0
+        for channel in range(grid.sizes[CHANNELS]):
+            skipped = int(network.planes[at + channel]) if skip != columns.BITS else 0
+            workspace.skipped[channel] = skipped << SCALE_BITS
+
+
+@inlined
+def _gather(
+    network: NetworkStage,
+    grid: Grid,
+    spot: Spot,
+    number: int,
+    place: tuple[int, int, int],
+) -> int:
+    """Writes what an operation sees at a position into a row of the inputs; counts them."""
+    operations, taps = network.operations, network.taps
+    inputs = network.workspace.inputs
+    row, column, i = place
+    sizes, end = grid.sizes, 0
+    down, right = row - spot.row, column - spot.column
+    first = spot.first + down * sizes[OF_LINE] + right * sizes[BLOCKS]
+    position = spot.position + down * sizes[WIDTH] + right
+    for tap in range(operations[number, columns.FIRST_TAP], operations[number, columns.END_TAP]):
+        width, plane = taps[tap, columns.TAP_WIDTH], taps[tap, columns.OF_PLANE]
+        if plane == columns.BITS:
+            at = first_sign(grid, network.bits, spot.layer, tap, first, spot.picture)
+            copy_signs(grid.signs, at, inputs, i, end, width, VALUE_BITS)
+        elif taps[tap, columns.OF_CARRIED] != columns.BITS:
+            at = (
+                position * network.sizes[columns.OF_CARRIED_POSITION]
+                + taps[tap, columns.OF_CARRIED]
+            )
+            copy_numbers(network.carried, at, inputs, i, end, width)
+        else:
+            at = _cell(
+                network,
+                grid,
+                spot.layer,
+                row + taps[tap, columns.DOWN],
+                column + taps[tap, columns.RIGHT],
+            )
+            copy_numbers(network.planes, at + plane, inputs, i, end, width)
+        end += width
+    if operations[number, columns.EARLIER]:
+        for layer in range(spot.layer):
+            at = (first - (spot.layer - layer) * sizes[OF_LAYER]) * sizes[OF_BLOCK]
+            copy_signs(grid.signs, at, inputs, i, end, sizes[CHANNELS], VALUE_BITS)
+            end += sizes[CHANNELS]
+    for padding in range(INPUTS):
+        inputs[i, end + padding] = 0
+    count: int = padded_columns(end, INPUTS)
+    return count
+
+
+@inlined
+def _cell(network: NetworkStage, grid: Grid, layer: int, row: int, column: int) -> int:
+    """Gives the index of the first number of all planes at a position; of zeros if outside."""
+    sizes = network.sizes
+    slot = sizes[columns.RING_ROWS]
+    if 0 <= row < grid.sizes[HEIGHT]:
+        slot = row & slot - 1
+    cell = slot * sizes[columns.OF_LINE] + column + MARGIN
+    first: int = layer * sizes[columns.OF_LAYER_OF_PLANES] + cell * sizes[columns.OF_POSITION]
+    return first
+
+
+@inlined
+def _activate_plane(
+    network: NetworkStage,
+    grid: Grid,
+    spot: Spot,
+    number: int,
+    place: tuple[int, int, int],
+) -> None:
+    """Writes the plane of a convolution at a position, of a row of sums."""
+    operations, planes = network.operations, network.planes
+    width, activation = operations[number, columns.WIDTH], operations[number, columns.ACTIVATION]
+    at, skip = (
+        _cell(network, grid, spot.layer, place[0], place[1]),
+        operations[number, columns.SKIP],
+    )
+    target = at + operations[number, columns.PLANE]
+    if skip != columns.BITS:
+        skip += at
+    most = TANH_LIMIT if activation == columns.TANH else VALUE_LIMIT
+    least = 0 if activation == columns.RELU else -most
+    first = operations[number, columns.SCALES] + spot.layer * padded_columns(width, COPIED)
+    scaling = Scaling(place[2], first, target, skip, width, least, most, SCALE_BITS)
+    scale_sums(network.workspace.sums, network.scales, network.shifts, planes, scaling)
+    if activation == columns.TANH:
+        for i in range(target, target + width):
+            planes[i] = rounded(_tanh(network, planes[i]), _SIGMOID_BITS - VALUE_BITS)
+
+
+@inlined
+def _step(
+    network: NetworkStage, grid: Grid, spot: Spot, number: int, row: int, column: int
+) -> None:
+    """A step of an columns.LSTM at a position."""
+    operations, planes, squash = network.operations, network.planes, network.squash
+    width = operations[number, columns.WIDTH]
+    at = _cell(network, grid, spot.layer, row, column)
+    above = (
+        _cell(network, grid, spot.layer, row - 1, column)
+        + operations[number, columns.PLANE]
+        + width
+    )
+    position = spot.position + (row - spot.row) * grid.sizes[WIDTH] + column - spot.column
+    carried = (
+        position * network.sizes[columns.OF_CARRIED_POSITION] + operations[number, columns.CARRIED]
+    )
+    gates, target = at + operations[number, columns.GATES], at + operations[number, columns.PLANE]
+    over_rows = operations[number, columns.OVER] == columns.ROWS_STEP
+    for i in range(width):
+        before = int(planes[above + i] if over_rows else network.carried[carried + width + i])
+        kept = int(squash[LOGIT_LIMIT + planes[gates + i]]) * before << _SIGMOID_BITS - CELL_BITS
+        admitted = int(squash[LOGIT_LIMIT + planes[gates + width + i]])
+        admitted = admitted * _tanh(network, planes[gates + 2 * width + i])
+        cell = clamped(rounded(kept + admitted, 2 * _SIGMOID_BITS - CELL_BITS), _CELL_LIMIT)
+        emitted = int(squash[LOGIT_LIMIT + planes[gates + 3 * width + i]])
+        emitted = emitted * _tanh(network, rounded(cell, CELL_BITS - VALUE_BITS))
+        value = rounded(emitted, 2 * _SIGMOID_BITS - VALUE_BITS)
+        planes[target + i] = value
+        planes[target + width + i] = cell
+        if not over_rows:
+            network.carried[carried + i] = value
+            network.carried[carried + width + i] = cell
+
+
+@inlined
+def _tanh(network: NetworkStage, value: int) -> int:
+    """The hyperbolic tangent of a number of 8 fractional bits, with 16: 2 logistic(2 z) - 1."""
+    frequency = int(network.squash[LOGIT_LIMIT + 2 * clamped(value, TANH_LIMIT)])
+    return 2 * frequency - FREQUENCY_ONE
+
+
+@inlined
+def active(network: NetworkStage, activation: int, value: int) -> int:
+    """An activation of a scaled sum."""
+    if activation == columns.TANH:
+        return rounded(_tanh(network, value), _SIGMOID_BITS - VALUE_BITS)
+    value = clamped(value, VALUE_LIMIT)
+    if activation == columns.RELU:
+        value = max(value, 0)
+    return value

@@ -1,0 +1,61 @@
+"""Codes that are trained on: packed in memory, or left in their files.
+
+Training draws a few pictures at a time of thousands of files. In memory a bit of them takes a bit;
+files that even so have no room there are read again whenever one of their pictures is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from nncodec.format.code_tensor import Codes
+
+MEMORY_BYTES = 1 << 30
+"""How much memory the packed codes of a training may take."""
+
+
+class PackedCodes:
+    """The codes of a file, of which pictures are unpacked when they are needed.
+
+    Attributes:
+        shape: (layers, batch, height, width, layer_depth).
+        layout: of the code file that they come from; "" if they come from none.
+    """
+
+    def __init__(
+        self, codes: Codes, *, read: Callable[[], Codes] | None = None, layout: str = ""
+    ) -> None:
+        """Packs codes.
+
+        Args:
+            codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+            read: gives the same codes again; then none are kept.
+            layout: see above.
+        """
+        self.shape = codes.shape
+        self.layout = layout
+        self._read = read
+        self._rows: npt.NDArray[np.uint8] | None = None  # packed bits, a row a picture
+        if not read:
+            pictures = np.moveaxis(codes, 1, 0).reshape(codes.shape[1], -1)
+            self._rows = np.packbits(pictures, axis=1)
+
+    def images(self, start: int, stop: int) -> Codes:
+        """Unpacks pictures of the batch.
+
+        Returns:
+            uint8 {0, 1}, C-contiguous, [layers, stop - start, height, width, layer_depth].
+
+        Raises:
+            CodesError: the codes are read again, and cannot be, or are no longer the same.
+        """
+        if self._rows is None:
+            assert self._read
+            return np.ascontiguousarray(self._read()[:, start:stop])
+        layers, _, *place = self.shape
+        bits = np.unpackbits(self._rows[start:stop], axis=1, count=layers * math.prod(place))
+        return np.ascontiguousarray(np.moveaxis(bits.reshape(-1, layers, *place), 0, 1))

@@ -1,0 +1,89 @@
+"""Networks in integers say what they say in floats."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from nncodec.coding.codec import code_lengths
+from nncodec.errors import ModelError
+from nncodec.format.code_tensor import Codes
+from nncodec.model.model import Model
+from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.training.code_length import code_lengths_of_network
+from nncodec.training.networks.network import Network
+from nncodec.training.networks.original_weights import load_original_weights
+from nncodec.training.networks.registry import make_network
+from nncodec.training.start_fitting import of_network_alone
+from tests.samples import averaged_codes
+from tests.test_networks import LOOK_AHEAD, network
+
+every_network = pytest.mark.parametrize("name", LOOK_AHEAD)
+
+
+def lengths_of_integers(integers: IntegerNetwork, codes: Codes) -> npt.NDArray[np.float64]:
+    """The code length of every layer under a network alone."""
+    return code_lengths(codes, model=Model(of_network_alone(integers), integers))
+
+
+def trained(name: str, codes: Codes) -> Network:
+    """A network after some steps on codes, so that its logits are worth something."""
+    made = network(name).float()
+    optimiser = torch.optim.Adam(made.parameters(), lr=0.01)
+    signs = torch.from_numpy(codes).float() * 2 - 1
+    inputs = signs.permute(1, 2, 3, 0, 4).flatten(3)
+    for _ in range(15):
+        optimiser.zero_grad()
+        torch.autograd.backward(made.code_length(inputs).sum() / codes.size)
+        optimiser.step()
+    return made.eval()
+
+
+@every_network
+def test_integers_take_as_many_bits_as_floats(name: str) -> None:
+    codes = averaged_codes((3, 2, 12, 11, 2), seed=3)
+    made = trained(name, codes)
+    floats = code_lengths_of_network(made, codes)
+    assert floats.sum() < 0.97 * codes.size
+    integers = lengths_of_integers(made.quantise(), codes)
+    np.testing.assert_allclose(integers.sum(), floats.sum(), rtol=0.003)
+    np.testing.assert_allclose(integers, floats, rtol=0.01)
+
+
+@every_network
+def test_fewer_layers_take_the_same_bits(name: str) -> None:
+    codes = averaged_codes((3, 1, 5, 6, 2), seed=4)
+    integers = network(name).quantise()
+    whole = lengths_of_integers(integers, codes)
+    np.testing.assert_array_equal(lengths_of_integers(integers, codes[:2]), whole[:2])
+
+
+def test_the_originals_weights_take_as_many_bits_in_integers() -> None:
+    with np.load(Path(__file__).parent / "data" / "progressive_reference.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    made = make_network("progressive", {"layer_depth": 2, "layer_count": 8})
+    prefix = "variables/"
+    variables = {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+    load_original_weights(made, variables)  # type: ignore[arg-type]  # it is a progressive one
+    bits = (arrays["codes"] > 0).astype(np.uint8)
+    codes = np.ascontiguousarray(np.moveaxis(bits.reshape(*bits.shape[:3], 4, 2), 3, 0))
+    rates = lengths_of_integers(made.quantise(), codes) / codes[0].size
+    np.testing.assert_allclose(rates, arrays["code_length_per_layer"], rtol=0.003)
+
+
+@every_network
+def test_weights_beyond_the_integers_are_refused(name: str) -> None:
+    made = network(name)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(1e9)
+    with pytest.raises(
+        ModelError, match=r"^a weight is too large for the integer form; train with"
+    ):
+        made.quantise()
