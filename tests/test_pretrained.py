@@ -12,12 +12,14 @@ from nncodec.training.data import synthetic
 
 SHIPPED = {
     "kodak-rnn": "708518eb0a02c07e",
+    "progressive8x32": "50efa9e0d71efa68",
     "synthetic": "f90a67ba642b6e1b",
 }
 """The ids that containers out there name: a model trained anew takes another name, beside these."""
 
 DIGESTS = {
     "kodak-rnn": "f5776e41c3019be0697c0934d5359f50bf9a392d83ff96c2a3340c9c7237d257",
+    "progressive8x32": "02e7c6e85edc35ee98e5c3d19b64dc481089c75399c69c33c7c2909ad9fb939b",
     "synthetic": "3caec61585b2f344ad33cb943613838b99873d2b220404e665a21b157b3261f6",
 }
 """SHA-256 of the files."""

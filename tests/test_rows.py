@@ -320,19 +320,20 @@ def test_multiply_rows(drawing: Drawing, outputs: int, count: int, rows: int) ->
 @given(drawings(), st.integers(0, 70), st.sampled_from([(-3072, 3072), (0, 3072), (-1536, 1536)]))
 def test_scale_sums(drawing: Drawing, width: int, limits: tuple[int, int]) -> None:
     rows, room, bits = 3, padded(width, COPIED), drawing.index(30) + 1
-    sums = drawing.array(np.int32, (1 << 31) - 1, rows, room)
+    column = drawing.index(6)
+    sums = drawing.array(np.int32, (1 << 31) - 1, rows, room + 5)
     scales = drawing.array(np.int32, 1 << drawing.index(30), 2 * room + 1)
     shifts = drawing.array(np.int64, 1 << drawing.index(61), 2 * room + 1)
     numbers = drawing.array(np.int16, 3072, 3 * room + 1)
     target, skip = drawing.index(2) * room, drawing.index(3) * room - drawing.index(2) * 9999
-    scaling = (drawing.index(rows), drawing.index(room + 1), target, skip, width, *limits, bits)
+    row, first = drawing.index(rows), drawing.index(room + 1)
+    scaling = (row, column, first, target, skip, width, *limits, bits)
     before, after = numbers.astype(object), numbers.copy()
     built(matrices, "scale_sums")(sums, scales, shifts, after, matrices.Scaling(*scaling))
     arguments = (sums, scales, shifts, numbers, matrices.Scaling(*scaling))
     plain(matrices).scale_sums(*arguments)
-    row, first = scaling[:2]
     for i in range(width):
-        total = int(sums[row, i]) * int(scales[first + i]) + int(shifts[first + i])
+        total = int(sums[row, column + i]) * int(scales[first + i]) + int(shifts[first + i])
         total += before[skip + i] << bits if skip >= 0 else 0
         value = min(max(total + (1 << bits - 1) >> bits, limits[0]), limits[1])
         assert after[target + i] == numbers[target + i] == value

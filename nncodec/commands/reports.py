@@ -10,6 +10,7 @@ from nncodec.coding.codec import Encoded, LayerSize
 from nncodec.errors import ModelError
 from nncodec.files.model_files import FoundModel
 from nncodec.format.header import VERSION, Header, pack_header
+from nncodec.model.model import Model
 
 
 def container_facts(
@@ -149,16 +150,24 @@ def model_facts(models: Iterable[FoundModel]) -> list[dict[str, Any]]:
     rows = []
     for found in models:
         row: dict[str, Any] = dict.fromkeys(("id", "layers", "layer_depth", "network", "products"))
-        with contextlib.suppress(ModelError):
-            model = found.load()
+        model = _loaded(found)
+        if model:
             row |= {"id": model.model_id.hex(), "layers": model.layers}
             row |= {"layer_depth": model.channels}
-            if model.network:
-                row |= {"network": str(model.facts.get("model", "unknown"))}
-                row |= {"products": round(model.network.products())}
+        if model and model.network:
+            row |= {"network": str(model.facts.get("model", "unknown"))}
+            row |= {"products": round(model.network.products())}
         size = found.path.stat().st_size if found.path.exists() else None
         rows.append({"name": found.name, **row, "bytes": size, "file": str(found.path)})
     return rows
+
+
+def _loaded(found: FoundModel) -> Model | None:
+    """A model, if its file is one; files that make no claims, such as pipes, are left alone."""
+    if found.claims():
+        with contextlib.suppress(ModelError):
+            return found.load()
+    return None
 
 
 def model_table(facts: Sequence[dict[str, Any]]) -> str:

@@ -196,6 +196,7 @@ CASES = {
         source=Source("npz", "nchw", 4, "|i1", signed=True, name="bits"),
     ),
     "kodak-rnn": Case(lambda: smooth(4, 1, 7, 9, 32), shipped="kodak-rnn"),
+    "progressive8x32": Case(lambda: smooth(5, 1, 7, 9, 32), shipped="progressive8x32"),
     "synthetic": Case(synthetic_sample, shipped="synthetic"),
 }
 

@@ -125,8 +125,8 @@ def multiply(numbers: Int8, factors: Int8, products: Int8, row: int, columns: in
 
 def _build_accumulate(call: Call) -> None:
     builder = call.builder
-    _, row, _, weight_row, factor, begin = call.given
-    factors = call.everywhere(builder.trunc(factor, INT32), LANES)
+    _, row, _, weight_row, _, begin = call.given
+    factors = call.everywhere(builder.trunc(call.integer(4), INT32), LANES)
     with call.range(begin, call.length(0), LANES) as (column, _):
         place = call.place(0, row, column)
         weights = call.load(call.place(2, weight_row, column), 16, LANES)

@@ -135,16 +135,17 @@ class Scaling(NamedTuple):
     """How `scale_sums` makes numbers of sums.
 
     Attributes:
-        row: of the sums.
+        row, column: of the first sum.
         first: index of the first scale and shift.
         target: index of the first number that is written.
         skip: index of the first number that is added; negative for none.
-        width: how many numbers; up to COPIED - 1 more are written.
+        width: how many numbers; up to COPIED - 1 more are read and written.
         least, most: what they are brought into.
         bits: fractional bits of a scale.
     """
 
     row: int
+    column: int
     first: int
     target: int
     skip: int
@@ -156,7 +157,7 @@ class Scaling(NamedTuple):
 
 def _build_scale_sums(call: Call) -> None:
     builder = call.builder
-    row, first, target, skip, width, least, most, bits = call.unpack(call.given[4])
+    row, begin, first, target, skip, width, least, most, bits = call.unpack(call.given[4])
     one = ir.Constant(INT64, 1)
     half = call.everywhere(builder.shl(one, builder.sub(bits, one)), COPIED)
     adds = builder.icmp_signed(">=", skip, call.zero)
@@ -164,7 +165,7 @@ def _build_scale_sums(call: Call) -> None:
     kept = call.everywhere(builder.sext(adds, INT64), COPIED)
     least, most, cuts = (call.everywhere(number, COPIED) for number in (least, most, bits))
     with call.chunks(width, COPIED) as (i, _):
-        sums = call.load(call.place(0, row, i), 32, COPIED, 64)
+        sums = call.load(call.place(0, row, begin, i), 32, COPIED, 64)
         scales = call.load(call.place(1, first, i), 32, COPIED, 64)
         shifts = call.load(call.place(2, first, i), 64, COPIED, 64)
         skipped = call.load(call.place(3, skip, i), 16, COPIED, 64)
@@ -188,8 +189,8 @@ def scale_sums(sums: Int32, scales: Int32, shifts: Int64, numbers: Int16, scalin
         numbers: int16, one axis, read and written to.
         scaling: which of them are meant.
     """
-    row, first, target, skip, width, least, most, bits = scaling
-    value = sums[row, :width].astype(np.int64) * scales[first : first + width]
+    row, column, first, target, skip, width, least, most, bits = scaling
+    value = sums[row, column : column + width].astype(np.int64) * scales[first : first + width]
     value += shifts[first : first + width]
     if skip >= 0:
         value += numbers[skip : skip + width].astype(np.int64) << bits

@@ -29,7 +29,7 @@ from nncodec.model.kernels.matrices import (
 )
 from nncodec.model.network import columns
 from nncodec.model.network.operations import CELL_BITS, SCALE_BITS, VALUE_BITS, VALUE_LIMIT
-from nncodec.model.network.planes import NetworkStage
+from nncodec.model.network.planes import Int16, NetworkStage
 
 TANH_LIMIT = 6 << VALUE_BITS
 """Beyond it, tanh is that of it."""
@@ -177,14 +177,26 @@ def _activate_plane(
     target = at + operations[number, columns.PLANE]
     if skip != columns.BITS:
         skip += at
-    most = TANH_LIMIT if activation == columns.TANH else VALUE_LIMIT
-    least = 0 if activation == columns.RELU else -most
+    least, most = limits(activation)
     first = operations[number, columns.SCALES] + spot.layer * padded_columns(width, COPIED)
-    scaling = Scaling(place[2], first, target, skip, width, least, most, SCALE_BITS)
+    scaling = Scaling(place[2], 0, first, target, skip, width, least, most, SCALE_BITS)
     scale_sums(network.workspace.sums, network.scales, network.shifts, planes, scaling)
     if activation == columns.TANH:
-        for i in range(target, target + width):
-            planes[i] = rounded(_tanh(network, planes[i]), _SIGMOID_BITS - VALUE_BITS)
+        put_through_tanh(network, planes, target, width)
+
+
+@inlined
+def limits(activation: int) -> tuple[int, int]:
+    """What a scaled sum is brought into: for tanh, before that; for others, after."""
+    most = TANH_LIMIT if activation == columns.TANH else VALUE_LIMIT
+    return 0 if activation == columns.RELU else -most, most
+
+
+@inlined
+def put_through_tanh(network: NetworkStage, numbers: Int16, begin: int, count: int) -> None:
+    """Replaces adjacent numbers by their hyperbolic tangents."""
+    for i in range(begin, begin + count):
+        numbers[i] = rounded(_tanh(network, int(numbers[i])), _SIGMOID_BITS - VALUE_BITS)
 
 
 @inlined
@@ -227,14 +239,3 @@ def _tanh(network: NetworkStage, value: int) -> int:
     """The hyperbolic tangent of a number of 8 fractional bits, with 16: 2 logistic(2 z) - 1."""
     frequency = int(network.squash[LOGIT_LIMIT + 2 * clamped(value, TANH_LIMIT)])
     return 2 * frequency - FREQUENCY_ONE
-
-
-@inlined
-def active(network: NetworkStage, activation: int, value: int) -> int:
-    """An activation of a scaled sum."""
-    if activation == columns.TANH:
-        return rounded(_tanh(network, value), _SIGMOID_BITS - VALUE_BITS)
-    value = clamped(value, VALUE_LIMIT)
-    if activation == columns.RELU:
-        value = max(value, 0)
-    return value

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 import numpy as np
@@ -83,7 +84,7 @@ class Operation:
 
     @classmethod
     def _texts(cls) -> list[str]:
-        hints = get_type_hints(cls)
+        hints = _types(cls.kind)
         return [one.name for one in fields(cls) if hints[one.name] in _TEXTS]  # type: ignore[arg-type]
 
 
@@ -182,6 +183,12 @@ class Head(Operation):
         return int(self.unit_weights.shape[1]) // int(self.weights.shape[1])
 
 
+@cache
+def _types(kind: str) -> dict[str, Any]:
+    """The types of an operation's fields, which take Python long to find."""
+    return get_type_hints(_KINDS[kind])
+
+
 _KINDS: dict[str, type[Operation]] = {kind.kind: kind for kind in (Convolve, Lstm, Head)}
 
 
@@ -203,7 +210,7 @@ def make_operation(form: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Operati
     if set(form) != {"operation", *texts} or set(arrays) != names:
         raise ModelError(f"a {kind.kind} lacks texts or arrays, or has others")
     values: dict[str, Any] = {name: form[name] for name in texts}
-    hints = get_type_hints(kind)
+    hints = _types(kind.kind)
     for name, value in values.items():
         if name == "taps":
             values[name] = _taps(value)

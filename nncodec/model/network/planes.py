@@ -38,12 +38,14 @@ class NetworkWorkspace(NamedTuple):
         inputs: int16 (TOGETHER, inputs), what is seen from some positions.
         sums: int32 (TOGETHER, outputs); those of a head grow as bits become known.
         logits: int32 (1, logits), what units add.
+        units: int16 (units of a channel), padded.
         skipped: int64 (logits,), what a plane adds.
     """
 
     inputs: Int16
     sums: Int32
     logits: Int32
+    units: Int16
     skipped: Int64
 
 
@@ -168,6 +170,7 @@ class _Layout:
             inputs=np.zeros((TOGETHER, padded(self._inputs + COPIED + INPUTS)), dtype=np.int16),
             sums=np.zeros((TOGETHER, widest), dtype=np.int32),
             logits=np.zeros((1, logits), dtype=np.int32),
+            units=np.zeros(padded(self._operations[-1][columns.UNITS], COPIED), dtype=np.int16),
             skipped=np.zeros(logits, dtype=np.int64),
         )
 
@@ -276,4 +279,5 @@ def _length(arrays: Sequence[npt.NDArray[Any]]) -> int:
 
 
 def _joined(arrays: Sequence[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
-    return np.concatenate([*arrays, np.zeros(0, dtype=dtype)])
+    # Vectors read beyond the end.
+    return np.concatenate([*arrays, np.zeros(COPIED, dtype=dtype)])

@@ -21,9 +21,9 @@ from nncodec.model.contexts import (
 from nncodec.model.kernels.compilation import inlined
 from nncodec.model.kernels.integers import clamped, rounded
 from nncodec.model.kernels.long_rows import LANES, accumulate, padded_columns
-from nncodec.model.kernels.matrices import COPIED
+from nncodec.model.kernels.matrices import COPIED, Scaling, scale_sums
 from nncodec.model.network import columns
-from nncodec.model.network.operate import Spot, active, operate
+from nncodec.model.network.operate import Spot, limits, operate, put_through_tanh
 from nncodec.model.network.operations import SCALE_BITS, VALUE_BITS
 from nncodec.model.network.planes import TOGETHER, NetworkStage
 
@@ -116,11 +116,16 @@ def predict_network(network: NetworkStage, grid: Grid, spot: Spot, channel: int)
     scale = operations[head, columns.SCALES] + spot.layer * padded_columns(
         (units + 1) * channels, COPIED
     )
-    for unit in range(units * channel, units * (channel + 1)):
-        value = int(heads[0, unit]) * int(network.scales[scale + unit])
-        value += int(network.shifts[scale + unit])
-        value = active(network, operations[head, columns.ACTIVATION], rounded(value, SCALE_BITS))
-        row = spot.layer * units * channels + unit
+    activation = operations[head, columns.ACTIVATION]
+    least, most = limits(activation)
+    first = units * channel
+    scaling = Scaling(0, first, scale + first, 0, columns.BITS, units, least, most, SCALE_BITS)
+    scale_sums(heads, network.scales, network.shifts, workspace.units, scaling)
+    if activation == columns.TANH:
+        put_through_tanh(network, workspace.units, 0, units)
+    for unit in range(units):
+        row = spot.layer * units * channels + first + unit
+        value = int(workspace.units[unit])
         accumulate(logits, 0, network.output, row, value, _vector_of(channel))
     at = scale + units * channels + channel
     total = int(heads[0, begin + channel]) * int(network.scales[at]) + int(network.shifts[at])
