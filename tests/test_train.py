@@ -296,9 +296,7 @@ def test_a_folder_that_is_not_empty(run: Run) -> None:
 
 def test_a_folder_that_is_a_file(run: Run) -> None:
     pathlib.Path("trained").write_text("mine")
-    result = run()
-    assert result.exit_code == 1
-    assert result.stderr.startswith("nncodec: trained: ")
+    assert_refused(run(), "trained: is no folder; name another")
 
 
 def test_adaptive_trains_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,8 @@ class TrainingFolder:
             NncodecError: it cannot be made, or is not empty and not to be gone on in.
         """
         with naming(file_label(self.folder)):
+            if os.path.exists(self.folder) and not os.path.isdir(self.folder):
+                raise NncodecError("is no folder; name another")
             os.makedirs(self.folder, exist_ok=True)
             if os.listdir(self.folder) and not self.resume:
                 raise NncodecError(

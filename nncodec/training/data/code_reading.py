@@ -89,7 +89,9 @@ class CodeReader:
         with naming(label):
             with open(path, "rb") as stream:
                 magic = stream.read(len(NPY_MAGIC))
-            if magic.startswith((NPY_MAGIC, *ZIP_MAGICS)):
+            # By its name, it should be one: what is wrong with it is then said.
+            named = path.endswith((".npz", ".npy"))
+            if named or magic.startswith((NPY_MAGIC, *ZIP_MAGICS)):
                 yield from self._code_file(path, label)
             else:
                 yield from self._samples(path)
