@@ -95,9 +95,8 @@ def train(
     configurations are optional; without them, everything follows from the codes.
 
     Stops when validation codes have not become smaller for ten evaluations, and keeps the best.
-    Whatever interrupts it, --resume goes on from
-    the last evaluation and ends with the same model. Several processes train together if torchrun
-    starts them.
+    Whatever interrupts it, --resume goes on from the last evaluation and ends with the same model.
+    Several processes train together if torchrun starts them.
 
     \b
     Example:

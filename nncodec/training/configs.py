@@ -107,8 +107,8 @@ class TrainingConfig(Config):
         seed: of all random numbers.
         start_fitting: when the start of the adaptive stage is fitted. "first": before the network,
             which is then trained on what the stage leaves, and is worth less by itself. "last":
-            after the network, which is trained by itself. "auto": first, where the network has an
-            integer form and there are at most 2^25 code bits.
+            after the network, which is trained by itself. "auto": first, where there are at most
+            2^25 code bits.
     """
 
     batch_size: Count

@@ -113,7 +113,7 @@ def build_model(
         validation codes, and `validation_layer_rates`.
 
     Raises:
-        ModelError: the network has no integer form, or its weights are too large for one.
+        ModelError: the network's weights are too large for its integer form.
     """
     integers = network.quantise() if network else None
     if start is None:

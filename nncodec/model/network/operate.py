@@ -114,17 +114,13 @@ def _gather(
     sizes, end = grid.sizes, 0
     down, right = row - spot.row, column - spot.column
     first = spot.first + down * sizes[OF_LINE] + right * sizes[BLOCKS]
-    position = spot.position + down * sizes[WIDTH] + right
     for tap in range(operations[number, columns.FIRST_TAP], operations[number, columns.END_TAP]):
         width, plane = taps[tap, columns.TAP_WIDTH], taps[tap, columns.OF_PLANE]
         if plane == columns.BITS:
             at = first_sign(grid, network.bits, spot.layer, tap, first, spot.picture)
             copy_signs(grid.signs, at, inputs, i, end, width, VALUE_BITS)
         elif taps[tap, columns.OF_CARRIED] != columns.BITS:
-            at = (
-                position * network.sizes[columns.OF_CARRIED_POSITION]
-                + taps[tap, columns.OF_CARRIED]
-            )
+            at = _carried(network, grid, spot, row, column) + taps[tap, columns.OF_CARRIED]
             copy_numbers(network.carried, at, inputs, i, end, width)
         else:
             at = _cell(
@@ -160,6 +156,14 @@ def _cell(network: NetworkStage, grid: Grid, layer: int, row: int, column: int) 
 
 
 @inlined
+def _carried(network: NetworkStage, grid: Grid, spot: Spot, row: int, column: int) -> int:
+    """Gives the index of the first number that a position carries from a layer to the next."""
+    position = spot.position + (row - spot.row) * grid.sizes[WIDTH] + column - spot.column
+    first: int = position * network.sizes[columns.OF_CARRIED_POSITION]
+    return first
+
+
+@inlined
 def _activate_plane(
     network: NetworkStage,
     grid: Grid,
@@ -170,10 +174,8 @@ def _activate_plane(
     """Writes the plane of a convolution at a position, of a row of sums."""
     operations, planes = network.operations, network.planes
     width, activation = operations[number, columns.WIDTH], operations[number, columns.ACTIVATION]
-    at, skip = (
-        _cell(network, grid, spot.layer, place[0], place[1]),
-        operations[number, columns.SKIP],
-    )
+    at = _cell(network, grid, spot.layer, place[0], place[1])
+    skip = operations[number, columns.SKIP]
     target = at + operations[number, columns.PLANE]
     if skip != columns.BITS:
         skip += at
@@ -203,7 +205,7 @@ def put_through_tanh(network: NetworkStage, numbers: Int16, begin: int, count: i
 def _step(
     network: NetworkStage, grid: Grid, spot: Spot, number: int, row: int, column: int
 ) -> None:
-    """A step of an columns.LSTM at a position."""
+    """A step of an LSTM at a position."""
     operations, planes, squash = network.operations, network.planes, network.squash
     width = operations[number, columns.WIDTH]
     at = _cell(network, grid, spot.layer, row, column)
@@ -212,10 +214,7 @@ def _step(
         + operations[number, columns.PLANE]
         + width
     )
-    position = spot.position + (row - spot.row) * grid.sizes[WIDTH] + column - spot.column
-    carried = (
-        position * network.sizes[columns.OF_CARRIED_POSITION] + operations[number, columns.CARRIED]
-    )
+    carried = _carried(network, grid, spot, row, column) + operations[number, columns.CARRIED]
     gates, target = at + operations[number, columns.GATES], at + operations[number, columns.PLANE]
     over_rows = operations[number, columns.OVER] == columns.ROWS_STEP
     for i in range(width):
