@@ -46,6 +46,7 @@ from nncodec.files.code_files import CodeFile
 from nncodec.files.model_choice import choose_predictor
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import Container, pack, read_container
+from nncodec.format.groups import Group
 from nncodec.format.header import pack_header
 from nncodec.model.model import Model
 
@@ -81,7 +82,7 @@ class Measured:
 
     file: str
     shape: tuple[int, ...]
-    layout: str
+    axes: str
     sequence: bool
     bits: int
     bytes: int
@@ -118,7 +119,7 @@ def measure(name: str, file: CodeFile, model: str, sequence: bool | None) -> Mea
     return Measured(
         file=name,
         shape=header.shape,
-        layout=file.source.layout,
+        axes=file.source.first.axes,
         sequence=chosen.sequence,
         bits=header.bits,
         bytes=len(encoded.data),
@@ -138,10 +139,12 @@ def first_layers(encoded: Encoded, codes: Codes, count: int, model: Model | None
     if count not in ends:
         few = encode_source(codes[:count], whole.source, model=model, sequence=whole.sequence)
         return few.data
-    payloads = read_container(io.BytesIO(encoded.data), layers=count).payloads
-    segments = whole.segments[: len(payloads)]
-    header = dataclasses.replace(whole, shape=(count, *whole.shape[1:]), segments=segments)
-    return pack(Container(header, payloads))
+    parts = read_container(io.BytesIO(encoded.data), layers=count).parts
+    segments = whole.segments[: len(parts[0].payloads)]
+    extent = whole.extent.first_layers(count)
+    groups = (Group(extent.pictures, segments),)
+    header = dataclasses.replace(whole, extent=extent, groups=groups)
+    return pack(Container(header, parts))
 
 
 def mean_rates(files: list[Measured]) -> list[Rates]:

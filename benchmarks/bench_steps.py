@@ -40,6 +40,7 @@ from nncodec import decode, load_model
 from nncodec.coding.codec import encode_source, traverse_known
 from nncodec.files.code_files import CodeFile
 from nncodec.files.model_choice import choose_predictor
+from nncodec.format.extent import Extent
 from nncodec.model.adaptive import learning_rates
 from nncodec.model.adaptive.start import SHARED_INPUTS, Start, untrained
 from nncodec.model.contexts import RESEMBLANCE_TAPS
@@ -138,7 +139,7 @@ def measure(
     codes = files[0].codes
     learned = list(traverse_known(codes, model, sequence=sequence).learned().values())
     network = list(model.network.arrays().values()) if model.network else []
-    schedule = dataclasses.replace(Schedule(*codes.shape), sequence=sequence)
+    schedule = Schedule(Extent.of_shape(codes.shape), sequence)
     counted = products(schedule, model.network)
     return Step(
         name,

@@ -35,7 +35,7 @@ def _check_plot(_context: object, _option: object, path: Path | None) -> Path | 
 
 _FILES = (
     click.argument("files", nargs=-1, required=True),
-    click.option("--layout", default="auto", show_default=True, help="auto, nhwc or nchw."),
+    click.option("--axes", default="auto", show_default=True, help="auto, or as in lnhwc."),
     click.option("--layer-depth", type=click.IntRange(1), help="Bits of a layer, where unknown."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables."),
 )
@@ -61,9 +61,9 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command code files, as `read_files` gives them, --json, and errors of one line."""
 
     @functools.wraps(command)
-    def guarded(files: Sequence[str], layout: str, layer_depth: int | None, **options: Any) -> None:
+    def guarded(files: Sequence[str], axes: str, layer_depth: int | None, **options: Any) -> None:
         try:
-            command(files=read_files(files, layout, layer_depth), **options)
+            command(files=read_files(files, axes, layer_depth), **options)
         except NncodecError as error:
             raise click.ClickException(str(error)) from error
 
@@ -73,11 +73,11 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def read_files(
-    files: Sequence[str], layout: str, layer_depth: int | None
+    files: Sequence[str], axes: str, layer_depth: int | None
 ) -> Iterator[tuple[str, CodeFile]]:
     """Reads code files one by one, with a progress bar on a terminal; gives their names too."""
     for file in tqdm(files, disable=None, unit="file"):
-        yield file, read_code_file(file, layout=layout, layer_depth=layer_depth)
+        yield file, read_code_file(file, axes=axes, layer_depth=layer_depth)
 
 
 def require_same(name: str, decoded: Codes, codes: Codes) -> None:

@@ -21,6 +21,7 @@ from nncodec.files.model_choice import AUTO, Predictor, choose_predictor, model_
 from nncodec.files.model_files import ADAPTIVE
 from nncodec.format.code_tensor import Codes, pack_bits
 from nncodec.format.container import pack, read_container
+from nncodec.format.extent import Extent
 from nncodec.model.kernels.compilation import compiled
 from nncodec.model.schedule import Schedule
 
@@ -88,7 +89,7 @@ def measure(name: str, file: CodeFile, settings: Settings) -> Measured:
             "decode": timed(partial(peer.decompress, compressed), repeat),
         }
     chosen = choose_predictor(codes, settings.model, settings.sequence)
-    schedule = dataclasses.replace(Schedule(*codes.shape), sequence=chosen.sequence)
+    schedule = Schedule(Extent.of_shape(codes.shape), chosen.sequence)
     return Measured(
         file=name,
         shape=codes.shape,

@@ -1,15 +1,42 @@
 """Containers that no encoder wrote, with right checksums of their headers."""
 
 import zlib
+from collections.abc import Sequence
 from typing import Literal
 
-from nncodec.format.container import Container, pack
+from nncodec.format.container import Container, Part, pack
+from nncodec.format.extent import Extent
 from nncodec.format.fields import varint
-from nncodec.format.header import MAGIC, VERSION, Header, Segment
+from nncodec.format.groups import Group, Segment
+from nncodec.format.header import VERSION, Header
+from nncodec.format.magic import MAGIC
 from nncodec.format.source import Source
 
 Shape = tuple[int, int, int, int, int]
 Payload = Literal["largest", "smallest", "stored"]
+
+
+def plain_header(
+    shape: Shape,
+    source: Source,
+    model_id: bytes,
+    segments: Sequence[Segment],
+    embedded_bytes: int = 0,
+    sequence: bool = False,
+    decisions: tuple[bool, ...] | None = None,
+) -> Header:
+    """The header of one tensor, which is one group."""
+    held = 0
+    if decisions and any(decisions):  # as few as may be
+        positions = shape[1] * shape[2] * shape[3]
+        held = decisions.index(True) * (positions - 1) + len(decisions)
+    groups = (Group(shape[1], tuple(segments), decisions, held),)
+    return Header(Extent.of_shape(shape), source, model_id, groups, embedded_bytes, sequence)
+
+
+def plain_container(header: Header, payloads: list[bytes], model: bytes = b"") -> Container:
+    """A container of one group."""
+    return Container(header, [Part(0, payloads)], model)
 
 
 def framed(body: bytes, version: int = VERSION, length: bytes | None = None) -> bytes:
@@ -21,7 +48,7 @@ def framed(body: bytes, version: int = VERSION, length: bytes | None = None) -> 
 
 def framed_shape(shape: Shape) -> bytes:
     """The header of one coded segment without bytes, of any shape."""
-    body = b"\0" + b"".join(map(varint, shape)) + b"\x13\x02" + varint(shape[0] << 1)
+    body = b"\0" + b"".join(map(varint, shape)) + b"\x03\x02" + varint(shape[0] << 1)
     return framed(body + varint(0) + bytes(4))
 
 
@@ -41,9 +68,9 @@ def forged(shape: Shape, layers: int, payload: Payload, *, sequence: bool = Fals
         bits = count * of_layer
         size = {
             "stored": (bits + 7) // 8,
-            "largest": (4 * bits + 16) // 4 * 4,
-            "smallest": max(0, -(-bits // (1 << 19)) - 8 + 3) // 4 * 4,
+            "largest": 4 * bits + 16,
+            "smallest": max(0, -(-bits // (1 << 19)) - 8),
         }[payload]
         segments.append(Segment(count, payload == "stored", size, 0))
-    header = Header(shape, Source(), b"", tuple(segments), sequence=sequence)
-    return pack(Container(header, [bytes(one.byte_length) for one in segments]))
+    header = plain_header(shape, Source(), b"", segments, sequence=sequence)
+    return pack(plain_container(header, [bytes(one.byte_length) for one in segments]))

@@ -8,9 +8,11 @@ reference_network.py.
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from tests.reference_network import Place, ReferenceNetwork, Signs
+from tests.reference_coverage import ReferenceCoverage
+from tests.reference_network import Picture, Place, ReferenceNetwork, Signs, has_frames
 from tests.reference_numbers import (
     AROUND_STEPS,
     AROUND_TAPS,
@@ -108,19 +110,31 @@ class ReferenceStage:
         network: Mapping[str, Any] | None = None,
         *,
         sequence: bool = False,
+        pictures: Sequence[Picture] | None = None,
+        decided: Sequence[bool] | None = None,
     ) -> None:
-        """Takes no start for the untrained one."""
-        layers, _, rows, columns, channels = shape
+        """Takes no start for the untrained one; `decided` where positions may end early.
+
+        Pictures of several sizes are given by their rows and columns; those of the shape, and how
+        many there are, do not count then.
+        """
+        layers, count, rows, columns, channels = shape
         self.shape, self.sequence = shape, sequence
+        self.pictures = [(rows, columns)] * count if pictures is None else list(pictures)
         self.block = block_size(channels)
         self.signs: dict[Place, list[int]] = {}
         self.surprises: dict[Place, list[int]] = {}
         block_count = math.ceil(channels / self.block)
         self._nothing = [0] * self.block * block_count
+        self.coverage: ReferenceCoverage | None = None
+        if decided is not None:
+            self.coverage = ReferenceCoverage(decided, self.pictures, sequence=sequence)
         self.network: ReferenceNetwork | None = None
         if network:
-            picture = (rows, columns)
-            self.network = ReferenceNetwork(network, self.signs, picture, sequence=sequence)
+            has = self.coverage.has if self.coverage else None
+            self.network = ReferenceNetwork(
+                network, self.signs, self.pictures, sequence=sequence, has=has
+            )
         start = start or untrained(layers, channels)
         self.rates, self.half_lives = start["rates"], start["half_lives"]
         self.units = {
@@ -137,13 +151,26 @@ class ReferenceStage:
             Layer(start["shared"][layer], start["sets"][layer], sequence) for layer in range(layers)
         ]
 
-    def run(self, value_of: Callable[["Prediction"], int]) -> None:
+    def run(
+        self,
+        value_of: Callable[["Prediction"], int],
+        decision_of: Callable[[Place, int], int] | None = None,
+    ) -> None:
         """Section 6: asks for the value of every bit, in coding order, as soon as it is predicted.
 
         Args:
             value_of: takes what is predicted of a bit, and gives the bit's value.
+            decision_of: takes a place and the frequency of it that the position has the layer, and
+                gives whether it has, where positions may end early.
         """
-        for block in blocks(self.shape):
+        layers, *_, channels = self.shape
+        for block in blocks(layers, self.pictures, channels):
+            place, channel = block[0][:4], block[0][4]
+            if self.coverage and decision_of:
+                if channel == 0:
+                    self.coverage.decide(place, partial(decision_of, place))
+                if not self.coverage.has(place):
+                    continue
             predictions, values = [], []
             for bit in block:
                 predictions.append(Prediction(self, bit))
@@ -177,7 +204,7 @@ class ReferenceStage:
         """What is known of the channels of a bit's block at a tap, or at one seen from another."""
         layer, picture, row, column, channel = bit
         for frames, back, down, right in taps:
-            if frames > 0 and not self.sequence:
+            if frames > 0 and not (self.sequence and has_frames(self.pictures, picture, frames)):
                 return self._nothing[: self.block]
             layer, picture, row, column = layer - back, picture - frames, row + down, column + right
         first = channel - channel % self.block
@@ -213,9 +240,11 @@ class ReferenceStage:
     def rate(self, bit: Bit, kind: int) -> int:
         """R of a kind of weights, for a bit."""
         layer, picture, row, column, _ = bit
-        _, _, rows, columns, _ = self.shape
+        before = sum(rows * columns for rows, columns in self.pictures[:picture])
         half_life: int = self.half_lives[layer][HALF_LIFE_OF_KIND[kind]]
-        seen = (picture * rows + row) * columns + column
+        seen = before + row * self.pictures[picture][1] + column
+        if self.coverage:
+            seen -= self.coverage.missing[layer]
         if seen >= 64:
             lower_bits = seen.bit_length() - 6
             seen = seen >> lower_bits << lower_bits
@@ -385,11 +414,16 @@ def predicting(weights: Sequence[int]) -> list[int]:
     return [weight >> 10 for weight in weights]
 
 
-def blocks(shape: Shape) -> Iterator[list[Bit]]:
+def blocks(layers: int, pictures: Sequence[Picture], channels: int) -> Iterator[list[Bit]]:
     """The bits of every block, in coding order."""
-    *sizes, channels = shape
     block = block_size(channels)
-    for layer, picture, row, column in itertools.product(*map(range, sizes)):
+    places = (
+        (layer, picture, row, column)
+        for layer in range(layers)
+        for picture, (rows, columns) in enumerate(pictures)
+        for row, column in itertools.product(range(rows), range(columns))
+    )
+    for layer, picture, row, column in places:
         for first in range(0, channels, block):
             last = min(first + block, channels)
             yield [(layer, picture, row, column, channel) for channel in range(first, last)]

@@ -5,13 +5,16 @@ says, with the arrays of every operation in its object, as nested lists. A numbe
 computed when it is asked for, and kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.reference_numbers import LOGIT_LIMIT, clamped, dot, frequency_of, rounded, tanh_of
 
 Place = tuple[int, int, int, int]
 """A layer, and a position of it: picture, row, column."""
+
+Picture = tuple[int, int]
+"""The rows and columns of a picture."""
 
 Signs = Mapping[Place, Sequence[int]]
 """Those of the channels of every place of which a bit is known; 0 for those that are not."""
@@ -26,12 +29,17 @@ class ReferenceNetwork:
         self,
         network: Mapping[str, Any],
         signs: Signs,
-        picture: tuple[int, int],
+        pictures: Sequence[Picture],
         *,
         sequence: bool,
+        has: Callable[[Place], bool] | None = None,
     ) -> None:
-        """Takes the signs as far as they are known, and the picture's rows and columns."""
-        self._signs, self._picture, self._sequence = signs, picture, sequence
+        """Takes the signs as far as they are known, and the pictures.
+
+        Where positions may end early, `has` says whether one has a layer.
+        """
+        self._has = has
+        self._signs, self._pictures, self._sequence = signs, pictures, sequence
         self.layers: int = network["layers"]
         self.channels: int = network["channels"]
         operations: list[Operation] = network["operations"]
@@ -42,6 +50,10 @@ class ReferenceNetwork:
             for output, width in enumerate(widths_written(operation)):
                 self._written_by.append((operation, output))
                 self._widths.append(width)
+        self._early: list[bool] = [False]  # of every plane
+        for operation in operations[:-1]:
+            early = self._is_early(operation)
+            self._early += [early] * len(widths_written(operation))
         self._kept: dict[tuple[int, Place], list[int]] = {}
         self._seen_of_head: dict[Place, list[int]] = {}
         self._units: dict[Place, list[int]] = {}
@@ -73,8 +85,11 @@ class ReferenceNetwork:
     def numbers(self, plane: int, place: Place) -> list[int]:
         """All numbers of a plane at a place, 0 outside."""
         layer, picture, row, column = place
-        rows, columns = self._picture
-        if layer < 0 or picture < 0 or not (0 <= row < rows and 0 <= column < columns):
+        rows, columns = self._pictures[picture]
+        if layer < 0 or not (0 <= row < rows and 0 <= column < columns):
+            return [0] * self._widths[plane]
+        needed = (layer - 1, picture, row, column) if self._early[plane] else place
+        if self._has and not self._has(needed):
             return [0] * self._widths[plane]
         if plane == 0:
             signs = self._signs[place][: self.channels]
@@ -89,10 +104,19 @@ class ReferenceNetwork:
                 self._kept[plane - output, place], self._kept[plane - output + 1, place] = written
         return self._kept[plane, place]
 
+    def _is_early(self, operation: Operation) -> bool:
+        """Whether all that an operation sees is of another layer or frame, or is early."""
+        if operation["operation"] == "lstm":
+            return self._early[operation["gates"]]
+        known = len(self._early)
+        planes = [tap[0] for tap in operation["taps"] if not (tap[1] or tap[2])]
+        planes += [operation["skip"]] if operation["skip"] else []
+        return all(0 < plane < known and self._early[plane] for plane in planes)
+
     def _seen(self, operation: Operation, place: Place) -> Iterator[int]:
         layer, picture, row, column = place
         for plane, frames, back, down, right in operation["taps"]:
-            if frames > 0 and not self._sequence:
+            if frames > 0 and not (self._sequence and has_frames(self._pictures, picture, frames)):
                 yield from [0] * self._widths[plane]
             else:
                 at = (layer - back, picture - frames, row + down, column + right)
@@ -126,6 +150,12 @@ class ReferenceNetwork:
             cells.append(clamped(rounded(cell, 21), 32767))
             outputs.append(rounded(frequency_of(e) * tanh_of(rounded(cells[-1], 3)), 24))
         return outputs, cells
+
+
+def has_frames(pictures: Sequence[Picture], picture: int, frames: int) -> bool:
+    """Whether so many pictures before a picture are there, and of its size."""
+    first = picture - frames
+    return first >= 0 and all(one == pictures[picture] for one in pictures[first:picture])
 
 
 def widths_written(operation: Operation) -> list[int]:

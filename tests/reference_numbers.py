@@ -18,11 +18,18 @@ MIXER_CONSTANT = 77
 DOUBT = 4
 FRAME_TRUST = 16
 NEW_FRAME = 5033165
+DECISION_RATE = 1677722
 
 FRAME_TENTHS = (-1, 2, 4, 6, 8, 9)
 
 Tap = tuple[int, int, int, int]
 """A neighbour: frames back, layers back, rows down, columns right."""
+
+DECISION_TAPS: list[Tap] = [
+    *((0, 0, 0, -1), (0, 0, -1, 0), (0, 0, -1, 1), (0, 0, -1, -1)),
+    *((0, 1, 0, 1), (0, 1, 1, 0), (1, 0, 0, 0)),
+]
+DECISION_START = (8, 5, 4, -2, 1, 2, 4, 2)
 
 PAIRS: list[Tap] = [
     *((0, 0, 0, -1), (0, 0, -1, 0), (0, 0, -1, 1), (0, 0, -1, -1), (0, 0, 0, -2), (0, 0, -2, 0)),

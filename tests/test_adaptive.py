@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nncodec.coding.codec import traverse_known
+from nncodec.format.extent import Extent
 from nncodec.model.adaptive import untrained_weights
 from nncodec.model.adaptive.learning_rates import (
     AROUND,
@@ -256,7 +257,7 @@ def test_every_weight_starts_where_the_start_says(
     layers, batch, height, width, _ = shape
     shape = (layers, batch, height, width, channels)
     model = make_model(shape, seed)
-    schedule = Schedule(*shape, sequence=sequence)
+    schedule = Schedule(Extent.of_shape(shape), sequence)
     stage = AdaptiveStage(schedule, model.start, model.network)
     assert_starts_from(stage, model, shape, sequence=sequence)
 
@@ -288,7 +289,7 @@ def test_layers_start_from_the_fixed_weights_and_move_away_from_them() -> None:
     shape = (6, 1, 4, 6, 3)
     fixed = untrained_weights.START_WEIGHTS[[0, 1, 2, 3, 3, 3]]
     expected = fixed / (1 << untrained_weights.START_BITS)
-    stage = AdaptiveStage(Schedule(*shape))
+    stage = AdaptiveStage(Schedule(Extent.of_shape(shape)))
     np.testing.assert_array_equal(stage.learned()["shared"], expected)
     _, stage = coded(make_codes(shape, "random", seed=0))
     assert (stage.learned()["shared"] != expected).any(axis=1).all()
@@ -299,7 +300,9 @@ def test_no_start_is_an_untrained_one() -> None:
     frequencies, _ = coded(codes)
     of_start, _ = coded(codes, Model(untrained(5, 4)))
     np.testing.assert_array_equal(frequencies, of_start)
-    with_network = AdaptiveStage(Schedule(3, 2, 5, 6, 4), None, random_network(3, 4, seed=0))
+    with_network = AdaptiveStage(
+        Schedule(Extent.of_shape((3, 2, 5, 6, 4))), None, random_network(3, 4, seed=0)
+    )
     expected = untrained(3, 4, with_network=True)
     for name, weights in with_network.learned().items():
         bits = MIXER_BITS if name in ("mixers", "sets") else START_BITS

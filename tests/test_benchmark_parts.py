@@ -13,6 +13,7 @@ from benchmarks.fit_start import page
 from benchmarks.floor import products
 from benchmarks.speeds import Settings
 from nncodec.coding.codec import traverse_known
+from nncodec.format.extent import Extent
 from nncodec.model.adaptive import untrained_weights
 from nncodec.model.adaptive.start import untrained
 from nncodec.model.adaptive.untrained_weights import START_WEIGHTS
@@ -33,7 +34,7 @@ def test_a_checkout_that_fails_is_named(tmp_path: Path, capfd: pytest.CaptureFix
 
 @pytest.mark.parametrize(("channels", "sequence"), [(8, False), (8, True), (70, True)])
 def test_products_are_those_of_the_weights(channels: int, sequence: bool) -> None:
-    schedule = Schedule(3, 2, 4, 5, channels, sequence)
+    schedule = Schedule(Extent.of_shape((3, 2, 4, 5, channels)), sequence)
     counted = products(schedule)
     start, block = untrained(3, channels), block_size(channels)
     before = start.units.shape[-1] - 2 * block - 1  # known, surprise, the constant

@@ -6,8 +6,11 @@ import json
 import os
 import pathlib
 import pty
+import re
+import signal
 import subprocess
 import sys
+import time
 import zlib
 from typing import Any
 
@@ -17,12 +20,12 @@ import numpy.typing as npt
 import pytest
 
 import nncodec
-from nncodec.coding.codec import decode_container
+from nncodec.coding.codec import decode_tensors
 from nncodec.commands.main import main
 from nncodec.errors import NncodecError
 from nncodec.files import streams
 from nncodec.format.fields import varint
-from nncodec.format.header import MAGIC
+from nncodec.format.magic import MAGIC
 from nncodec.training.data import examples, synthetic
 from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
@@ -112,9 +115,9 @@ def test_npz_round_trip(run: Run, arrays: dict[str, Array]) -> None:
     ("array", "options", "layers"),
     [
         (smooth()[0, 0].astype(bool), [], 1),
-        (smooth()[0, 0].astype("int16"), ["--layer-depth", "2", "--layout", "nhwc"], 4),
+        (smooth()[0, 0].astype("int16"), ["--layer-depth", "2", "--axes", "hwc"], 4),
         (smooth()[0].astype("float32") * 2 - 1, ["--layer-depth", "4", "--no-verify"], 2),
-        (smooth().astype(">f8"), ["--layout", "nchw", "--model", "adaptive"], 3),
+        (smooth().astype(">f8"), ["--axes", "lnchw", "--model", "adaptive"], 3),
     ],
     ids=["3 axes", "3 axes, cut", "4 axes, cut", "5 axes"],
 )
@@ -132,7 +135,9 @@ def test_standard_streams(run: Run, container: bytes) -> None:
     assert compressed.stderr.startswith("<stdin>: 2880 bits -> ")
     restored = run("decompress", "-", "-", stdin=container)
     assert_same_arrays(restored.stdout_bytes, read("codes.npz"))
-    assert restored.stderr == "<stdin>: 3 layers of 1 x 12 x 10 x 8 -> <stdout>\n"
+    line = "<stdin>: 3 layers of 1 x 12 x 10 x 8 -> <stdout>, in "
+    assert restored.stderr.startswith(line)
+    assert restored.stderr.endswith(" Mbit/s\n")
     assert run("test", "-", stdin=container).stdout == "<stdin>: ok\n"
     assert run("info", "-", stdin=container).stdout.startswith("<stdin>: nncodec container")
 
@@ -157,27 +162,109 @@ def test_layers_out_of_range(run: Run, container: bytes, command: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("saved", "name", "noted"),
+    ("saved", "name", "refused"),
     [
-        ("codes.npz", "again.npy", ".npz"),
-        ("codes.npy", "again.NPZ", ".npy"),
-        ("codes.npy", "again.bin", ".npy"),
+        ("codes.npz", "again.npy", ".npy"),
+        ("codes.npy", "again.NPZ", ".npz"),
+        ("codes.npy", "again.safetensors", ".safetensors"),
+        ("codes.npy", "again.nnb", ".nnb"),
+        ("codes.npy", "again.bin", ".bin"),
+        ("codes.npz", "again.png", ".png"),
         ("codes.npy", "again.NPY", None),
         ("codes.npz", "again", None),
         ("codes.npz", "-", None),
     ],
 )
 def test_a_name_that_is_not_of_what_is_written(
-    run: Run, saved: str, name: str, noted: str | None
+    run: Run, saved: str, name: str, refused: str | None
 ) -> None:
     save("codes.npz", **packed(smooth()))
     np.save("codes.npy", smooth())
     run("compress", saved, "codes.bin")
+    if refused:
+        kind = saved[-4:]
+        line = (
+            f"codes.bin: {name}: a {kind} file would be written, as the original was, and the name "
+            f"says {refused}; end it with {kind}"
+        )
+        assert_refused(run, ["decompress", "codes.bin", "-o", name, "--force"], line)
+        return
     result = run("decompress", "--quiet", "codes.bin", name)
-    line = f"{name}: is written as a {noted} file, which the original was; its name says otherwise"
-    assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n" if noted else "")
+    assert (result.exit_code, result.stderr) == (0, "")
     written = result.stdout_bytes if name == "-" else read(name)
     assert_same_arrays(written, read(saved))
+
+
+def test_names_of_outputs(run: Run) -> None:
+    os.mkdir("deep")
+    save("deep/codes.npz", **packed(smooth()))
+    save("other.npz", **packed(smooth()))
+    original = read("deep/codes.npz")
+    assert run("compress", "deep/codes.npz").exit_code == 0
+    assert run("compress", "-o", "deep/x", "deep/codes.npz").exit_code == 0
+    assert run("compress", "deep/codes.npz", "-c").stdout_bytes == read("deep/x")
+    assert read("deep/codes.npz.nnb") == read("deep/x")
+    line = "deep/codes.npz: exists already; add --force to replace it, or name another"
+    assert_refused(run, ["decompress", "deep/codes.npz.nnb"], line)
+    os.unlink("deep/codes.npz")
+    assert run("decompress", "deep/codes.npz.nnb").exit_code == 0
+    assert run("decompress", "deep/x").exit_code == 0  # the suffix is that of what it was
+    assert_same_arrays(read("deep/x.npz"), original)
+    assert_same_arrays(read("deep/codes.npz"), original)
+    # Two code files are two inputs, and so are two containers.
+    result = run("compress", "deep/codes.npz", "other.npz", "-f")
+    assert result.stdout.splitlines()[-1].startswith("total of 2 files: ")
+    assert read("other.npz.nnb") == read("deep/x")
+    assert run("decompress", "deep/codes.npz.nnb", "other.npz.nnb", "-f", "-q").exit_code == 0
+    assert_same_arrays(read("other.npz"), original)
+
+
+def test_inputs_are_removed_once_their_outputs_are_whole(run: Run) -> None:
+    save("codes.npz", **packed(smooth()))
+    original = read("codes.npz")
+    assert run("compress", "--rm", "codes.npz").exit_code == 0
+    assert list(listing()) == ["codes.npz.nnb"]
+    write("codes.npz", b"")
+    assert run("decompress", "--rm", "codes.npz.nnb").exit_code == 1
+    assert list(listing()) == ["codes.npz", "codes.npz.nnb"]
+    assert run("decompress", "--rm", "-f", "codes.npz.nnb").exit_code == 0
+    assert list(listing()) == ["codes.npz"]
+    assert_same_arrays(read("codes.npz"), original)
+    line = "-: --rm needs files, and {} is none"
+    assert_refused(run, ["compress", "--rm", "codes.npz", "-c"], line.format("the output"))
+    assert_refused(run, ["compress", "--rm", "-", "x"], line.format("the input"), stdin=original)
+    line = "/dev/null: --rm needs files, and the output is none"
+    assert_refused(run, ["compress", "--rm", "codes.npz", "/dev/null"], line)
+    result = run("compress", "--rm", "--no-verify", "codes.npz")
+    assert result.exit_code == 2
+    assert "--rm without a check may lose codes; leave --no-verify out" in result.stderr
+
+
+def test_what_the_axes_were_is_said_and_noted(run: Run) -> None:
+    np.save("noise.npy", np.random.default_rng(0).integers(0, 2, (1, 6, 9, 8)))
+    result = run("compress", "noise.npy")
+    found, other = ("nhwc", "nchw") if "(nhwc, " in result.stdout else ("nchw", "nhwc")
+    assert result.stderr == (
+        f"nncodec: noise.npy: the array is read as {found}; {other} is nearly as cheap: if it is "
+        "that, say so by --axes\n"
+    )
+    assert run("compress", "noise.npy", "-f", "-q").output == ""
+    assert run("compress", "noise.npy", "-f", "--axes", "nhwc").stderr == ""
+
+
+def test_tokens(run: Run) -> None:
+    np.save("tokens.npy", np.arange(600).reshape(20, 30))
+    options = ["--axes", "hw", "--bits", "10", "--json"]
+    facts = json.loads(run("compress", "tokens.npy", *options).stdout)
+    assert facts["axes"] == "hw"
+    assert facts["bit_order"] in ("msb", "lsb")
+    assert facts["shape"] == [1, 1, 20, 30, 10]
+    assert (
+        f"dtype <i8, tokens, {facts['bit_order']}, axes hw\n"
+        in run("info", "tokens.npy.nnb").stdout
+    )
+    assert run("decompress", "tokens.npy.nnb", "again.npy").exit_code == 0
+    assert_same_arrays(read("again.npy"), read("tokens.npy"))
 
 
 def test_partial(run: Run) -> None:
@@ -218,20 +305,20 @@ def test_compress_json(run: Run) -> None:
     size = len(read("codes.bin"))
     assert list(facts) == [
         *("input_bits", "output_bytes", "rate", "model", "model_id", "model_bytes"),
-        *("sequence", "memory_bound", "layout", "shape", "layers"),
+        *("sequence", "ends_early", "memory_bound", "axes", "bit_order", "shape", "layers"),
     ]
     assert facts["input_bits"] == 3 * 24 * 20 * 8
     assert facts["output_bytes"] == size
     assert facts["rate"] == size * 8 / facts["input_bits"]
     assert (facts["model"], facts["model_id"], facts["model_bytes"]) == ("adaptive", None, 0)
     assert facts["sequence"] is False
-    assert facts["layout"] == "nchw"
+    assert facts["axes"] == "lnchw"
     assert facts["shape"] == list(LARGE_SHAPE)
     assert [layer["layer"] for layer in facts["layers"]] == [0, 1, 2]
     for layer in facts["layers"]:
         assert list(layer) == ["layer", "bits", "bytes", "code_length", "stored"]
         assert layer["bits"] == 24 * 20 * 8
-        assert layer["bytes"] * 8 >= layer["code_length"] > 0
+        assert layer["bytes"] * 8 == pytest.approx(layer["code_length"], abs=16)
 
     known = json.loads(run("info", "codes.bin", "--json").stdout)
     unknown = [layer | {"code_length": None} for layer in facts["layers"]]
@@ -245,7 +332,7 @@ def test_compress_json(run: Run) -> None:
 def test_a_sequence_is_found_out_or_asked_for(run: Run, option: str | None) -> None:
     frame = averaged_codes((2, 1, 12, 10, 8), seed=0)
     np.save("film.npy", np.repeat(frame, 6, axis=1))
-    options = ["--layout", "nhwc", *([option] if option else [])]
+    options = ["--axes", "lnhwc", *([option] if option else [])]
     sequence = option != "--no-sequence"
     result = run("compress", "film.npy", "film.bin", *options)
     assert ("x 12 x 10 x 8, a sequence, model" in result.stdout) == sequence
@@ -272,13 +359,14 @@ def test_compress_summary(run: Run) -> None:
     codes = smooth(LARGE_SHAPE)
     codes[2] = np.random.default_rng(0).integers(0, 2, codes[2].shape)
     save("codes.npz", **packed(codes))
-    result = run("compress", "codes.npz", "codes.bin", "--layout", "nhwc")
+    result = run("compress", "codes.npz", "codes.bin", "--axes", "lnhwc")
     title, head, *rows = result.stdout.splitlines()
     size = len(read("codes.bin"))
-    assert title == (
+    line = (
         f"codes.npz: 11520 bits -> {size} bytes, rate {size * 8 / 11520:.4f} "
-        "(nhwc, 3 layers of 1 x 24 x 20 x 8, model adaptive)"
+        "(lnhwc, 3 layers of 1 x 24 x 20 x 8, model adaptive)"
     )
+    assert re.fullmatch(re.escape(line) + r", in \d+\.\d\d s, \d+\.\d\d Mbit/s", title)
     assert head.split() == ["layer", "bits", "bytes", "theory", "rate"]
     cells = [row.split() for row in rows]
     assert [row[0] for row in cells] == ["0", "1", "2", "header", "total"]
@@ -301,7 +389,7 @@ def test_info(run: Run) -> None:
     assert "codes.bin: nncodec container, version 1\n" in text
     assert "3 layers of 1 x 24 x 20 x 8 (batch x height x width x bits)" in text
     assert " MB to decode\n" in text
-    assert ".npz, one array named 'bits', dtype <f4 over -1, +1, 5 axes, nhwc" in text
+    assert ".npz, array 'bits', dtype <f4 over -1, +1, axes lnhwc\n" in text
     assert [line.split()[0] for line in text.splitlines()[-4:]] == ["layers", "0", "1", "2"]
 
 
@@ -320,6 +408,30 @@ def test_test_goes_on_after_a_bad_file(run: Run, container: bytes) -> None:
     assert bad.startswith("nncodec: bad.bin: the checksum of layers 0 to 2 is wrong; ")
     assert missing == "nncodec: missing.bin: no such file or folder; check the name"
     assert run("test", "codes.bin").exit_code == 0
+    facts = json.loads(run("test", "codes.bin", "bad.bin", "--json").stdout)
+    assert (facts["ok"], facts["bad"]) == (False, 1)
+    assert facts["files"][0] == {"file": "codes.bin", "ok": True}
+    assert facts["files"][1] == {"file": "bad.bin", "ok": False, "error": bad[9:]}
+    assert json.loads(run("test", "codes.bin", "--json").stdout)["ok"]
+
+
+def test_info_of_several_files(run: Run, container: bytes) -> None:
+    np.save("film.npy", smooth()[:, 0])
+    run("compress", "film.npy", "film.bin", "--axes", "thwc", "-q")
+    result = run("info", "codes.bin", "missing", "film.bin")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    head, first, second, total = result.stdout.splitlines()
+    assert head.split() == ["file", "codes", "axes", "model", "bits", "bytes", "rate"]
+    assert first.split()[0] == "codes.bin"
+    assert "thwc" in second.split()
+    size = len(container) + len(read("film.bin"))
+    assert total.split() == ["total", "of", "2", "files", "5760", str(size), f"{size / 720:.4f}"]
+    facts = json.loads(run("info", "codes.bin", "missing", "film.bin", "--json").stdout)
+    assert facts["output_bytes"] == size
+    assert [file["file"] for file in facts["files"]] == ["codes.bin", "film.bin", "missing"]
+    assert (
+        facts["files"][0].items() >= json.loads(run("info", "codes.bin", "--json").stdout).items()
+    )
 
 
 def test_evaluate(run: Run) -> None:
@@ -327,7 +439,7 @@ def test_evaluate(run: Run) -> None:
     np.save("b.npy", 1 - smooth()[:2])
     one = json.loads(run("evaluate", "a.npy", "--json").stdout)
     assert list(one) == [
-        *("file", "layout", "shape", "model", "input_bits", "code_length", "rate", "layers")
+        *("file", "axes", "shape", "model", "input_bits", "code_length", "rate", "layers")
     ]
     assert (one["file"], one["model"], one["input_bits"]) == ("a.npy", "adaptive", 2880)
     assert one["code_length"] == pytest.approx(sum(row["code_length"] for row in one["layers"]))
@@ -406,19 +518,39 @@ def test_synthesize_dataset(run: Run) -> None:
     assert next(examples.read_samples("d.tfrecord")).shape == (35, 48, 8)
 
 
-@pytest.mark.parametrize("name", ["sample.npy", "sample.npz"])
-def test_synthesize_sample(run: Run, name: str) -> None:
-    assert run("synthesize", "sample", "--output", name, "--seed", "3").exit_code == 0
-    (array,) = load(read(name)).values()
-    assert np.array_equal(array, synthetic.generate_sample(seed=3))
-    result = run("compress", "--layer-depth", "2", "--json", name, "sample.bin")
-    assert json.loads(result.stdout)["shape"] == [4, 1, 31, 36, 2]
+def test_synthesize_sample(run: Run) -> None:
+    assert run("synthesize", "sample", "--output", "sample.npz", "--seed", "3").exit_code == 0
+    arrays = load(read("sample.npz"))
+    shape = arrays["shape"].tolist()
+    assert shape == [4, 1, 31, 36, 2]
+    codes = np.unpackbits(arrays["codes"], count=8928).reshape(shape)
+    expected = synthetic.generate_sample(seed=3)
+    assert np.array_equal(np.concatenate(codes[:, 0], axis=-1), expected)
+    facts = json.loads(run("compress", "--json", "sample.npz").stdout)
+    assert (facts["model"], facts["axes"], facts["shape"]) == ("synthetic", "lnhwc", shape)
+    assert run("synthesize", "sample", "--output", "first.npz").exit_code == 0
+    assert json.loads(run("compress", "--json", "first.npz").stdout)["output_bytes"] <= 850
+
+    sizes = ["--height", "5", "--width", "7", "--depth", "9", "--layer-depth", "3"]
+    assert run("synthesize", "sample", "--output", "other.npz", *sizes).exit_code == 0
+    assert load(read("other.npz"))["shape"].tolist() == [3, 1, 5, 7, 3]
 
 
-def test_synthesize_sample_says_which_suffixes(run: Run) -> None:
-    result = run("synthesize", "sample", "--output", "sample.txt")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "sample.npy"], "must end with .npz"),
+        (["--output", "x.npz", "--layer-depth", "3"], "must divide the depth 8"),
+        (["--output", "x.npz", "--height", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_synthesize_sample_says_what_cannot_be(run: Run, options: list[str], message: str) -> None:
+    result = run("synthesize", "sample", *options)
     assert result.exit_code == 2
-    assert "must end with .npy or .npz" in result.stderr
+    assert message in result.stderr
+    line = "x.npz: shape (4, 1, 99999, 99999, 2) is above the limit of 268435456 code bits"
+    sizes = ["--height", "99999", "--width", "99999"]
+    assert_refused(run, ["synthesize", "sample", "--output", "x.npz", *sizes], line)
 
 
 # --- bad input ---------------------------------------------------------------------------------
@@ -445,16 +577,25 @@ SHORT = npz(shape=np.array(SHAPE), codes=np.packbits(smooth())[:-1])
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "the file is empty; give a .npy or .npz file of codes"),
-        (b"hello\n", "neither a .npy nor a .npz file; save codes with"),
+        (b"", "the file is empty; give a .npy, .npz or .safetensors file of codes"),
+        (b"hello\n", "neither a .npy, a .npz nor a .safetensors file; save codes with"),
         (MAGIC + b"\1", "the file is a container, not a code file; use nncodec decompress on it"),
         (DAMAGED, "is damaged or truncated ("),
         (GOOD[:-30], "the .npz is damaged or truncated ("),
         (SHORT, "packed codes are too short for shape (3, 1, 12, 10, 8): 359 bytes, not 360"),
-        (with_value(2), "value 2.0 at index (1, 2, 3) of the array; every value must be 0 or 1"),
-        (with_value(np.nan), "value NaN at index (1, 2, 3) of the array; every value must be"),
+        (
+            with_value(2),
+            "two values, 0.0 at (0, 0, 0), 1.0 at (0, 0, 1), 2.0 at (1, 2, 3); ",
+        ),
+        (
+            with_value(np.nan),
+            "two values, 0.0 at (0, 0, 0), 1.0 at (0, 0, 1), NaN at (1, 2, 3); ",
+        ),
         (OBJECTS, "the array holds Python objects, which are never unpickled; save uint8"),
-        (npy(smooth()[None]), "the array has 6 axes, a wrong number; it must have 3 or 4 or 5"),
+        (
+            npy(smooth()[None]),
+            "the array has 6 axes; 3 to 5 are known without a name, others by --axes: ",
+        ),
     ],
     ids=["empty", "text", "container", "damaged", "cut", "short", "two", "nan", "objects", "axes"],
 )
@@ -475,8 +616,8 @@ def test_bad_code_file(run: Run, command: str, data: bytes, message: str) -> Non
 def test_layer_depth_that_does_not_divide(run: Run) -> None:
     np.save("codes.npy", smooth()[0, 0])
     line = (
-        "codes.npy: layer_depth 7 does not divide the depth 8 in layout nhwc nor the depth 12 in "
-        "layout nchw; give a divisor of the depth"
+        "codes.npy: layer_depth 7 does not divide the depth 8, read as hwc, nor the depth 12, "
+        "read as chw; give a divisor of the depth"
     )
     assert_refused(run, ["compress", "codes.npy", "codes.bin", "--layer-depth", "7"], line)
 
@@ -491,6 +632,20 @@ def test_inputs_that_are_no_files(run: Run, command: list[str]) -> None:
     assert_refused(run, [*command, "missing", *output], line)
     line = "folder: is a directory; name a file in it"
     assert_refused(run, [*command, "folder", *output], line)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.2, 0.4])
+def test_interrupted_at_the_start(run: Run, seconds: float) -> None:
+    start = "from nncodec.commands.start import main; print(flush=True); main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, "test", "-"], stdin=-1, stdout=-1, stderr=-1
+    )
+    assert process.stdout
+    process.stdout.readline()  # before that, it is Python that starts
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == (b"", b"nncodec: interrupted\n")
+    assert process.returncode == 130
 
 
 @needs_permissions
@@ -566,7 +721,7 @@ def test_not_enough_memory(run: Run, container: bytes, monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("nncodec.commands.one_file.decode_container", fail)
+    monkeypatch.setattr("nncodec.commands.one_file.decode_tensors", fail)
     line = "codes.bin: not enough memory for it; use a larger machine"
     assert_refused(run, ["decompress", "codes.bin", "new.npz"], line)
 
@@ -611,7 +766,7 @@ def test_output_is_the_input(run: Run, container: bytes, command: list[str], nam
     os.symlink(command[1], "link")
     output = name.format(command[1])
     line = f"{output}: is the input itself; name another output"
-    assert_refused(run, [*command, output, "--force"], line)
+    assert_refused(run, [*command, "-o", output, "--force"], line)
 
 
 def test_the_output_is_checked_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -662,8 +817,8 @@ def test_a_wrong_container_is_never_written(
     run: Run, container: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "nncodec.commands.one_file.decode_container",
-        lambda *args, **options: 1 - decode_container(*args, **options),
+        "nncodec.commands.one_file.decode_tensors",
+        lambda *args, **options: [1 - codes for codes in decode_tensors(*args, **options)],
     )
     line = (
         "codes.npz: what was compressed does not decode to the same codes, and nothing was "
@@ -717,17 +872,27 @@ def test_outputs_are_new_files_like_any_other(run: Run) -> None:
 
 COMMANDS: dict[str, list[str]] = {
     "compress": [
-        *("--model", "--layout", "--layer-depth", "--layers", "--max-bits", "--embed-model"),
-        *("--no-verify", "--output-dir", "--jobs", "--force", "--json", "--quiet"),
+        *(
+            "--model",
+            "--axes",
+            "--layer-depth",
+            "--bits",
+            "--bit-order",
+            "--array",
+            "--shape-array",
+        ),
+        *("--layers", "--max-bits", "--embed-model"),
+        *("--no-verify", "--output", "--stdout", "--output-dir", "--recursive", "--jobs", "--rm"),
+        *("--force", "--json", "--quiet", "--verbose"),
     ],
     "decompress": [
         *("--layers", "--model", "--partial", "--max-bits", "--output-dir", "--jobs"),
         *("--force", "--json", "--quiet"),
     ],
     "info": ["--json"],
-    "test": ["--model", "--max-bits"],
+    "test": ["--model", "--max-bits", "--json"],
     "models": ["--json"],
-    "evaluate": ["--model", "--layout", "--layer-depth", "--layers", "--max-bits", "--json"],
+    "evaluate": ["--model", "--axes", "--layer-depth", "--layers", "--max-bits", "--json"],
     "synthesize dataset": ["--output", "--count", "--seed", "--force"],
     "synthesize sample": ["--output", "--seed", "--force"],
 }
@@ -741,7 +906,7 @@ def test_help(run: Run, flag: str) -> None:
         page = run(*command.split(), flag)
         assert page.exit_code == 0
         assert f"Example:\n    nncodec {command}" in page.stdout
-        assert all(f"  {option} " in page.stdout for option in options)
+        assert all(re.search(f"[ ,] {option} ", page.stdout) for option in options)
     assert isinstance(main, click.Group)
     assert set(main.commands) == {command.split()[0] for command in COMMANDS} | {"train"}
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 INPUTS = ["codes/a.npz", "codes/b.npy", "codes/c.npz"]
-OUTPUTS = ["packed/a.bin", "packed/b.bin", "packed/c.bin"]
+OUTPUTS = ["packed/a.npz.nnb", "packed/b.npy.nnb", "packed/c.npz.nnb"]
 AGAIN = ["again/a.npz", "again/b.npy", "again/c.npz"]
 
 
@@ -62,6 +63,11 @@ def write(name: str, data: bytes) -> None:
 def load(name: str) -> dict[str, Any]:
     loaded = np.load(name, allow_pickle=False)
     return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+
+
+def without_speed(text: str) -> str:
+    """The same without how fast it was, which is in every closing line."""
+    return re.sub(r", in \d+\.\d\d s, \d+\.\d\d Mbit/s(?=\n|$)", "", text)
 
 
 def assert_ok(result: Result) -> None:
@@ -75,23 +81,23 @@ def assert_ok(result: Result) -> None:
 def test_round_trip_as_of_single_files(run: Run, jobs: list[str]) -> None:
     lines, sizes = [], []
     for number, name in enumerate(INPUTS):
-        lines.append(run("compress", name, f"{number}.bin").stdout.splitlines()[0])
+        lines.append(without_speed(run("compress", name, f"{number}.bin").stdout.splitlines()[0]))
         sizes.append(len(read(f"{number}.bin")))
     result = run("compress", *INPUTS, "--output-dir", "packed", *jobs)
     assert_ok(result)
     bits, size = 2880 + 960 + 2880, sum(sizes)
     total = f"total of 3 files: {bits} bits -> {size} bytes, rate {size * 8 / bits:.4f}"
-    assert result.stdout.splitlines() == [*lines, total]
+    assert without_speed(result.stdout).splitlines() == [*lines, total]
     assert [read(name) for name in OUTPUTS] == [read(f"{number}.bin") for number in range(3)]
 
     lines = []
     for number, (name, again) in enumerate(zip(OUTPUTS, AGAIN, strict=True)):
-        lines.append(run("decompress", name, f"{number}").stdout.strip())
+        lines.append(without_speed(run("decompress", name, f"{number}").stdout.strip()))
         lines[-1] = lines[-1].removesuffix(f" {number}") + f" {again}"
     result = run("decompress", *OUTPUTS, "--output-dir", "again", *jobs)
     assert_ok(result)
     total = f"total of 3 files: {size} bytes -> {bits} bits, rate {size * 8 / bits:.4f}"
-    assert result.stdout.splitlines() == [*lines, total]
+    assert without_speed(result.stdout).splitlines() == [*lines, total]
     assert [read(name) for name in AGAIN] == [read(f"{number}") for number in range(3)]
     for ours, theirs in zip(AGAIN, INPUTS, strict=True):
         actual, expected = load(ours), load(theirs)
@@ -100,7 +106,7 @@ def test_round_trip_as_of_single_files(run: Run, jobs: list[str]) -> None:
             assert actual[key].dtype == expected[key].dtype
             np.testing.assert_array_equal(actual[key], expected[key])
     assert sorted(os.listdir("packed") + os.listdir("again")) == [
-        *("a.bin", "a.npz", "b.bin", "b.npy", "c.bin", "c.npz")
+        *("a.npz", "a.npz.nnb", "b.npy", "b.npy.nnb", "c.npz", "c.npz.nnb")
     ]
 
 
@@ -110,23 +116,23 @@ def test_a_bad_file_does_not_stop_the_others(run: Run) -> None:
     result = run("compress", *inputs, "--output-dir", "packed")
     assert result.exit_code == 1
     bad, missing = result.stderr.splitlines()
-    assert bad.startswith("nncodec: codes/b.npy: neither a .npy nor a .npz file; ")
+    assert bad.startswith("nncodec: codes/b.npy: neither a .npy, a .npz nor a .safetensors file; ")
     assert missing == "nncodec: codes/missing.npz: no such file or folder; check the name"
     first, second, total = result.stdout.splitlines()
     assert first.startswith("codes/a.npz: 2880 bits -> ")
     assert second.startswith("codes/c.npz: 2880 bits -> ")
     assert total.startswith("total of 2 of 4 files: 5760 bits -> ")
-    assert sorted(os.listdir("packed")) == ["a.bin", "c.bin"]
+    assert sorted(os.listdir("packed")) == ["a.npz.nnb", "c.npz.nnb"]
 
-    damaged = bytearray(read("packed/a.bin"))
+    damaged = bytearray(read("packed/a.npz.nnb"))
     damaged[-1] ^= 1
-    write("packed/b.bin", bytes(damaged))
+    write("packed/b.npy.nnb", bytes(damaged))
     write("packed/d.bin", b"hello")  # shows before the work, but is printed in its place
-    inputs = ["packed/a.bin", "packed/b.bin", "packed/d.bin", "packed/c.bin"]
+    inputs = ["packed/a.npz.nnb", "packed/b.npy.nnb", "packed/d.bin", "packed/c.npz.nnb"]
     result = run("decompress", *inputs, "--output-dir", "again")
     assert result.exit_code == 1
     bad, none = result.stderr.splitlines()
-    assert bad.startswith("nncodec: packed/b.bin: the checksum of ")
+    assert bad.startswith("nncodec: packed/b.npy.nnb: the checksum of ")
     assert none.startswith("nncodec: packed/d.bin: the file is no container; ")
     assert sorted(os.listdir("again")) == ["a.npz", "c.npz"]
     assert len(result.stdout.splitlines()) == 3
@@ -145,25 +151,32 @@ def test_json(run: Run, jobs: list[str]) -> None:
     first, second, third = facts["files"]
     assert (first["file"], first["input_bits"]) == ("codes/a.npz", 1920)
     assert second == {"file": "codes/b.npy", "error": line}
-    assert third == {"file": "codes/c.npz", "output": "packed/c.bin", **single}
+    assert third == {"file": "codes/c.npz", "output": "packed/c.npz.nnb", **single}
     assert facts["input_bits"] == 2 * 1920
     assert facts["output_bytes"] == first["output_bytes"] + third["output_bytes"]
     assert facts["rate"] == facts["output_bytes"] * 8 / facts["input_bits"]
 
-    write("packed/b.bin", b"hello")  # shows before the work, but is printed in its place
+    write("packed/b.npy.nnb", b"hello")  # shows before the work, but is printed in its place
     result = run("decompress", *OUTPUTS, "--output-dir", "again", "--json", *jobs)
     assert result.exit_code == 1
-    line = "packed/b.bin: the file is no container; give a file that nncodec compress wrote"
+    line = "packed/b.npy.nnb: the file is no container; give a file that nncodec compress wrote"
     assert result.stderr == f"nncodec: {line}\n"
     facts = json.loads(result.stdout)
     assert list(facts) == ["input_bytes", "output_bits", "rate", "files"]
-    assert facts["files"][1] == {"file": "packed/b.bin", "error": line}
+    assert facts["files"][1] == {"file": "packed/b.npy.nnb", "error": line}
     assert facts["output_bits"] == 2 * 1920
     assert facts["input_bytes"] == sum(len(read(name)) for name in OUTPUTS[::2])
-    single = json.loads(run("decompress", "packed/c.bin", "c.npz", "--json").stdout)
-    assert list(single) == ["input_bytes", "output_bits", "layout", "shape", "missing_layers"]
+    single = json.loads(run("decompress", "packed/c.npz.nnb", "c.npz", "--json").stdout)
+    assert list(single) == [
+        "input_bytes",
+        "output_bits",
+        "axes",
+        "bit_order",
+        "shape",
+        "missing_layers",
+    ]
     assert (single["shape"], single["missing_layers"]) == ([2, *SHAPE[1:]], 0)
-    assert facts["files"][2] == {"file": "packed/c.bin", "output": "again/c.npz", **single}
+    assert facts["files"][2] == {"file": "packed/c.npz.nnb", "output": "again/c.npz", **single}
 
 
 def test_json_of_failures_alone(run: Run) -> None:
@@ -181,26 +194,26 @@ def test_quiet_and_a_single_input(run: Run) -> None:
     result = run("compress", "codes/a.npz", "--output-dir", "deep/er", "--quiet")
     assert_ok(result)
     assert result.stdout == ""
-    assert os.listdir("deep/er") == ["a.bin"]
-    result = run("decompress", "deep/er/a.bin", "--output-dir", ".")
+    assert os.listdir("deep/er") == ["a.npz.nnb"]
+    result = run("decompress", "deep/er/a.npz.nnb", "--output-dir", ".")
     assert result.stdout.splitlines()[1].startswith("total of 1 file: ")
     assert os.path.exists("a.npz")
 
 
 @JOBS
 def test_options_hold_for_every_file(run: Run, jobs: list[str]) -> None:
-    options = ["--layout", "nchw", "--layer-depth", "5", "--model", "adaptive", "--no-verify"]
+    options = ["--axes", "chw", "--layer-depth", "5", "--model", "adaptive", "--no-verify"]
     for name in ("x", "y"):
         write(f"{name}.npy", npy_bytes(averaged_codes((10, 12, 8), 1)))
     run("compress", "x.npy", "single.bin", *options)
     result = run("compress", "x.npy", "y.npy", "--output-dir", "packed", *options, *jobs)
     assert_ok(result)
-    assert read("packed/x.bin") == read("packed/y.bin") == read("single.bin")
+    assert read("packed/x.npy.nnb") == read("packed/y.npy.nnb") == read("single.bin")
 
     write("codes/a.npz", npz_bytes({"bits": averaged_codes(LARGE_SHAPE, 0)}))
     run("compress", "codes/a.npz", "whole.bin", "--quiet")
     write("cut.bin", read("whole.bin")[:-1])
-    files = ["cut.bin", "packed/x.bin", "whole.bin"]
+    files = ["cut.bin", "packed/x.npy.nnb", "whole.bin"]
     result = run("decompress", *files, "--output-dir", "again", "--partial", *jobs)
     assert result.exit_code == 0
     note = "the file ends early; 2 of 3 layers are whole, and written"
@@ -211,33 +224,60 @@ def test_options_hold_for_every_file(run: Run, jobs: list[str]) -> None:
     assert len(np.load("again/whole.npz")["bits"]) == 1
 
 
+def test_folders_stay_as_they_are_below_the_common_one(run: Run) -> None:
+    os.makedirs("codes/deep/er")
+    write("codes/deep/a.npz", read("codes/a.npz"))
+    write("codes/deep/er/b.npy", read("codes/b.npy"))
+    write("codes/deep/notes.txt", b"")
+    write("codes/deep/.hidden.npy", b"")
+    names = ["a.npz", "b.npy", "c.npz", "deep/a.npz", "deep/er/b.npy"]
+    result = run("compress", "-r", "codes", "--output-dir", "packed", "-v")
+    assert_ok(result)
+    assert result.stdout.count("header") == 5  # the table of each
+    assert sorted(listing_of("packed")) == [f"{name}.nnb" for name in names]
+    assert_ok(run("decompress", "-r", "packed", "--output-dir", "again"))
+    assert sorted(listing_of("again")) == names
+    some = ["codes/deep/a.npz", "codes/deep/er/b.npy"]
+    assert_ok(run("compress", *some, "--output-dir", "some"))
+    assert sorted(listing_of("some")) == ["a.npz.nnb", "er/b.npy.nnb"]
+    assert_ok(run("compress", "-r", "codes", "--rm", "--jobs", "2"))  # beside their inputs
+    left = {*(f"{name}.nnb" for name in names), "deep/notes.txt", "deep/.hidden.npy"}
+    assert set(listing_of("codes")) == left
+    os.mkdir("empty")
+    line = "empty: no file in it ends with .npz, .npy, .safetensors; name another folder"
+    assert_refused(run, ["compress", "-r", "empty"], line)
+
+
+def listing_of(folder: str) -> list[str]:
+    paths = pathlib.Path(folder).rglob("*")
+    return [str(path.relative_to(folder)) for path in paths if path.is_file()]
+
+
 def test_outputs_that_exist(run: Run) -> None:
     os.mkdir("packed")
-    write("packed/b.bin", b"precious")
+    write("packed/b.npy.nnb", b"precious")
     result = run("compress", *INPUTS, "--output-dir", "packed")
     assert result.exit_code == 1
-    line = "packed/b.bin: exists already; add --force to replace it, or name another"
+    line = "packed/b.npy.nnb: exists already; add --force to replace it, or name another"
     assert result.stderr == f"nncodec: {line}\n"
-    assert read("packed/b.bin") == b"precious"
-    assert sorted(os.listdir("packed")) == ["a.bin", "b.bin", "c.bin"]
+    assert read("packed/b.npy.nnb") == b"precious"
+    assert sorted(os.listdir("packed")) == ["a.npz.nnb", "b.npy.nnb", "c.npz.nnb"]
     assert_ok(run("compress", *INPUTS, "--output-dir", "packed", "--force"))
-    assert read("packed/b.bin") != b"precious"
+    assert read("packed/b.npy.nnb") != b"precious"
 
 
 # --- refusals before the work ------------------------------------------------------------------
 
 
 def test_two_inputs_of_one_output(run: Run) -> None:
-    write("codes/a.npy", read("codes/b.npy"))
-    line = "packed/a.bin: is the output of both {} and {}; name a folder for each"
-    for second in ("codes/a.npy", "codes/a.npz", "./codes/../codes/a.npz"):
+    line = "packed/a.npz.nnb: is the output of both {} and {}; name a folder for each"
+    for second in ("codes/a.npz", "./codes/../codes/a.npz"):
         args = ["compress", "codes/a.npz", "codes/b.npy", second, "--output-dir", "packed"]
         assert_refused(run, args, line.format("codes/a.npz", second))
-    os.mkdir("other")
-    run("compress", "codes/a.npz", "other/x.bin")
+    run("compress", "codes/a.npz", "x.npz.nnb")
     run("compress", "codes/c.npz", "x.bin")
-    args = ["decompress", "other/x.bin", "x.bin", "--output-dir", "again"]
-    line = "again/x.npz: is the output of both other/x.bin and x.bin; name a folder for each"
+    args = ["decompress", "x.npz.nnb", "x.bin", "--output-dir", "again"]
+    line = "again/x.npz: is the output of both x.npz.nnb and x.bin; name a folder for each"
     assert_refused(run, args, line)
     run("compress", "codes/b.npy", "x.bin", "--force")
     assert_ok(run(*args))  # the formats differ
@@ -245,8 +285,8 @@ def test_two_inputs_of_one_output(run: Run) -> None:
 
 
 def test_an_output_that_is_an_input(run: Run) -> None:
-    run("compress", "codes/a.npz", "x.npy")
-    run("compress", "codes/b.npy", "x.npz")
+    run("compress", "codes/a.npz", "-o", "x.npy")
+    run("compress", "codes/b.npy", "-o", "x.npz")
     args = ["decompress", "x.npy", "x.npz", "--output-dir", ".", "--force"]
     line = "x.npy: is an input, and would be an output; name another folder"
     assert_refused(run, args, line)
@@ -278,18 +318,17 @@ def test_inputs_that_are_no_regular_files(run: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "0 arguments, not INPUT and OUTPUT; give these two, or any number of inputs and"),
-        (["a"], "1 argument, not INPUT and OUTPUT; give these two, or any number of inputs and"),
-        (["a", "b", "c"], "3 arguments, not INPUT and OUTPUT; give these two, or any number of"),
-        (
-            ["a", "b", "--jobs", "3"],
-            "--jobs 3 for one file; leave it out, or give --output-dir",
-        ),
-        (["--output-dir", "packed"], "no inputs for --output-dir; name some"),
-        (["a", "-", "--output-dir", "packed"], "- is no input for --output-dir; name files, or"),
+        ([], "no files; name INPUT and OUTPUT, or some inputs"),
+        (["a", "b", "--jobs", "3"], "--jobs 3 for one file; leave it out, or name more files"),
+        (["--output-dir", "packed"], "no files; name INPUT and OUTPUT, or some inputs"),
+        (["a", "-", "--output-dir", "packed"], "- is no input beside others or for a folder; name"),
+        (["a", "b", "-"], "- is no input beside others or for a folder; name files"),
+        (["a", "b", "-o", "c"], "2 inputs for one --output; give --output-dir DIR for many"),
+        (["a", "-o", "c", "-c"], "--stdout and --output are two outputs; give one of them"),
+        (["a", "-o", "c", "--output-dir", "d"], "--output and --output-dir are two places; give"),
         (["a", "b", "--output-dir", "packed", "--jobs", "0"], "0 is not in the range x>=1"),
     ],
-    ids=["none", "one", "three", "jobs of one", "folder alone", "stdin", "jobs"],
+    ids=str,
 )
 def test_wrong_usage(run: Run, command: str, args: list[str], message: str) -> None:
     before = listing()
@@ -405,7 +444,7 @@ def start_long_work(*options: str) -> "subprocess.Popen[bytes]":
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    while process.poll() is None and not list(pathlib.Path().glob("packed/*.bin")):
+    while process.poll() is None and not list(pathlib.Path().glob("packed/*.nnb")):
         time.sleep(0.02)
     return process
 
@@ -460,4 +499,4 @@ def test_workers_end_with_a_process_that_is_killed(run: Run) -> None:
 def test_help_says_how(run: Run) -> None:
     assert isinstance(main, click.Group)
     for command in ("compress", "decompress"):
-        assert f"{command} [OPTIONS] INPUT OUTPUT | INPUT...\n" in run(command, "-h").stdout
+        assert f"{command} [OPTIONS] INPUT [OUTPUT] | INPUT...\n" in run(command, "-h").stdout

@@ -17,7 +17,7 @@ from nncodec.format.code_tensor import Codes
 from nncodec.training.configs import InputConfig, ModelConfig, make_config
 from nncodec.training.data import code_reading
 from nncodec.training.data.batches import Batches, CodeSet, SyntheticSet
-from nncodec.training.data.code_reading import LAYOUT_FILES, STACK_BITS, Layers
+from nncodec.training.data.code_reading import AXES_FILES, STACK_BITS, Layers
 from nncodec.training.data.code_sets import SYNTHETIC_SAMPLES, CodeSets, read_code_sets
 from nncodec.training.data.epochs import Epochs
 from nncodec.training.data.examples import write_samples
@@ -304,7 +304,7 @@ def read(
     **words: Any,
 ) -> tuple[CodeSet, CodeSet]:
     patterns = [str(item) for item in data] if isinstance(data, list) else str(data)
-    given = {"data": patterns, "unique_code_size": unique, "layout": "nhwc"}
+    given = {"data": patterns, "unique_code_size": unique, "axes": "hwc,lnhwc"}
     config = make_config(InputConfig, given | words)
     return read_code_sets(config, layers, validation_share=share, seed=seed)
 
@@ -427,23 +427,23 @@ def test_kinds_mix_by_content(tmp_path: pathlib.Path) -> None:
     assert {file.shape[-1] for file in training.files} == {4}
 
 
-def test_layout(tmp_path: pathlib.Path) -> None:
+def test_axes(tmp_path: pathlib.Path) -> None:
     codes = random_codes(2, 1, 3, 5, 4)
     save_codes(tmp_path / "codes.npz", np.ascontiguousarray(np.moveaxis(codes, -1, -3)))
-    for layout in ("auto", "nchw"):
-        given = {"data": str(tmp_path / "codes.npz"), "unique_code_size": True, "layout": layout}
+    for axes in ("auto", "lnchw"):
+        given = {"data": str(tmp_path / "codes.npz"), "unique_code_size": True, "axes": axes}
         config = make_config(InputConfig, given)
         training, _ = read_code_sets(config, LAYERS, validation_share=0, seed=0)
         assert np.array_equal(training.files[0], codes)
 
 
-def test_a_layout_is_looked_for_in_the_first_files_only(
+def test_axes_are_looked_for_in_the_first_files_only(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
     def asking(path: Any, **words: Any) -> Any:
-        asked.append(words["layout"])
+        asked.append(words["axes"])
         return read_code_file(path, **words)
 
     monkeypatch.setattr(code_reading, "read_code_file", asking)
@@ -452,9 +452,9 @@ def test_a_layout_is_looked_for_in_the_first_files_only(
     np.save(tmp_path / "z.npy", random_codes(5, 6, 8))  # another form
     config = make_config(InputConfig, {"data": str(tmp_path), "unique_code_size": True})
     training, _ = read_code_sets(config, LAYERS, validation_share=0, seed=0)
-    assert asked == ["auto"] * LAYOUT_FILES + ["nhwc"] * (9 - LAYOUT_FILES) + ["auto"]
+    assert asked == ["auto"] * AXES_FILES + ["lnhwc"] * (10 - AXES_FILES) + ["auto"]
     assert len(training.files) == 9
-    assert training.layouts == "nhwc"
+    assert training.axes == "hwc, lnhwc"
 
 
 def test_layers_that_code_files_say(tmp_path: pathlib.Path) -> None:
@@ -465,7 +465,7 @@ def test_layers_that_code_files_say(tmp_path: pathlib.Path) -> None:
     assert sets.layers == {"layer_depth": 6, "layer_count": 3}
     np.save(tmp_path / "c.npy", random_codes(4, 5, 12))
     assert refusal(tmp_path, layers=Layers(), unique=False) == (
-        f"{tmp_path}/c.npy: has 3 axes, which do not say how many bits a layer has; give "
+        f"{tmp_path}/c.npy: has the axes hwc, which do not say how many bits a layer has; give "
         "--layer-depth"
     )
     assert len(read(tmp_path, layers=Layers(6), share=0, unique=False)[0].files) == 3
@@ -473,7 +473,7 @@ def test_layers_that_code_files_say(tmp_path: pathlib.Path) -> None:
     save_codes(tmp_path / "d.npz", random_codes(3, 1, 5, 5, 7))
     assert refusal(tmp_path, layers=Layers(), unique=False) == (
         f"layers have 6 bits in {tmp_path}/a.npz, and 7 bits in {tmp_path}/d.npz; train a model "
-        "for the codes of one encoder, or name the layout in the input configuration"
+        "for the codes of one encoder, or name the axes in the input configuration"
     )
     save_records(tmp_path / "e.tfrecord", [random_codes(4, 5, 8)])
     assert refusal(tmp_path / "e.tfrecord", layers=Layers()) == (
@@ -526,7 +526,7 @@ def test_synthetic_with_other_validation_codes(tmp_path: pathlib.Path) -> None:
 
 
 def test_progress_counts_the_bits(folder: pathlib.Path) -> None:
-    config = InputConfig(data=str(folder), unique_code_size=True, layout="nhwc")
+    config = InputConfig(data=str(folder), unique_code_size=True, axes="lnhwc")
     told: list[int] = []
     read_code_sets(config, LAYERS, validation_share=0.5, seed=0, progress=told.append)
     assert told == [160] * 8
@@ -587,14 +587,14 @@ def test_too_few_layers(tmp_path: pathlib.Path) -> None:
 
 def test_layer_depth_that_does_not_fit(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "codes.npz"
-    advice = "correct it in the model configuration, or the layout in the input configuration"
+    advice = "correct it in the model configuration, or the axes in the input configuration"
     save_codes(path, random_codes(2, 1, 4, 5, 6))
     assert refusal(path) == (
-        f"{path}: layer_depth 4 does not fit layers of 6 bits (layout nhwc); {advice}"
+        f"{path}: layer_depth 4 does not fit layers of 6 bits (axes lnhwc); {advice}"
     )
     save_codes(path, random_codes(4, 5, 6))
     assert refusal(path) == (
-        f"{path}: layer_depth 4 does not fit a depth of 6 bits (layout nhwc); {advice}"
+        f"{path}: layer_depth 4 does not fit a depth of 6 bits (axes hwc); {advice}"
     )
     records = tmp_path / "codes.tfrecord"
     save_records(records, [random_codes(4, 5, 6)])

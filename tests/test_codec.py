@@ -82,9 +82,6 @@ def test_a_container_is_as_large_as_theory_says(codes: Codes, sequence: bool) ->
     ideal = sum(layer.code_length or 0 for layer in encoded.layers) / 8
     segments = len(encoded.header.segments)
     assert len(encoded.data) <= ideal * 1.0005 + HEADER_BYTES + SEGMENT_BYTES * segments
-    coded = [layer for layer in encoded.layers if not layer.stored]
-    coded_ideal = sum(layer.code_length or 0 for layer in coded) / 8
-    assert sum(layer.bytes for layer in coded) >= coded_ideal * (1 - 1e-6)
 
 
 @given(code_tensors(), st.booleans())
@@ -213,17 +210,20 @@ def test_encode_takes_any_binary_array_and_refuses_others() -> None:
     codes = smooth_codes((2, 1, 4, 4, 4))
     container = nncodec.encode(codes)
     for dtype in (bool, np.int64, np.float32):
-        assert nncodec.encode(codes.astype(dtype)) == container
+        data = nncodec.encode(codes.astype(dtype))
+        assert len(data) == len(container)
+        assert (nncodec.decode(data) == codes).all()
+        assert nncodec.decode(data, like="array").dtype == dtype
     assert nncodec.encode(np.asfortranarray(codes)) == container
     assert nncodec.encode(np.repeat(codes, 2, axis=3)[:, :, :, ::2]) == container
     locked = codes.copy()
     locked.flags.writeable = False
     assert nncodec.encode(locked) == container
     assert (code_lengths(locked) == code_lengths(codes)).all()
-    with pytest.raises(nncodec.CodesError, match=r"4 axes.*must have 5"):
+    with pytest.raises(nncodec.CodesError, match="4 axes, and axes lnhwc name 5"):
         nncodec.encode(codes[0])
-    with pytest.raises(nncodec.CodesError, match="2"):
-        nncodec.encode(codes + 1)
+    with pytest.raises(nncodec.CodesError, match="more than two values"):
+        nncodec.encode(codes + codes[::-1])
     with pytest.raises(nncodec.CodesError):
         nncodec.encode(codes[:0])
 

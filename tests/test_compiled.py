@@ -82,7 +82,9 @@ def test_whatever_is_coded_is_coded_by_the_same_machine_code(sequence: bool) -> 
                 part = nncodec.decode(data, model=choice, layers=1)
                 np.testing.assert_array_equal(part, given[:1])
     loop: Any = traversal._code_positions
-    assert len(loop.signatures) == 2  # with a network, and without
+    # With a network, and without; whatever else ran in this process, the same where positions end.
+    assert len([types for types in loop.signatures if str(types[2]) == "none"]) == 2
+    assert len(loop.signatures) <= 4
 
 
 _DECODE = """

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nncodec.format.extent import Extent
 from nncodec.model.adaptive import weights as weights_of
 from nncodec.model.adaptive.start import MIXER_BITS, Start
 from nncodec.model.adaptive.untrained_weights import START_BITS
@@ -32,7 +33,8 @@ from nncodec.model.contexts import (
     first_sign,
     make_grid,
     place_taps,
-    row_of,
+    run_of,
+    spot_of,
 )
 from nncodec.model.kernels.compilation import compiled
 from nncodec.model.kernels.short_rows import EIGHT
@@ -243,15 +245,17 @@ def test_one_picture_is_coded_alike_whether_it_is_a_sequence(shape: Shape, seed:
 def rows_of_positions(grid: Grid, layers: int, positions: int, rows: npt.NDArray[np.int64]) -> None:
     for layer in range(layers):
         for position in range(positions):
-            rows[layer, position] = row_of(grid, layer, position)
+            run = run_of(grid, position)
+            rows[layer, position] = spot_of(grid, run, layer, position).first
 
 
 @compiled
 def first_signs(
-    grid: Grid, taps: Taps, layer: int, row: int, picture: int, found: npt.NDArray[np.int64]
+    grid: Grid, taps: Taps, layer: int, position: int, block: int, found: npt.NDArray[np.int64]
 ) -> None:
+    spot = spot_of(grid, run_of(grid, position), layer, position)
     for tap in range(len(found)):
-        found[tap] = first_sign(grid, taps, layer, tap, row, picture)
+        found[tap] = first_sign(grid, taps, layer, tap, spot.first + block, spot.picture)
 
 
 reach = st.integers(-MARGIN, MARGIN)
@@ -261,44 +265,70 @@ taps = st.tuples(st.integers(0, 3), st.integers(0, 9), reach, reach).filter(
 )
 
 
-@given(shapes(100), st.sampled_from([1, 3, 64, 65, 150]), st.booleans(), st.sets(taps))
+pictures = st.lists(
+    st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 6)), min_size=1, max_size=5
+)
+
+
+@given(
+    st.tuples(st.integers(1, 4), st.sampled_from([1, 3, 64, 65, 150])),
+    pictures,
+    st.booleans(),
+    st.sets(taps),
+)
 def test_neighbours_are_where_they_should_be_and_zeros_outside(
-    shape: Shape, channels: int, sequence: bool, drawn: set[Tap]
+    depths: tuple[int, int], sizes: list[tuple[int, int, int]], sequence: bool, drawn: set[Tap]
 ) -> None:
-    schedule = Schedule(*shape[:4], channels, sequence)
-    layers, batch, height, width, _ = schedule.shape
+    layers, channels = depths
+    shapes = [(layers, *size, channels) for size in sizes]
+    schedule = Schedule(Extent.of_shapes(shapes), sequence)
+    places = list(places_of([size[1:] for size in sizes for _ in range(size[0])]))
     some = [BLOCK_BEFORE, *sorted(drawn | set(ALL_TAPS), key=lambda tap: tap[1])]
     grid, placed = make_grid(schedule), place_taps(some, schedule)
     block, blocks = block_size(channels), block_count(channels)
-    rows = np.zeros((layers, batch, height, width), dtype=np.int64)
-    rows_of_positions(grid, layers, schedule.positions, rows.reshape(layers, -1))
+    rows = np.zeros((layers, schedule.positions), dtype=np.int64)
+    rows_of_positions(grid, layers, schedule.positions, rows)
     of_positions = {row + number for row in rows.ravel().tolist() for number in range(blocks)}
     assert len(of_positions) == rows.size * blocks  # no two are in one row
     assert max(of_positions) < len(grid.agreement)
     assert len(grid.signs) >= (len(grid.agreement) + 1) * block
+    numbers = {place: number for number, (place, _) in enumerate(places)}
     found = np.zeros(len(some), dtype=np.int64)
-    for (layer, picture, row, column), first in np.ndenumerate(rows):
-        at = (layer, picture, row, column, 0)
+    for (layer, position), first in np.ndenumerate(rows):
+        (picture, row, column), before = places[position]
         for number in range(blocks):
-            first_signs(grid, placed, layer, int(first) + number, picture, found)
+            first_signs(grid, placed, layer, position, number, found)
             for tap, index in zip(some, found.tolist(), strict=True):
                 assert index % block == 0
                 assert 0 <= index // block < len(grid.agreement)
+                frames, back, down, right = tap
+                at = numbers.get((picture - frames, row + down, column + right))
                 expected = None
                 if tap == BLOCK_BEFORE:
                     expected = int(first) + number - 1 if number else None
-                elif (sequence or not tap[0]) and tap_inside(shape, at, tap):
-                    expected = int(rows[neighbour(at, tap)]) + number
+                elif frames <= (before if sequence else 0) and back <= layer and at is not None:
+                    expected = int(rows[layer - back, at]) + number
                 if expected is None:
                     assert index // block not in of_positions  # nobody writes to it
                 else:
                     assert index // block == expected
 
 
+def places_of(
+    pictures: list[tuple[int, int]],
+) -> Iterator[tuple[tuple[int, int, int], int]]:
+    """Picture, row and column of every position, and how many frames its picture has before it."""
+    before = 0
+    for picture, (height, width) in enumerate(pictures):
+        before = before + 1 if picture and pictures[picture - 1] == (height, width) else 0
+        for row, column in np.ndindex(height, width):
+            yield (picture, row, column), before
+
+
 @given(shapes(), st.lists(taps, max_size=9))
 def test_taps_within_the_tensor_are_counted(shape: Shape, drawn: list[Tap]) -> None:
     some = sorted(drawn, key=lambda tap: tap[1])
-    counts = place_taps(some, Schedule(*shape)).counts
+    counts = place_taps(some, Schedule(Extent.of_shape(shape))).counts
     for layer, count in enumerate(counts.tolist()):
         assert all(back <= layer for _, back, _, _ in some[:count])
         assert all(back > layer for _, back, _, _ in some[count:])
@@ -325,7 +355,7 @@ def test_taps_come_in_the_orders_that_others_rely_on() -> None:
 
 @pytest.mark.parametrize("channels", [1, 5, 64, 65, 130])
 def test_gates_are_those_of_the_definition(channels: int) -> None:
-    grid, block = make_grid(Schedule(1, 1, 1, 1, channels)), block_size(channels)
+    grid, block = make_grid(Schedule(Extent.of_shape((1, 1, 1, 1, channels)))), block_size(channels)
     assert grid.gate_scales.shape == (block, GATES)
     for rank in range(block):
         for pair in range(GATES):

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pytest
 
 import nncodec
-from nncodec.format import header, limits, source
-from nncodec.model import contexts, fixed_point, schedule
+from nncodec.format import header, limits, magic, source
+from nncodec.format.axes import COMMON_AXES
+from nncodec.format.source_fields import pack_source
+from nncodec.model import contexts, coverage, fixed_point, schedule
 from nncodec.model.adaptive import learner, mixer, weights
 from nncodec.model.adaptive.learning_rates import LARGEST_RATES
 from nncodec.model.adaptive.start import LARGEST_MIXER_WEIGHT, LARGEST_WEIGHT, untrained
@@ -27,6 +29,7 @@ from tests import (
 from tests.golden import ROOT, page
 from tests.sample_networks import causal_network
 from tests.samples import coded, random_model
+from tests.sources import source_of
 
 EXAMPLE = ROOT / "example"
 BERNOULLI = constriction.stream.model.Bernoulli(perfect=False)
@@ -40,7 +43,7 @@ def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
         found |= {name: value for name, value in vars(module).items() if name in printed}
     assert found == printed
     in_package: dict[str, int] = {}
-    for module in (limits, fixed_point, schedule, contexts, learner, weights):
+    for module in (limits, fixed_point, schedule, contexts, coverage, learner, weights):
         in_package |= {name: value for name, value in vars(module).items() if name in printed}
     assert in_package.items() <= printed.items()
     assert set(printed) == set(in_package)
@@ -51,6 +54,7 @@ def test_every_parameter_of_the_page_has_a_value() -> None:
     prose = re.sub(r"```.*?```", "", format_page.TEXT, flags=re.DOTALL)
     used = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bBLOCK\b|\bDOUBT\b", prose))
     lists = {"CHANNEL_TAPS", "AROUND_TAPS", "AROUND_STEPS", "MOTION_TAPS", "FRAME_TENTHS"}
+    lists |= {"DECISION_TAPS", "DECISION_START"}
     assert used - lists == printed
 
 
@@ -66,8 +70,8 @@ def test_sections_that_functions_cite_are_there() -> None:
 
 
 def test_container_begins_as_printed() -> None:
-    (magic,) = re.findall(r"magic: ((?:[0-9A-F]{2} ?){6})", format_page.TEXT)
-    assert bytes.fromhex(magic) == header.MAGIC
+    (begin,) = re.findall(r"magic: ((?:[0-9A-F]{2} ?){6})", format_page.TEXT)
+    assert bytes.fromhex(begin) == magic.MAGIC
     assert "| 1 | version: 1 |" in format_page.TEXT
     assert header.VERSION == 1
 
@@ -77,12 +81,13 @@ def test_sources_are_the_packages() -> None:
     assert dtypes == source.DTYPES == reference_decoder.DTYPES
     rows = {what.split(":")[0]: what for *_, what in format_page.table("| byte | bits | what |")}
     assert tuple(format_page.code(rows["form"])) == source.FORMATS == reference_decoder.FORMS
-    assert tuple(format_page.code(rows["layout"])) == source.LAYOUTS == reference_decoder.LAYOUTS
+    assert tuple(format_page.code(rows["axes"])) == COMMON_AXES == reference_decoder.AXES
+    assert tuple(format_page.code(rows["values"])) == source.VALUES == reference_decoder.VALUES
     assert ("", *format_page.code(rows["name"])) == reference_decoder.NAMES
     for name, number in (("", 0), ("codes", 1), ("arr_0", 2), ("x", 3)):
-        packed = source.pack_source(source.Source("npz", name=name))
-        assert packed[1] >> 5 == number
-    assert f"a varint, at most {limits.MAX_NAME_BYTES}," in format_page.TEXT
+        packed = pack_source(source_of("npz", name=name))
+        assert packed[0] >> 6 == number
+    assert f"at most {limits.MAX_NAME_BYTES}, and so many bytes of UTF-8" in format_page.TEXT
 
 
 def test_tables_are_those_of_the_recipes() -> None:
@@ -120,6 +125,10 @@ def test_lists_are_the_packages() -> None:
     assert len(steps) == len(around)
     assert motion == reference_numbers.MOTION_TAPS
     assert tuple(tenths) == reference_numbers.FRAME_TENTHS
+    decision, (start,) = format_page.taps("decision-taps"), format_page.numbers("decision-start")
+    assert decision == reference_numbers.DECISION_TAPS
+    assert tuple(decision) == coverage.DECISION_TAPS
+    assert tuple(start) == coverage.DECISION_START == reference_numbers.DECISION_START
 
 
 def test_operations_are_the_packages() -> None:
@@ -245,10 +254,10 @@ def test_example_has_the_header_that_is_explained(
     header = nncodec.read_header(data)
     assert header.shape == codes.shape
     assert header.sequence
-    assert header.source == source.Source("npz", "nchw", 4, "|i1", True, "bits")
+    assert header.source == source_of("npz", "nchw", "|i1", values="signed", name="bits")
     (segment,) = header.segments
     payload = data[-segment.byte_length :]
-    assert (segment.layers, segment.stored, len(payload) % 4) == (2, False, 0)
+    assert (segment.layers, segment.stored) == (2, False)
     packed, checksum, continued = (
         line.split()[-1] for line in format_page.block("example-checksum")
     )
@@ -289,5 +298,8 @@ def test_example_is_decoded_as_constriction_does(data: bytes, codes: npt.NDArray
         assert np.ravel_multi_index(place, codes.shape) == number
         assert (int(frequency), int(bit)) == (frequencies[number], codes[place])
         assert size == ranges[number]
-    payload = encoder.get_compressed().astype("<u4").tobytes()
-    assert data.endswith(payload)
+    payload = data[-nncodec.read_header(data).segments[0].byte_length :]
+    words = np.frombuffer(payload + bytes(-len(payload) % 4), dtype=">u4").astype(np.uint32)
+    decoder = constriction.stream.queue.RangeDecoder(words)
+    bits = decoder.decode(BERNOULLI, np.array(frequencies) / 65536)
+    np.testing.assert_array_equal(bits, codes.ravel())

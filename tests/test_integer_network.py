@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nncodec.errors import ModelError
 from nncodec.format import limits
+from nncodec.format.extent import Extent
 from nncodec.model.adaptive.start import MIXER_BITS, untrained
 from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.model.network.operations import (
@@ -58,8 +59,8 @@ def reference_of(network: IntegerNetwork, codes: Codes, *, sequence: bool) -> Re
     signs = dict(zip(np.ndindex(codes.shape[:4]), places.tolist(), strict=True))
     plain = plain_network(network)
     assert plain
-    rows, columns = codes.shape[2:4]
-    return ReferenceNetwork(plain, signs, (rows, columns), sequence=sequence)
+    _, pictures, rows, columns, _ = codes.shape
+    return ReferenceNetwork(plain, signs, [(rows, columns)] * pictures, sequence=sequence)
 
 
 def assert_logits_are_the_references(
@@ -305,13 +306,13 @@ def test_planes_that_take_too_much_memory_are_refused() -> None:
     width = limits.MAX_PLANE_BYTES // of_position // 4
     squash = np.zeros(1, dtype=np.int32)
     with pytest.raises(ModelError, match=r"^the network would keep \d+ bytes for codes of this"):
-        make_network_stage(network, Schedule(2, 1, 2, width, 3), squash)
+        make_network_stage(network, Schedule(Extent.of_shape((2, 1, 2, width, 3))), squash)
 
 
 def test_what_goes_from_layer_to_layer_counts_for_memory() -> None:
     maker = NetworkMaker(2, 1, 0)
     gates = maker.convolve(4 * 64, (0, 0, 1, 0, 0))
     maker.lstm(gates, "layers")
-    schedule = Schedule(2, 1, limits.MAX_POSITIONS // 64, 64, 1)
+    schedule = Schedule(Extent.of_shape((2, 1, limits.MAX_POSITIONS // 64, 64, 1)))
     with pytest.raises(ModelError, match=r"the network would keep"):
         make_network_stage(maker.head(), schedule, np.zeros(1, dtype=np.int32))

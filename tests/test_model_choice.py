@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nncodec
-from nncodec.coding.codec import code_lengths, encode_source
+from nncodec.coding.codec import code_lengths, encode_source, traverse_known
 from nncodec.errors import BitstreamError, ModelError
 from nncodec.files import model_choice, model_files
 from nncodec.files.model_choice import (
@@ -28,7 +29,7 @@ from nncodec.files.model_choice import (
     choose_predictor,
     model_to_decode,
 )
-from nncodec.files.model_files import FOLDERS_VARIABLE, save_model
+from nncodec.files.model_files import FOLDERS_VARIABLE, read_model, save_model
 from nncodec.format.container import Container, pack, read_container
 from nncodec.format.source import Source
 from nncodec.model import packing
@@ -304,7 +305,12 @@ def test_models_are_tried_as_what_the_pictures_are(
         tried.append((model is not None, sequence))
         return code_lengths(codes, model=model, sequence=sequence)
 
+    def keep_too(codes: Codes, model: Model | None, each: Any, *, sequence: bool) -> None:
+        tried.append((model is not None, sequence))
+        traverse_known(codes, model, each, sequence=sequence)
+
     monkeypatch.setattr(model_choice, "code_lengths", keep)
+    monkeypatch.setattr(model_choice, "traverse_known", keep_too)
     codes = film((2, 12, 16, 14, 6), 0)
     for sequence in (False, True):
         tried.clear()
@@ -313,6 +319,45 @@ def test_models_are_tried_as_what_the_pictures_are(
     tried.clear()
     assert choose_predictor(codes).sequence
     assert sorted(tried) == [(False, False), (False, True), (False, True), (True, True)]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_is_expected_of_a_part(layers: int) -> None:
+    codes = film((2, 12, 16, 14, 6), 0)
+    part = codes[:layers, 4:7]
+    whole = code_lengths(part).sum()
+    assert model_choice._expected_length(part, part.shape, None, sequence=False) == pytest.approx(
+        whole
+    )
+    # What comes after is expected to be as the second half, in which more is learned.
+    expected = model_choice._expected_length(part, codes.shape, None, sequence=False)
+    assert expected < whole * codes.size / part.size
+    one = codes[:1, :1, :1, :1]
+    assert model_choice._expected_length(one, codes.shape, None, sequence=False) > 0
+
+
+def test_a_model_is_read_once_until_it_changes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def keep(path: Path) -> Model:
+        read.append(path)
+        return read_model(path)
+
+    monkeypatch.setattr("nncodec.files.model_files.read_model", keep)
+    path = folder / "trained.safetensors"
+    save_model(TRAINED, path)
+    for _ in range(3):
+        nncodec.encode(CODES)
+    assert read == [path]
+    os.utime(path, ns=(0, 0))
+    nncodec.encode(CODES)
+    assert read == [path, path]
+    data = path.read_bytes()
+    path.write_bytes(data[:-9])
+    with pytest.warns(UserWarning, match=r"trained.safetensors: damaged, .*; it is not tried"):
+        nncodec.encode(CODES)
 
 
 # --- decoding ----------------------------------------------------------------------------------
@@ -381,7 +426,7 @@ def damaged(model: bytes) -> bytes:
     """A container that holds `model` in place of OTHER, and is well otherwise."""
     container = read_container(io.BytesIO(embedding()))
     header = replace(container.header, embedded_bytes=len(model))
-    return pack(Container(header, container.payloads, model))
+    return pack(Container(header, container.parts, model))
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,29 @@ def test_dropout_hides_context_while_training_and_nothing_else(name: str) -> Non
 
 
 @every_network
+def test_bits_beyond_the_coverage_are_neither_seen_nor_counted(name: str) -> None:
+    model, codes = network(name), random_codes(2, 4, 5, 6)
+    coverage = torch.randint(0, 4, (2, 4, 5), generator=torch.Generator().manual_seed(2))
+    present = (coverage[..., None] > torch.arange(3)).repeat_interleave(2, dim=-1)
+    others = torch.where(present, codes, -codes).requires_grad_()
+    lengths = model.code_length(others, coverage=coverage)
+    torch.testing.assert_close(model.code_length(codes, coverage=coverage), lengths)
+    (gradient,) = torch.autograd.grad(lengths.sum(), others)
+    assert (gradient[~present] == 0).all()
+    assert (gradient[present] != 0).all()
+    logits = model(codes, coverage)
+    cost = torch.log2(1 + torch.exp(-logits * model.split(codes))) * model.split(present)
+    torch.testing.assert_close(cost.sum(dim=(1, 2, 3, 4)), lengths)
+
+
+@every_network
+@torch.no_grad()
+def test_a_coverage_of_all_layers_changes_nothing(name: str) -> None:
+    model, codes = network(name), random_codes(2, 4, 5, 6)
+    torch.testing.assert_close(model(codes, torch.full((2, 4, 5), 3)), model(codes))
+
+
+@every_network
 def test_weights_are_drawn_from_the_seed(name: str) -> None:
     def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)

@@ -19,12 +19,14 @@ from nncodec.coding.threads import (
     Progress,
     Threads,
     Worker,
+    each_side_by_side,
     map_side_by_side,
     run,
     thread_count,
 )
 from nncodec.errors import BitstreamError
 from nncodec.format import limits
+from nncodec.format.extent import Extent
 from nncodec.format.limits import most_threads
 from nncodec.format.source import Source
 from tests.command_line import invoke
@@ -112,6 +114,24 @@ def test_what_a_worker_raises_ends_all(failing: int) -> None:
     assert threading.enumerate() == before
 
 
+@given(steps_of_segments(), st.integers(1, 5), st.integers(0, 2**32 - 1), st.data())
+def test_segments_before_one_that_fails_come_to_their_end(
+    steps: list[range], threads: int, seed: int, data: st.DataObject
+) -> None:
+    numbers = st.sets(st.integers(0, len(steps) - 1), min_size=1, max_size=3)
+    log, failing = Log(steps, seed), data.draw(numbers)
+
+    def work(segment: int, begin: int, end: int) -> tuple[int, int]:
+        if segment in failing:
+            raise BitstreamError(f"segment {segment}")
+        return log.work(segment, begin, end)
+
+    reports: list[int] = []
+    with pytest.raises(BitstreamError, match=f"^segment {min(failing)}$"):
+        run(steps, [work] * threads, reports.append)
+    assert log.finished == list(range(min(failing)))
+
+
 def test_what_the_report_raises_ends_all() -> None:
     def report(bits: int) -> None:
         raise KeyboardInterrupt
@@ -138,8 +158,10 @@ def test_items_are_shared(threads: int) -> None:
     assert map_side_by_side(double, range(50), threads) == list(range(0, 100, 2))
     assert sorted(seen) == list(range(50))
     assert map_side_by_side(double, [7], threads) == [14]
+    given_: list[int] = []
     with pytest.raises(BitstreamError, match="negative"):
-        map_side_by_side(double, [1, 2, -1, 3], threads)
+        given_.extend(each_side_by_side(double, [1, 2, -1, 3, -2], threads))
+    assert given_ == [2, 4]
 
 
 def test_where_no_thread_can_be_started_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,13 +189,13 @@ def test_threads_are_as_many_as_processors_and_never_none() -> None:
 
 
 def test_threads_are_as_many_as_there_is_work_for() -> None:
-    assert most_threads((16, 1, 32, 48, 32)) == 12  # by its bits
-    assert most_threads((16, 1, 135, 240, 32)) == 16  # a layer each
-    assert most_threads((16, 1, 3, 1 << 12, 32)) == 3  # a row behind each other
-    assert most_threads((16, 2, 3, 1 << 12, 32)) == 6  # also in the next picture
-    assert most_threads((16, 1, 1, 1 << 15, 32)) == 16  # a row is a position
-    assert most_threads((16, 1, 1, 1, 1 << 10)) == 1
-    assert most_threads((1, 1, 1, 1, 1)) == 1
+    assert most_threads(Extent.of_shape((16, 1, 32, 48, 32))) == 12  # by its bits
+    assert most_threads(Extent.of_shape((16, 1, 135, 240, 32))) == 16  # a layer each
+    assert most_threads(Extent.of_shape((16, 1, 3, 1 << 12, 32))) == 3  # a row behind each other
+    assert most_threads(Extent.of_shape((16, 2, 3, 1 << 12, 32))) == 6  # also in the next picture
+    assert most_threads(Extent.of_shape((16, 1, 1, 1 << 15, 32))) == 16  # a row is a position
+    assert most_threads(Extent.of_shape((16, 1, 1, 1, 1 << 10))) == 1
+    assert most_threads(Extent.of_shape((1, 1, 1, 1, 1))) == 1
 
 
 # --- the codec ---------------------------------------------------------------------------------
@@ -333,7 +355,7 @@ def test_commands_take_a_number_of_threads(tmp_path: Path, monkeypatch: pytest.M
         ):
             counts.clear()
             assert invoke(*args, *more).exit_code == 0
-            assert max(counts) == int(threads)  # a choice of a model or a layout takes one
+            assert max(counts) == int(threads)  # a choice of a model or of axes takes one
         assert Path("again.npy").read_bytes() == Path("codes.npy").read_bytes()
     assert Path("3.bin").read_bytes() == Path("1.bin").read_bytes()
     for args in (("compress", "codes.npy"), ("decompress", "1.bin")):

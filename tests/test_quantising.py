@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from nncodec.coding.codec import code_lengths
+from nncodec.coding.codec import code_lengths, traverse_known
+from nncodec.coding.segments import CodedSegment
 from nncodec.errors import ModelError
-from nncodec.format.code_tensor import Codes
+from nncodec.format.code_tensor import Codes, mark_absent
 from nncodec.model.model import Model
 from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.training.code_length import code_lengths_of_network
@@ -50,6 +51,26 @@ def test_integers_take_as_many_bits_as_floats(name: str) -> None:
     integers = lengths_of_integers(made.quantise(), codes)
     np.testing.assert_allclose(integers.sum(), floats.sum(), rtol=0.003)
     np.testing.assert_allclose(integers, floats, rtol=0.01)
+
+
+@every_network
+def test_integers_see_of_positions_that_end_early_what_floats_see(name: str) -> None:
+    codes = averaged_codes((3, 2, 12, 11, 2), seed=3)
+    made = trained(name, codes)
+    row, column = np.indices((2, 12, 11))[1:]
+    marked = mark_absent(codes, np.minimum((row + 2 * column) // 7, 3))
+    lengths: list[float] = []
+
+    def keep(segment: CodedSegment) -> None:
+        lengths.extend(CodedSegment(segment.codes, segment.frequencies).code_lengths())
+
+    integers = made.quantise()
+    traverse_known(marked, Model(of_network_alone(integers), integers), keep)
+    floats = code_lengths_of_network(made, marked)
+    np.testing.assert_allclose(sum(lengths), floats.sum(), rtol=0.003)
+    np.testing.assert_allclose(lengths, floats, rtol=0.01)
+    # What is 0 in both would be 0 in neither if one of them took it for a bit.
+    assert abs(floats.sum() / code_lengths_of_network(made, codes).sum() - 1) > 0.1
 
 
 @every_network

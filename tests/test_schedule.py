@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nncodec.format.extent import Extent
 from nncodec.model.contexts import AROUND_TAPS, BEFORE_TAPS, CHANNEL_TAPS, MOTION_TAPS, Tap
 from nncodec.model.schedule import BLOCK, Schedule, block_count, block_size
-from tests.samples import steps_of
 
 Position = tuple[int, int, int, int]
 """Layer, picture, row, column."""
@@ -18,13 +18,20 @@ Coded = tuple[Schedule, list[range], int | None]
 
 
 @st.composite
-def schedules(draw: st.DrawFn) -> Coded:
+def schedules(draw: st.DrawFn, *, equal: bool = False) -> Coded:
     counts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
-    batch, height, width = (draw(st.integers(1, most)) for most in (3, 4, 5))
-    schedule = Schedule(sum(counts), batch, height, width, 2, draw(st.booleans()))
+    size = st.tuples(*(st.integers(1, most) for most in (2, 4, 5)))
+    sizes = draw(st.lists(size, min_size=1, max_size=1 if equal else 3))
+    extent = Extent.of_shapes([(sum(counts), *one, 2) for one in sizes])
+    schedule = Schedule(extent, draw(st.booleans()))
     bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
     rows_below = draw(st.none() | st.integers(0, 3))
     return schedule, [range(*bound) for bound in bounds], rows_below
+
+
+def pictures_of(schedule: Schedule) -> list[tuple[int, int]]:
+    """The rows and columns of every picture."""
+    return [run[1:] for run in schedule.extent.runs for _ in range(run.pictures)]
 
 
 def taps_of(schedule: Schedule, column: int, rows_below: int | None) -> set[Tap]:
@@ -44,13 +51,14 @@ def seen(coded: Coded, position: Position) -> list[Position]:
     """The positions within the tensor that a position sees."""
     schedule, _, rows_below = coded
     layer, picture, row, column = position
-    sizes = schedule.shape[:4]
-    found = []
+    pictures, found = pictures_of(schedule), []
     for frames, back, down, right in taps_of(schedule, column, rows_below):
         if frames and not schedule.sequence:
             continue
         at = (layer - back, picture - frames, row + down, column + right)
-        if all(0 <= index < size for index, size in zip(at, sizes, strict=True)):
+        if min(at) < 0 or pictures[at[1]] != pictures[picture]:
+            continue
+        if at[2] < pictures[picture][0] and at[3] < pictures[picture][1]:
             found.append(at)
     return found
 
@@ -61,8 +69,12 @@ def numbered(coded: Coded) -> dict[Position, tuple[int, int]]:
     steps = schedule.steps(segments, rows_below)
     numbers: dict[Position, tuple[int, int]] = {}
     for number, (layers, some) in enumerate(zip(segments, steps, strict=True)):
-        _, pictures, rows, columns, _ = map(range, schedule.shape)
-        positions = itertools.product(layers, pictures, rows, columns)
+        positions = (
+            (layer, picture, *place)
+            for layer in layers
+            for picture, size in enumerate(pictures_of(schedule))
+            for place in np.ndindex(size)
+        )
         numbers |= {at: (number, step) for at, step in zip(positions, some, strict=True)}
     return numbers
 
@@ -92,7 +104,7 @@ def test_a_segment_comes_to_no_position_before_what_it_sees_is_known(coded: Code
             assert of_other < done[other], (position, at)
 
 
-@given(schedules())
+@given(schedules(equal=True))
 def test_a_segment_waits_no_longer_than_it_must(coded: Coded) -> None:
     schedule, segments, _ = coded
     numbers = numbered(coded)
@@ -105,16 +117,17 @@ def test_a_segment_waits_no_longer_than_it_must(coded: Coded) -> None:
 @given(schedules())
 def test_a_position_sees_of_its_own_layer_what_comes_before_it(coded: Coded) -> None:
     schedule = coded[0]
-    order = steps_of((*schedule.shape[:4], 1))[..., 0]
-    for position in np.ndindex(order.shape):
+    order = numbered((schedule, [range(schedule.layers)], None))
+    for position in order:
         for at in seen(coded, position):
             assert order[at] < order[position]
 
 
 def test_a_schedule_knows_its_tensor() -> None:
-    schedule = Schedule(2, 3, 4, 5, 6)
-    assert schedule.shape == (2, 3, 4, 5, 6)
-    assert schedule.positions == 60
+    schedule = Schedule(Extent.of_shapes([(2, 3, 4, 5, 6), (2, 1, 2, 7, 6)]))
+    assert (schedule.layers, schedule.channels) == (2, 6)
+    assert (schedule.height, schedule.width) == (4, 7)
+    assert schedule.positions == 74
     assert not schedule.sequence
 
 

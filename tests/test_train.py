@@ -49,7 +49,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "validation_share": 0.25,
         "input_dropout": 0.2,
     },
-    "input": {"data": "codes", "unique_code_size": True, "layout": "nhwc"},
+    "input": {"data": "codes", "unique_code_size": True, "axes": "lnhwc"},
 }
 
 
@@ -110,7 +110,7 @@ def test_a_training_folder(run: Run) -> None:
     codes, *steps, last = result.stdout.splitlines()
     assert codes == (
         "codes: 3 files (1,512 bits) to train on, 1 file (504 bits) to validate with; at most 3 "
-        "layers of 4 bits, layout nhwc"
+        "layers of 4 bits, axes lnhwc"
     )
     assert [line.split(":")[0] for line in steps] == [f"step {step} of 6" for step in (2, 4, 6)]
     for part in (", validation ", ", layers ", " million bits a second, ", " left"):
@@ -121,7 +121,9 @@ def test_a_training_folder(run: Run) -> None:
     assert last == f"trained/model.safetensors: {what}, validation rate {rate:.4f}"
     names = {name for name in os.listdir("trained") if "tfevents" not in name}
     assert names == {
+        *({"curve.png"} if find_spec("matplotlib") else ()),
         "checkpoint.safetensors",
+        "curve.csv",
         "input_config.json",
         "model.safetensors",
         "model_config.json",
@@ -164,7 +166,7 @@ def evaluate(run: Run) -> Callable[..., Result]:
     run()
     codes = averaged_codes((3, 2, 6, 7, LAYER_DEPTH), seed=9)
     np.save("codes.npy", codes)
-    options = ("--layout", "nhwc", "--json")
+    options = ("--axes", "lnhwc", "--json")
     return lambda *more: invoke("evaluate", "codes.npy", *options, *more)
 
 
@@ -560,8 +562,8 @@ def test_lines_off_a_terminal(
 def test_layers_that_nobody_says(train_alone: Callable[..., Result]) -> None:
     np.save("codes/flat.npy", averaged_codes((6, 7, 3 * LAYER_DEPTH), seed=8))
     assert train_alone().stderr == (
-        "nncodec: codes/flat.npy: has 3 axes, which do not say how many bits a layer has; give "
-        "--layer-depth\n"
+        "nncodec: codes/flat.npy: has the axes hwc, which do not say how many bits a layer has; "
+        "give --layer-depth\n"
     )
     assert train_alone("--resume", "--layer-depth", str(LAYER_DEPTH)).exit_code == 0
 

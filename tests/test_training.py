@@ -11,16 +11,19 @@ import time
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from nncodec.errors import NncodecError
+from nncodec.format.code_tensor import ABSENT, mark_absent, split_absent
 from nncodec.training import trainer as trainer_module
 from nncodec.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from nncodec.training.code_length import loss_of_rates, measure, signs
+from nncodec.training.code_length import code_lengths_of_network, loss_of_rates, measure, signs
 from nncodec.training.data.batches import CodeSet
+from nncodec.training.data.packed_codes import PackedCodes
 from nncodec.training.distributed import ProcessGroup, join_process_group
 from nncodec.training.optimiser import Optimiser
 from nncodec.training.trainer import Trained, Trainer, Update
@@ -464,9 +467,62 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_layers_count_more_than_later_ones() -> None:
     rates = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
     # The rates of the first one, two and three layers are 1, 1.5 and 3.
-    loss = loss_of_rates(rates)
+    loss = loss_of_rates(rates, torch.tensor([8, 8, 8]))
     torch.testing.assert_close(loss, torch.tensor((3 + (1 + 1.5 + 3) / 3) / 2))
     torch.autograd.backward(loss)
     assert rates.grad is not None
     assert (rates.grad.diff() < 0).all()
     torch.testing.assert_close(rates.grad.sum(), torch.tensor(1.0))
+
+
+def test_layers_that_few_positions_have_count_by_their_bits() -> None:
+    rates, bits = torch.tensor([1.0, 3.0, 0.0]), torch.tensor([9, 3, 0])
+    # The rates of the first one, two and three layers are 1, 1.5 and 1.5.
+    loss = loss_of_rates(rates, bits)
+    torch.testing.assert_close(loss, torch.tensor((1.5 + (1 + 1.5 + 1.5) / 3) / 2))
+
+
+def covered_set(seed: int) -> tuple[CodeSet, list[npt.NDArray[np.int64]]]:
+    """Codes of which positions end early, packed, and their coverages."""
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 2, (4, 3, 3, 6, 5, 4), dtype=np.uint8)
+    coverages = [random.integers(0, 4, (3, 6, 5)) for _ in codes]
+    files = [mark_absent(file, one) for file, one in zip(codes, coverages, strict=True)]
+    return CodeSet([PackedCodes(file) for file in files]), coverages
+
+
+def test_packed_codes_keep_their_coverage() -> None:
+    packed, coverages = covered_set(3)
+    for file, expected in zip(packed.files, coverages, strict=True):
+        codes, coverage = split_absent(file)
+        assert coverage is not None
+        np.testing.assert_array_equal(coverage, expected)
+        np.testing.assert_array_equal(mark_absent(codes, coverage), file)
+        assert not codes[np.arange(3)[:, None, None, None] >= expected].any()
+    (batch,) = packed.batches(99).draw(0, 0, 12)
+    assert np.isin(batch, (0, 1, ABSENT)).all()
+    assert (batch == ABSENT).any()
+    whole = CodeSet([np.where(file == ABSENT, np.uint8(0), file) for file in packed.files])
+    assert whole.checksum() != packed.checksum()
+
+
+def test_rates_of_positions_that_end_early_are_of_their_bits_alone() -> None:
+    network, (codes, coverages) = tiny(), covered_set(4)
+    rates = measure(network, codes, 2)
+    assert rates
+    lengths = np.sum([code_lengths_of_network(network, file) for file in codes.files], axis=0)
+    bits = 4 * np.array([sum((one > k).sum() for one in coverages) for k in range(3)])
+    np.testing.assert_allclose(rates.layers, lengths / bits, rtol=1e-5)
+    assert rates.total == pytest.approx(lengths.sum() / bits.sum(), rel=1e-5)
+
+
+def test_a_training_on_positions_that_end_early_learns() -> None:
+    codes, _ = covered_set(5)
+    constant = [np.where(file == ABSENT, file, np.uint8(1)) for file in codes.files]
+    training = CodeSet([PackedCodes(file) for file in constant])
+    run = Trainer(tiny(), training, training, config(steps=30))
+    before = measure(tiny(), training, 4)
+    after = measure(run.run().network, training, 4)
+    assert before
+    assert after
+    assert after.total < 0.7 * before.total

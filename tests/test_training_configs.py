@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from nncodec.errors import NncodecError
-from nncodec.format.source import LAYOUTS
 from nncodec.training.configs import (
     InputConfig,
     TrainingConfig,
@@ -136,7 +135,7 @@ def test_warmup() -> None:
 def test_unknown_key(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path, json.dumps(INPUT | {"dat": 1}))
     assert refusal(path, InputConfig) == (
-        "unknown key 'dat'; the keys are data, unique_code_size, layout, validation"
+        "unknown key 'dat'; the keys are data, unique_code_size, axes, validation"
     )
     path = write(tmp_path, json.dumps(ORIGINAL | {"learning rate": 1}))
     message = refusal(path, TrainingConfig)
@@ -205,7 +204,7 @@ def test_wrong_training_values(
         ("data", "", "a path or some paths"),
         ("data", [], "a path or some paths"),
         ("unique_code_size", "true", "true or false"),
-        ("layout", "hwc", f"one of auto, {', '.join(LAYOUTS)}"),
+        ("axes", "hwx", "auto, or letters, as in lnhwc or hwc,chw"),
         ("validation", {}, "a path or some paths"),
     ],
 )

@@ -13,11 +13,13 @@ when, changes no bit:
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+
+from nncodec.format.limits import whole_number
 
 Worker = Callable[[int, int, int], tuple[int, int]]
 """Works on a segment, from one step to before another or less far; gives the step that is next, and
@@ -58,11 +60,13 @@ def run(
         progress: is told of the bits, in this thread.
 
     Raises:
-        Exception: what a worker or `progress` raised; then the others have stopped.
+        Exception: what a worker raised for the first segment that failed, when those before it are
+            at their end and the others have stopped; or what `progress` raised, at once.
     """
     pipeline = _Pipeline(steps)
     reports = [progress] + [None] * (len(workers) - 1)
     _side_by_side([partial(pipeline.work, *one) for one in zip(workers, reports, strict=True)])
+    pipeline.raise_failure()
 
 
 def map_side_by_side(
@@ -71,17 +75,33 @@ def map_side_by_side(
     """What a function makes of each of some items, which so many threads share.
 
     Raises:
-        Exception: what the function raised.
+        Exception: what the function raised for the first item that it failed for.
     """
+    return list(each_side_by_side(function, items, threads))
+
+
+def each_side_by_side(
+    function: Callable[[Item], Result], items: Sequence[Item], threads: int
+) -> Iterator[Result]:
+    """Gives what `map_side_by_side` does; before an error, what the items before it came to."""
     results: dict[int, Result] = {}
+    failures: dict[int, Exception] = {}
     numbers = iter(range(len(items)))  # of those that nobody has begun
 
     def work() -> None:
         for number in numbers:
-            results[number] = function(items[number])
+            try:
+                results[number] = function(items[number])
+            except Exception as error:
+                failures[number] = error
+            if failures:  # all before it are done, or another thread is at them
+                return
 
     _side_by_side([work] * min(threads, len(items)))
-    return [results[number] for number in range(len(items))]
+    for number in range(min(failures, default=len(items))):
+        yield results[number]
+    if failures:
+        raise failures[min(failures)]
 
 
 def _side_by_side(calls: Sequence[Callable[[], None]]) -> None:
@@ -108,7 +128,9 @@ class _Pipeline:
         self._resting = [True] * len(steps)  # no thread works on it
         self._finished = 0  # how many are at their end: the first ones
         self._bits = 0  # that were not reported
-        self._broken = False  # a thread has failed
+        self._wanted = len(steps)  # the first ones, before one that has failed
+        self._failure: Exception | None = None  # of that one
+        self._broken = False  # all are to stop
         self._changed = threading.Condition()
 
     def work(self, worker: Worker, progress: Progress | None) -> None:
@@ -120,12 +142,29 @@ class _Pipeline:
                 if progress and bits:
                     progress(bits)
                 if task:
-                    self._put(task[0], *worker(*task))
+                    self._do(task, worker)
         except BaseException:
             with self._changed:
                 self._broken = True
                 self._changed.notify_all()
             raise
+
+    def raise_failure(self) -> None:
+        """Raises what the first segment that failed has raised, if one has."""
+        if self._failure:
+            raise self._failure
+
+    def _do(self, task: tuple[int, int, int], worker: Worker) -> None:
+        """Works on a segment; where it fails, those before it go on, and no other."""
+        try:
+            done = worker(*task)
+        except Exception as error:
+            with self._changed:
+                if task[0] < self._wanted:
+                    self._wanted, self._failure = task[0], error
+                self._changed.notify_all()
+        else:
+            self._put(task[0], *done)
 
     def _take(self, *, reports: bool) -> tuple[bool, tuple[int, int, int] | None, int]:
         """Waits until there is something to do, or to report.
@@ -136,7 +175,7 @@ class _Pipeline:
         """
         with self._changed:
             while True:
-                goes_on = self._finished < len(self._steps) and not self._broken
+                goes_on = self._finished < self._wanted and not self._broken
                 task = self._find() if goes_on else None
                 if task or not goes_on or (reports and self._bits):
                     break
@@ -150,7 +189,7 @@ class _Pipeline:
 
     def _find(self) -> tuple[int, int, int] | None:
         # The first: those behind it wait for it, and a thread mostly goes on where it was.
-        for segment in range(self._finished, len(self._steps)):
+        for segment in range(self._finished, self._wanted):
             begin, end = self._next[segment], self._steps[segment].stop
             if segment > self._finished:
                 end = min(end, self._next[segment - 1])
@@ -179,12 +218,14 @@ def thread_count(threads: int | None, processes: int = 1) -> int:
         processes: that work at the same time.
 
     Raises:
+        CodesError: it is no number.
         ValueError: less than one.
     """
     if threads is None:
         affinity = getattr(os, "sched_getaffinity", None)  # not on every system
         cores = len(affinity(0)) if affinity else os.cpu_count() or 1
         return max(1, cores // processes)
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
-    return threads
+    count = whole_number(threads, "threads")
+    if count < 1:
+        raise ValueError(f"threads must be at least 1, not {count}")
+    return count

@@ -1,4 +1,4 @@
-"""The one traversal of a code tensor, for encoding and decoding alike.
+"""The one traversal of a group of codes, for encoding and decoding alike.
 
 It asks the model for the frequency of a bit, the coder for the bit, and shows it to the model.
 Encoding and decoding differ in the coders they pass, and in nothing else. Segments are visited side
@@ -6,20 +6,38 @@ by side by several threads (threads.py).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from nncodec.coding.range_coder import Coders, code_bit
+from nncodec.coding.range_coder import Coders, code_bit, code_decision
 from nncodec.coding.threads import ONE_THREAD, Threads, run
 from nncodec.errors import ModelError
 from nncodec.format.limits import most_threads
 from nncodec.model.adaptive.learner import begin_block
 from nncodec.model.adaptive.learning import finish_block
 from nncodec.model.adaptive.stage import AdaptiveStage, Stage, learn, place_of, predict
-from nncodec.model.contexts import BLOCKS, CHANNELS, OF_BLOCK
-from nncodec.model.kernels.compilation import compiled
+from nncodec.model.contexts import (
+    BLOCKS,
+    CHANNELS,
+    FIRST_POSITION,
+    OF_BLOCK,
+    Spot,
+    run_of,
+    spot_of,
+)
+from nncodec.model.coverage import (
+    CoverageStage,
+    has_layer,
+    learn_decision,
+    mark_of,
+    predict_decision,
+    show_marks,
+)
+from nncodec.model.fixed_point import FREQUENCY_ONE
+from nncodec.model.kernels.compilation import compiled, inlined
 from nncodec.model.model import Model
 from nncodec.model.network.planes import NetworkStage
-from nncodec.model.network.stage import begin_position, predict_network, spot_of
+from nncodec.model.network.stage import begin_position, predict_network
 from nncodec.model.schedule import Schedule
 
 CALL_BITS, LEAST_CALL_BITS = 1 << 15, 1 << 12
@@ -27,23 +45,35 @@ CALL_BITS, LEAST_CALL_BITS = 1 << 15, 1 << 12
 they wait less for each other; each call costs as much as several hundred bits."""
 
 
+@dataclass(frozen=True)
+class Calls:
+    """What is called, by any thread, with the number of a segment.
+
+    Attributes:
+        finish: when its coder has all its bits: of one segment after the other.
+        begin: before its first bit.
+    """
+
+    finish: Callable[[int], object]
+    begin: Callable[[int], object] | None = None
+
+
 def traverse(
     schedule: Schedule,
     segments: Sequence[range],
     coders: Coders,
     model: Model | None,
-    finish: Callable[[int], object],
+    calls: Calls,
     threads: Threads = ONE_THREAD,
 ) -> AdaptiveStage:
     """Visits every bit once, in coding order.
 
     Args:
-        schedule: of the code tensor.
+        schedule: of the group.
         segments: the layers of each of them.
         coders: of the segments.
         model: what to predict with; None for the adaptive stage alone.
-        finish: is called with the number of each segment when its coder has all its bits: of one
-            after the other, but by any thread.
+        calls: what is called with the number of each segment.
         threads: that work side by side.
 
     Returns:
@@ -59,8 +89,13 @@ def traverse(
         )
     start, network = (model.start, model.network) if model else (None, None)
     adaptive = AdaptiveStage(schedule, start, network)
+    if adaptive.coverage and schedule.decisions is not None:
+        marks = coders.marks.reshape(schedule.layers, -1)
+        if not len(coders.decisions):  # decoding, all that is known are the layers that all have
+            marks = marks[: [*schedule.decisions, True].index(True)]
+        show_marks(adaptive.coverage, adaptive.stage.grid, marks)
     steps = schedule.steps(segments, network.rows_below if network else None)
-    count = min(threads.count, len(steps), most_threads(schedule.shape))
+    count = min(threads.count, len(steps), most_threads(schedule.extent))
     most = max(LEAST_CALL_BITS, CALL_BITS // count) // schedule.channels + 1
 
     def work(
@@ -68,9 +103,12 @@ def traverse(
     ) -> tuple[int, int]:
         end, first = min(end, begin + most), steps[segment].start
         base = segments[segment].start * schedule.positions - first
-        _code_positions(*model, coders, segment, base + begin, base + end)
+        span = base + begin, base + end
+        if begin == first and calls.begin:
+            calls.begin(segment)
+        _code_positions(*model, adaptive.coverage, coders, segment, span)
         if end == steps[segment].stop:
-            finish(segment)
+            calls.finish(segment)
         return end, (end - begin) * schedule.channels
 
     models = [(adaptive.stage, adaptive.network)]
@@ -81,29 +119,47 @@ def traverse(
 
 @compiled
 def _code_positions(
-    stage: Stage, network: NetworkStage | None, coders: Coders, segment: int, begin: int, end: int
+    stage: Stage,
+    network: NetworkStage | None,
+    coverage: CoverageStage | None,
+    coders: Coders,
+    segment: int,
+    span: tuple[int, int],
 ) -> None:
     """Codes positions of a segment.
 
     Args:
         stage: the adaptive stage, which learns.
         network: what it is beside; without one, nothing of networks is compiled.
+        coverage: which layers positions have; likewise.
         coders: that of the segment moves on.
         segment: its number.
-        begin, end: the first position, and the one before which it stops, over all layers.
+        span: the first position, and the one before which it stops, over all layers.
     """
     grid, weights, workspace = stage.grid, stage.weights, stage.workspace
-    sizes = grid.sizes
+    sizes, (begin, end) = grid.sizes, span
     positions = len(coders.bits) // sizes[CHANNELS] // len(weights.taps)
     index = begin * sizes[CHANNELS]
+    run = run_of(grid, begin % positions)
     for number in range(begin, end):
         layer = number // positions
         position = number - layer * positions
-        spot = spot_of(grid, layer, position)
+        if position == 0:
+            run = 0
+        elif position == grid.runs[run + 1, FIRST_POSITION]:
+            run += 1
+        spot = spot_of(grid, run, layer, position)
+        seen = position
+        if coverage is not None:
+            seen = _decide(stage, coverage, coders, segment, spot, number)
         if network is not None:
-            begin_position(network, grid, spot, coders.bits, index, coders.known[segment])
+            shown = index if coders.known[segment] else -1
+            begin_position(network, grid, coverage, spot, coders.bits, shown)
+        if coverage is not None and seen < 0:
+            index += sizes[CHANNELS]
+            continue
         for block in range(sizes[BLOCKS]):
-            place = place_of(stage, layer, position, block)
+            place = place_of(stage, spot, block, seen)
             begin_block(weights, grid, workspace, place)
             for rank in range(place.channels):
                 logit = 0
@@ -111,7 +167,40 @@ def _code_positions(
                     channel = block * sizes[OF_BLOCK] + rank
                     logit = predict_network(network, grid, spot, channel)
                 frequency = predict(stage, place, rank, logit)
+                if coverage is not None and coders.plain[segment]:
+                    frequency = FREQUENCY_ONE >> 1
                 bit = code_bit(coders, segment, index, frequency)
                 learn(stage, place, rank, bit)
                 index += 1
             finish_block(weights, grid, workspace, place)
+
+
+@inlined
+def _decide(
+    stage: Stage, coverage: CoverageStage, coders: Coders, segment: int, spot: Spot, number: int
+) -> int:
+    """Codes the decision whether a position has a layer, if there is one.
+
+    Args:
+        stage: has the grid, and the table of frequencies.
+        coverage: which learns.
+        coders: that of the segment moves on.
+        segment: its number.
+        spot: the position.
+        number: of the position, over all layers.
+
+    Returns:
+        How many positions of the layer had bits so far; -1 if this one has none.
+    """
+    grid, layer, mark = stage.grid, spot.layer, mark_of(stage.grid, spot)
+    has = has_layer(coverage, grid, spot, 1, spot.first)
+    if has and coverage.decided[layer]:
+        frequency = predict_decision(coverage, grid, stage.squash, spot)
+        has = code_decision(coders, segment, number, frequency)
+        learn_decision(coverage, layer, frequency, has)
+    coders.marks[number], coverage.marks[mark] = has, 2 * has - 1
+    seen = -1
+    if has:
+        seen = coverage.seen[layer, 0]
+        coverage.seen[layer, 0] = seen + 1
+    return seen

@@ -3,44 +3,82 @@
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from nncodec.coding.codec import decode_container
+from nncodec.coding.codec import decode_parts
 from nncodec.coding.threads import Threads, thread_count
+from nncodec.commands.member_reports import member_facts, members_text
 from nncodec.commands.options import (
     decoding_model_option,
     json_option,
     max_bits_option,
+    quiet_option,
     threads_option,
 )
-from nncodec.commands.reports import container_facts, container_text, model_facts, model_table
+from nncodec.commands.plots import check_plot, plot_containers
+from nncodec.commands.reports import (
+    container_facts,
+    container_text,
+    containers_facts,
+    containers_table,
+    model_facts,
+    model_table,
+)
 from nncodec.commands.terminal import print_text, progress_bar
 from nncodec.errors import NncodecError
 from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import list_models, name_of_model
-from nncodec.files.streams import open_input
-from nncodec.format.container import read_container
-from nncodec.format.header import read_header
+from nncodec.files.streams import STANDARD_STREAM, file_label, open_input
+from nncodec.format.container import ContainerReader
+from nncodec.format.header import Header, read_header
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--plot", metavar="PICTURE", help="Draw what every layer takes into a .png, .svg or .pdf, too."
+)
+@click.option("-f", "--force", is_flag=True, help="Replace PICTURE if it exists.")
 @json_option
-def info(file: str, as_json: bool) -> None:
-    """Says what a compressed FILE holds, from its header alone.
+def info(files: Sequence[str], plot: str | None, force: bool, as_json: bool) -> None:
+    """Says what each compressed FILE holds, from its header alone; of several, in one table.
 
     \b
     Example:
-      nncodec info codes.bin
+      nncodec info codes.npz.nnb
+      nncodec info packed/*.nnb
+      nncodec info --plot layers.png codes.npz.nnb
     """
-    with open_input(file) as (stream, label):
-        header = read_header(stream)
-    model_name = name_of_model(header.model_id)
-    if as_json:
-        print_text(json.dumps(container_facts(header, model_name)))
-    else:
-        print_text(container_text(label, header, model_name))
+    if plot:
+        check_plot(plot, force=force)
+    elif force:
+        raise click.UsageError("--force goes with --plot; give that too")
+    headers: list[tuple[str, Header, str]] = []
+    failed: list[dict[str, str]] = []
+    for name in files:
+        try:
+            with open_input(name) as (stream, label):
+                header = read_header(stream)
+            headers.append((label, header, name_of_model(header.model_id)))
+        except NncodecError as error:  # noqa: PERF203
+            click.echo(f"nncodec: {error}", err=True)
+            failed.append({"file": file_label(name), "error": str(error)})
+    if plot and headers:
+        drawn = [(label, container_facts(header, model)) for label, header, model in headers]
+        plot_containers(drawn, plot, force=force)
+    if len(files) == 1 and headers:
+        label, header, model = headers[0]
+        facts = container_facts(header, model) | (member_facts(header) if header.members else {})
+        describe = members_text if header.members else container_text
+        print_text(json.dumps(facts) if as_json else describe(label, header, model))
+    elif as_json and len(files) > 1:
+        print_text(json.dumps(containers_facts(headers, failed)))
+    elif headers:
+        print_text(containers_table(headers))
+    if failed:
+        sys.exit(1)
 
 
 @click.command()
@@ -61,30 +99,53 @@ def models(as_json: bool) -> None:
 @decoding_model_option
 @max_bits_option
 @threads_option
-def test(files: Sequence[str], model: str | None, max_bits: int, threads: int | None) -> None:
+@json_option
+@quiet_option
+def test(
+    files: Sequence[str],
+    model: str | None,
+    max_bits: int,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Decodes each compressed FILE and checks it.
 
     Prints one line a file; the exit code is 1 if any is bad.
 
     \b
     Example:
-      nncodec test *.bin
+      nncodec test *.nnb
     """
     count = thread_count(threads)
-    good = [_test_file(name, model, max_bits, count) for name in files]
-    if not all(good):
+    results: list[dict[str, Any]] = []
+    for name in files:
+        error = _test_file(name, model, max_bits, count)
+        label = "<stdin>" if name == STANDARD_STREAM else file_label(name)
+        results.append({"file": label, "ok": error is None})
+        if error is not None:
+            results[-1]["error"] = str(error)
+            click.echo(f"nncodec: {error}", err=True)
+        elif not (as_json or quiet):
+            print_text(f"{label}: ok")
+    bad = sum(not result["ok"] for result in results)
+    if as_json:
+        print_text(json.dumps({"ok": not bad, "bad": bad, "files": results}))
+    if bad:
         sys.exit(1)
 
 
-def _test_file(name: str, model_name: str | None, max_bits: int, threads: int) -> bool:
+def _test_file(
+    name: str, model_name: str | None, max_bits: int, threads: int
+) -> NncodecError | None:
     try:
         with open_input(name) as (stream, label):
-            container = read_container(stream, max_bits=max_bits)
-            model = model_to_decode(container, model_name)
-            with progress_bar(label, container.header.bits) as progress:
-                decode_container(container, model=model, threads=Threads(threads, progress))
+            reader = ContainerReader(stream, max_bits=max_bits)
+            model = model_to_decode(reader, model_name)
+            with progress_bar(label, reader.header.bits) as progress:
+                who = Threads(threads, progress)
+                for _ in decode_parts(reader.header, reader.parts(), model=model, threads=who):
+                    pass
     except NncodecError as error:
-        click.echo(f"nncodec: {error}", err=True)
-        return False
-    print_text(f"{label}: ok")
-    return True
+        return error
+    return None

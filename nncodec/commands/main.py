@@ -21,13 +21,14 @@ from nncodec.commands.train import train
 def main() -> None:
     """Compresses the binary codes that neural image encoders write, without loss.
 
-    A code file is a .npz with `codes` (packed bits) and `shape`, or a .npy or .npz of one unpacked
-    array of two values. In place of a file, - is standard input or output.
+    A code file is a .npy, .npz or .safetensors with an array of two values or of whole numbers, or
+    a .npz with `codes` (packed bits) and `shape`. In place of a file, - is standard input or
+    output.
 
     \b
     Example:
-      nncodec compress codes.npz codes.bin
-      nncodec decompress codes.bin again.npz
+      nncodec compress codes.npz
+      nncodec decompress codes.npz.nnb -o again.npz
     """
 
 

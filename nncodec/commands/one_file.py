@@ -4,24 +4,49 @@ Nothing is printed here, and click is not imported, so that it can happen in any
 """
 
 import io
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
-from nncodec.coding.codec import Encoded, decode_container, encode_source
+import numpy as np
+
+from nncodec.coding.codec import Encoded, decode_tensors
+from nncodec.coding.many import Coding, encode_file
 from nncodec.coding.threads import Progress, Threads
-from nncodec.commands.reports import container_facts, extent, frames, size_table
+from nncodec.commands.output_names import (
+    CODE_SUFFIXES,
+    SUFFIX,
+    check_suffix,
+    code_file_name,
+    container_name,
+    removable,
+    remove_input,
+)
+from nncodec.commands.reports import (
+    NOT_SAID,
+    container_facts,
+    counted,
+    extents_text,
+    frames,
+    loses_coverage,
+    size_table,
+    source_facts,
+)
 from nncodec.errors import NncodecError
-from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
-from nncodec.files.model_choice import choose_predictor, model_to_decode
+from nncodec.files.code_files import CodeFile, read_code_file, write_marked
+from nncodec.files.model_choice import choose_predictor, model_to_decode, sample_of_many
 from nncodec.files.model_files import name_of_model
-from nncodec.files.streams import check_output, open_input, open_output, output_label
+from nncodec.files.streams import (
+    STANDARD_STREAM,
+    check_output,
+    open_input,
+    open_output,
+    output_label,
+)
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import read_container
 from nncodec.format.header import pack_header, read_header
-from nncodec.format.source import Source
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded
 
@@ -49,12 +74,14 @@ class FileReport:
         line: for people.
         table: details, or empty.
         warnings: for standard error.
+        notes: the same, if they are wanted.
     """
 
     facts: dict[str, Any]
     line: str
     table: str = ""
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,23 +89,23 @@ class Reading:
     """How the options say to read code files.
 
     Attributes:
-        layout, layer_depth, layers, max_bits: as for `read_code_file`.
+        axes, layer_depth, bits, bit_order, array, shape_array, layers, coverage, max_bits: as for
+            `read_code_file`.
     """
 
-    layout: str
+    axes: str
     layer_depth: int | None
+    bits: int | None
+    bit_order: str
+    array: tuple[str, ...]
+    shape_array: tuple[str, ...]
     layers: int | None
+    coverage: str | None
     max_bits: int
 
     def read(self, stream: BinaryIO) -> CodeFile:
         """Reads a code file; errors as for `read_code_file`."""
-        return read_code_file(
-            stream,
-            layout=self.layout,
-            layer_depth=self.layer_depth,
-            layers=self.layers,
-            max_bits=self.max_bits,
-        )
+        return read_code_file(stream, **vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +116,9 @@ class Compression:
         reading: how to read code files.
         model, effort, sequence, embed_model, force: the options.
         verify: whether to decode the result and compare.
+        remove: whether to remove the input, once the output is whole.
         threads: how many work on a file.
+        group: how many pictures are coded together, 0 and None for all.
     """
 
     reading: Reading
@@ -99,14 +128,18 @@ class Compression:
     embed_model: bool
     verify: bool
     force: bool
+    remove: bool
     threads: int
+    group: int | None = None
 
     counts = ("input_bits", "output_bytes")
     """The facts of files that add up."""
+    suffixes: ClassVar[tuple[str, ...]] = CODE_SUFFIXES
+    """What the names of inputs end with."""
 
-    def suffix(self, input_: str) -> str:
-        """Gives what the name of an output ends with."""
-        return ".bin"
+    def name_output(self, input_: str) -> str:
+        """Gives the name of an output, without its folder."""
+        return container_name(input_)
 
     def convert(self, input_: str, output: str, watch: Watch) -> FileReport:
         """Compresses a code file.
@@ -119,39 +152,39 @@ class Compression:
             NncodecError: of one line that begins with the name of a file.
         """
         check_output(output, force=self.force, source=input_)
+        if self.remove:
+            removable(input_, output)
         with open_input(input_) as (stream, label):
             file = self.reading.read(stream)
-            codes, bits = file.codes, file.codes.size
+            bits, marked = sum(codes.size for codes in file.pictures), file.marked_pictures
             chosen = choose_predictor(
-                codes,
+                sample_of_many(marked),
                 self.model,
-                self.sequence,
+                file.sequence if self.sequence is None else self.sequence,
                 effort=self.effort,
                 embed=self.embed_model,
                 threads=self.threads,
             )
             model = chosen.model
             with watch.coding(label, 2 * bits if self.verify else bits) as progress:
-                encoded = encode_source(
-                    codes,
-                    file.source,
-                    model=model,
-                    embedded=pack_embedded(model) if model and self.embed_model else b"",
-                    sequence=chosen.sequence,
-                    threads=Threads(self.threads, progress),
-                )
+                embedded = pack_embedded(model) if model and self.embed_model else b""
+                coding = Coding(model, embedded, chosen.sequence, self.group or 0)
+                threads = Threads(self.threads, progress)
+                encoded = encode_file(marked, file.source, coding, threads)
                 if self.verify:
-                    _verify(encoded, codes, model, Threads(self.threads, progress))
+                    _verify(encoded, marked, model, threads)
         with watch.writing(), open_output(output, force=self.force) as target:
             target.write(encoded.data)
+        remove_input(input_, self.remove)
         model_name = name_of_model(encoded.header.model_id)
         facts = container_facts(encoded.header, model_name, encoded.layers)
-        what = extent(codes.shape) + frames(encoded.header)
+        what = extents_text(file.pictures) + frames(encoded.header)
         line = (
-            f"{label}: {bits} bits -> {len(encoded.data)} bytes, rate {facts['rate']:.4f} "
-            f"({facts['layout']}, {what}, model {model_name})"
+            f"{label}: {facts['input_bits']} bits -> {len(encoded.data)} bytes, "
+            f"rate {facts['rate']:.4f} ({facts['axes']}, {what}, model {model_name})"
         )
-        return FileReport(facts, line, size_table(encoded))
+        notes = tuple(f"{label}: {note}" for note in file.notes)
+        return FileReport(facts, line, size_table(encoded), chosen.warnings, notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +193,7 @@ class Decompression:
 
     Attributes:
         layers, model, partial, max_bits, force: the options.
+        remove: whether to remove the input, once the output is whole.
         threads: how many work on a file.
     """
 
@@ -168,76 +202,89 @@ class Decompression:
     partial: bool
     max_bits: int
     force: bool
+    remove: bool
     threads: int
 
     counts = ("input_bytes", "output_bits")
     """The facts of files that add up."""
+    suffixes: ClassVar[tuple[str, ...]] = (SUFFIX,)
+    """What the names of inputs end with."""
 
-    def suffix(self, input_: str) -> str:
-        """Gives what the name of an output ends with, as the input's header says.
+    def name_output(self, input_: str) -> str:
+        """Gives the name of an output, without its folder, as the input's header says.
 
         Raises:
             NncodecError: of one line that begins with the name of the input.
         """
         with open_input(input_) as (stream, _):
-            return _suffix(read_header(stream).source)
+            return code_file_name(input_, read_header(stream).file_source.suffix)
 
     def convert(self, input_: str, output: str, watch: Watch) -> FileReport:
         """Restores a code file; arguments and errors as for `Compression.convert`."""
         check_output(output, force=self.force, source=input_)
+        if self.remove:
+            removable(input_, output)
         with open_input(input_) as (stream, label):
             container = read_container(
                 stream, layers=self.layers, partial=self.partial, max_bits=self.max_bits
             )
             header = container.header
-            whole_layers = header.segment_layers()[len(container.payloads) - 1].stop
+            if header.holds_files:
+                held = counted(len(header.members), "file")
+                raise NncodecError(
+                    f"{label}: holds {held}; give --output-dir DIR, or --only NAME and OUTPUT"
+                )
+            source = header.file_source
+            if output != STANDARD_STREAM:
+                check_suffix(output, source.suffix)
+            segments = header.groups[0].segment_layers()[: len(container.parts[0].payloads)]
+            whole_layers = segments[-1].stop if segments else 0
             model = model_to_decode(container, self.model)
             with watch.coding(label, whole_layers * header.bits_per_layer) as progress:
-                decoded = decode_container(
+                decoded = decode_tensors(
                     container, model=model, threads=Threads(self.threads, progress)
                 )
-            codes = decoded[: self.layers]
+            tensors = [codes[: self.layers] for codes in decoded]
             content = io.BytesIO()
-            write_code_file(content, codes, header.source)
+            write_marked(content, tensors, source)
         with watch.writing(), open_output(output, force=self.force) as target:
             target.write(content.getbuffer())
+        remove_input(input_, self.remove)
         read = [pack_header(header), container.model, *container.payloads]
         wanted = self.layers or header.layers
+        layers, pictures = len(tensors[0]), sum(codes.shape[1] for codes in tensors)
         facts = {
             "input_bytes": sum(map(len, read)),
-            "output_bits": codes.size,
-            "layout": header.source.layout,
-            "shape": list(codes.shape),
-            "missing_layers": wanted - len(codes),
+            "output_bits": sum(codes.size for codes in tensors),
+            **source_facts(source),
+            "shape": list(tensors[0].shape) if len(tensors) == 1 else None,
+            "missing_layers": wanted - layers,
         }
         warnings = []
-        if len(codes) < wanted:
+        if layers < wanted:
             warnings.append(
-                f"{label}: the file ends early; {len(codes)} of {wanted} layers are whole, and "
-                "written"
+                f"{label}: the file ends early; {layers} of {wanted} layers are whole, and written"
             )
-        suffix = _suffix(header.source)
-        if os.path.splitext(output)[1].lower() not in ("", suffix):
+        if loses_coverage(tensors, source):
+            warnings.append(f"{label}: {NOT_SAID}")
+        if pictures < header.extent.pictures:
             warnings.append(
-                f"{output_label(output)}: is written as a {suffix} file, which the original was; "
-                "its name says otherwise"
+                f"{label}: the file ends early; {pictures} of {header.extent.pictures} "
+                "pictures are whole, and written"
             )
-        line = f"{label}: {extent(codes.shape)} -> {output_label(output)}"
+        line = f"{label}: {extents_text(tensors)} -> {output_label(output)}"
         return FileReport(facts, line, warnings=tuple(warnings))
 
 
-def _suffix(source: Source) -> str:
-    """Gives what the name of such a code file ends with."""
-    return ".npz" if source.format in ("npz", "packed") else ".npy"
-
-
-def _verify(encoded: Encoded, codes: Codes, model: Model | None, threads: Threads) -> None:
+def _verify(
+    encoded: Encoded, tensors: Sequence[Codes], model: Model | None, threads: Threads
+) -> None:
     try:
-        container = read_container(io.BytesIO(encoded.data))
+        container = read_container(io.BytesIO(encoded.data), max_bits=encoded.header.bits)
         if container.model:
             model = model_to_decode(container)
-        decoded = decode_container(container, model=model, threads=threads)
-        same = container.header == encoded.header and bool((decoded == codes).all())
+        decoded = decode_tensors(container, model=model, threads=threads)
+        same = container.header == encoded.header and all(map(np.array_equal, decoded, tensors))
     except NncodecError:
         same = False
     if not same:

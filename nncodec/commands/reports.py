@@ -3,14 +3,23 @@
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import accumulate, zip_longest
 from typing import Any
+
+import numpy.typing as npt
 
 from nncodec.coding.codec import Encoded, LayerSize
 from nncodec.errors import ModelError
 from nncodec.files.model_files import FoundModel
+from nncodec.format.code_tensor import ABSENT, Codes
 from nncodec.format.header import VERSION, Header, pack_header
+from nncodec.format.source import Source
 from nncodec.model.model import Model
+
+NOT_SAID = (
+    "positions end early, and no array of the original says where; bits beyond are written as 0 "
+    "(nncodec.decode_covered in Python says which they are)"
+)
+"""What the user of a container has to know that was made with a coverage from elsewhere."""
 
 
 def container_facts(
@@ -23,33 +32,32 @@ def container_facts(
             LayerSize(layer, header.bits_per_layer, size, None, stored)
             for layer, (size, stored) in enumerate(sizes)
         )
+    bits = header.coded_bits
     size = len(pack_header(header)) + header.embedded_bytes
     size += sum(segment.byte_length for segment in header.segments)
     return {
-        "input_bits": header.bits,
+        "input_bits": bits,
         "output_bytes": size,
-        "rate": size * 8 / header.bits,
+        "rate": rate_of(8 * size, bits),
         "model": model,
         "model_id": header.model_id.hex() or None,
         "model_bytes": header.embedded_bytes,
         "sequence": header.sequence,
+        "ends_early": header.ends_early,
         "memory_bound": header.memory_bound,
-        "layout": header.source.layout,
-        "shape": list(header.shape),
+        **source_facts(header.file_source),
+        "shape": list(header.shape) if len(header.extent.runs) == 1 else None,
         "layers": [asdict(layer) for layer in layers],
     }
 
 
 def container_text(label: str, header: Header, model: str) -> str:
     """Describes a container by its header, and names its model as it is called here."""
-    facts, source = container_facts(header, model), header.source
+    facts = container_facts(header, model)
     if header.model_id and model != header.model_id.hex():
         model += f", {header.model_id.hex()}"
     if header.embedded_bytes:
         model += f", in the file ({header.embedded_bytes} bytes)"
-    form = {"packed": ".npz, packed, with a shape", "tensor": "an array", "npz": ".npz, one array"}
-    name = f" named {source.name!a}" if source.format == "npz" else ""
-    values = " over -1, +1" if source.signed else ""
     rows: list[dict[str, Any]] = []
     for segment, layers in zip(header.segments, header.segment_layers(), strict=True):
         bits, size = len(layers) * header.bits_per_layer, segment.byte_length
@@ -59,12 +67,72 @@ def container_text(label: str, header: Header, model: str) -> str:
     return (
         f"{label}: nncodec container, version {VERSION}\n"
         f"  codes   {extent(header.shape)} (batch x height x width x bits){frames(header)}\n"
-        f"  source  {form.get(source.format, '.npy')}{name}, dtype {source.dtype}{values}, "
-        f"{source.axes} axes, {source.layout}\n"
+        f"  source  {source_text(header.source)}\n"
         f"  model   {model}\n"
-        f"  size    {header.bits} bits -> {facts['output_bytes']} bytes, rate {facts['rate']:.4f}\n"
+        f"{coverage_line(header)}"
+        f"  size    {header.coded_bits} bits -> {facts['output_bytes']} bytes, "
+        f"rate {facts['rate']:.4f}\n"
         f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode\n"
-        f"{_table(rows)}"
+        f"{table(rows) if rows else '  no layers'}"
+    )
+
+
+def containers_facts(
+    containers: Sequence[tuple[str, Header, str]], failed: Sequence[dict[str, str]]
+) -> dict[str, Any]:
+    """Gives what --json prints of several containers: their sums, and the facts of each.
+
+    Args:
+        containers: of each its label, its header, and the name of its model.
+        failed: what is said of others.
+    """
+    files = [
+        {"file": label, **container_facts(header, model)} for label, header, model in containers
+    ]
+    return totals(files, ("input_bits", "output_bytes")) | {"files": [*files, *failed]}
+
+
+def containers_table(containers: Sequence[tuple[str, Header, str]]) -> str:
+    """Tabulates containers, a line each, and their sums."""
+    rows: list[dict[str, Any]] = []
+    for label, header, model in containers:
+        facts = container_facts(header, model)
+        rows.append(
+            {
+                "file": label,
+                "codes": shapes_text([one.shape for one in header.array_extents]),
+                "axes": facts["axes"],
+                "model": model,
+                "bits": facts["input_bits"],
+                "bytes": facts["output_bytes"],
+                "rate": facts["rate"],
+            }
+        )
+    bits, size = (sum(row[key] for row in rows) for key in ("bits", "bytes"))
+    title = f"total of {counted(len(rows), 'file')}"
+    rows.append({"file": title, "bits": bits, "bytes": size, "rate": rate_of(8 * size, bits)})
+    return table(rows)
+
+
+def source_facts(source: Source) -> dict[str, Any]:
+    """Gives what --json prints of a source: its axes, and the order of the bits of tokens."""
+    first = source.first
+    return {"axes": first.array_axes, "bit_order": first.values if first.is_tokens else None}
+
+
+def source_text(source: Source) -> str:
+    """Describes what codes were made from."""
+    first = source.first
+    forms = {"npy": ".npy", "npz": ".npz, array", "safetensors": ".safetensors, tensor"}
+    forms |= {"packed": ".npz, packed", "flat": ".npz, flat", "tensor": "an array"}
+    name = f" {first.array_names[0]!a}" if first.format not in ("npy", "tensor") else ""
+    values = {"signed": " over -1, +1", "pair": " over two values"}.get(first.values, "")
+    if first.is_tokens:
+        values = f", tokens, {first.values}"
+    more = f", coverage {first.coverage.name!a}" if first.coverage else ""
+    more += " and other arrays" if source.extras else ""
+    return (
+        f"{forms[first.format]}{name}, dtype {first.dtype}{values}, axes {first.array_axes}{more}"
     )
 
 
@@ -72,7 +140,7 @@ def size_table(encoded: Encoded) -> str:
     """Tabulates bytes beside theory, layer by layer, with the header and the embedded model."""
     rows: list[dict[str, Any]] = []
     for layer in encoded.layers:
-        theory, rate = (layer.code_length or 0.0) / 8, layer.bytes * 8 / layer.bits
+        theory, rate = (layer.code_length or 0.0) / 8, rate_of(layer.bytes * 8, layer.bits)
         row = {"layer": layer.layer, "bits": layer.bits, "bytes": layer.bytes, "theory": theory}
         rows.append({**row, "rate": rate, "stored": layer.stored})
     bits, payloads, theory = (sum(row[key] for row in rows) for key in ("bits", "bytes", "theory"))
@@ -81,9 +149,9 @@ def size_table(encoded: Encoded) -> str:
     if model:
         rows.append({"layer": "model", "bytes": model})
     rows.append({"layer": "header", "bytes": size - payloads - model})
-    rate = size * 8 / bits
+    rate = rate_of(size * 8, bits)
     rows.append({"layer": "total", "bits": bits, "bytes": size, "theory": theory, "rate": rate})
-    return _table(rows)
+    return table(rows)
 
 
 def totals(results: Sequence[dict[str, Any]], counts: tuple[str, str]) -> dict[str, Any]:
@@ -106,40 +174,33 @@ def total_text(total: dict[str, Any], done: int, files: int) -> str:
     return f"{title}: {before} -> {after}, rate {total['rate']:.4f}"
 
 
-def evaluation(bits: Sequence[int], lengths: Sequence[float]) -> dict[str, Any]:
-    """Gives what --json prints of code lengths; nothing was written, so bytes are unknown."""
-    sums = zip(bits, lengths, accumulate(bits), accumulate(lengths), strict=True)
-    layers = [
-        {
-            **{"layer": layer, "bits": count, "bytes": None, "code_length": length},
-            **{"stored": None, "rate": length / count, "rate_so_far": lengths_to / bits_to},
-        }
-        for layer, (count, length, bits_to, lengths_to) in enumerate(sums)
-    ]
-    rate = sum(lengths) / sum(bits)
-    return {"input_bits": sum(bits), "code_length": sum(lengths), "rate": rate, "layers": layers}
+def speed_text(facts: dict[str, Any], seconds: float) -> str:
+    """Says how fast files were, of which `facts` has the code bits."""
+    bits = facts["input_bits"] if "input_bits" in facts else facts["output_bits"]
+    return f", in {seconds:.2f} s, {bits / max(seconds, 1e-6) / 1e6:.2f} Mbit/s"
 
 
-def evaluations(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Gives what --json prints of several files: their sums, `files`, and `mean`."""
-    by_layer = list(zip_longest(*(facts["layers"] for facts in results), fillvalue={}))
-    sums = [
-        [sum(row.get(key, 0) for row in rows) for rows in by_layer]
-        for key in ("bits", "code_length")
-    ]
-    means = [{"layer": layer, **_means(rows)} for layer, rows in enumerate(by_layer)]
-    mean = {"rate": sum(facts["rate"] for facts in results) / len(results), "layers": means}
-    return evaluation(*sums) | {"files": results, "mean": mean}
+def rate_of(length: float, bits: int) -> float:
+    """Bits out for each code bit; 0 without any."""
+    return length / bits if bits else 0.0
 
 
-def evaluation_text(name: str, facts: dict[str, Any]) -> str:
-    """Tabulates code lengths and rates, layer by layer."""
-    keys = ("layer", "bits", "code_length", "rate", "rate_so_far")
-    rows = [{key: row[key] for key in keys if key in row} for row in facts["layers"]]
-    lengths = ""
-    if "input_bits" in facts:
-        lengths = f"{facts['input_bits']} bits, code length {facts['code_length']:.1f} bits, "
-    return f"{name}: {lengths}rate {facts['rate']:.4f}\n{_table(rows)}"
+def coverage_line(header: Header) -> str:
+    """Says which layers positions have, as far as a header tells, if they end early."""
+    if not header.ends_early:
+        return ""
+    most = max(sum(one.layers for one in group.segments) for group in header.groups)
+    whole = min(group.whole_layers for group in header.groups)
+    mean = header.coded_bits / header.bits_per_layer
+    return (
+        f"  ends    positions end early: each has {whole} to {counted(most, 'layer')}, in the mean "
+        f"{mean:.2f}; bits below are as if all had all\n"
+    )
+
+
+def loses_coverage(tensors: Sequence[Codes], source: Source) -> bool:
+    """Whether positions of decoded codes end early, and their file will not say where."""
+    return not source.first.coverage and any(bool((one == ABSENT).any()) for one in tensors)
 
 
 def model_facts(models: Iterable[FoundModel]) -> list[dict[str, Any]]:
@@ -175,13 +236,25 @@ def model_table(facts: Sequence[dict[str, Any]]) -> str:
     if not facts:
         return "no models found"
     shown = [{key: "" if value is None else value for key, value in row.items()} for row in facts]
-    return _table([{**row, "id": row["id"] or "damaged"} for row in shown])
+    return table([{**row, "id": row["id"] or "damaged"} for row in shown])
 
 
 def extent(shape: Sequence[int]) -> str:
     """Puts the shape of a code tensor into words."""
     layers, *sizes = shape
     return f"{counted(layers, 'layer')} of {' x '.join(map(str, sizes))}"
+
+
+def extents_text(tensors: Sequence[npt.NDArray[Any]]) -> str:
+    """Puts the shape of the first of some code tensors into words, and how many more there are."""
+    more = f" and {len(tensors) - 1} more" if len(tensors) > 1 else ""
+    return extent(tensors[0].shape) + more
+
+
+def shapes_text(shapes: Sequence[Sequence[int]]) -> str:
+    """Names a shape, and how many more there are."""
+    more = f" and {len(shapes) - 1} more" if len(shapes) > 1 else ""
+    return " x ".join(map(str, shapes[0])) + more
 
 
 def frames(header: Header) -> str:
@@ -198,14 +271,7 @@ def _unit(key: str) -> str:
     return key.rpartition("_")[2]
 
 
-def _means(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """Takes the means over the files that have a layer."""
-    filled = [row for row in rows if row]
-    keys = ("code_length", "rate", "rate_so_far")
-    return {key: sum(row[key] for row in filled) / len(filled) for key in keys}
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> str:
+def table(rows: Sequence[dict[str, Any]]) -> str:
     """Aligns rows, in columns by the keys of the first; a column of flags has no title."""
 
     def cell(key: str, value: object) -> str:

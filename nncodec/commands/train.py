@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 )
 @click.option("--model-config", metavar="FILE", help="JSON: layer_depth, layer_count and so on.")
 @click.option("--train-config", metavar="FILE", help="JSON: batch_size and so on.")
-@click.option("--input-config", metavar="FILE", help="JSON: data, layout and so on.")
+@click.option("--input-config", metavar="FILE", help="JSON: data, axes and so on.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder, if any.")
 @device_option
 @quiet_option
@@ -159,11 +159,11 @@ class _Run:
             f"{len(codes.shapes):,} file{'s' * (len(codes.shapes) != 1)} ({codes.bits:,} bits)"
             for codes in sets
         ]
-        layers, layouts = sets.layers, sets.training.layouts
+        layers, axes = sets.layers, sets.training.axes
         self.progress.say(
             f"codes: {sizes[0]} to train on, {sizes[1]} to validate with; at most "
             f"{layers['layer_count']} layers of {layers['layer_depth']} bits"
-            + (f", layout {layouts}" if layouts else "")
+            + (f", axes {axes}" if axes else "")
         )
         return sets
 
@@ -260,16 +260,20 @@ def _train_network(run: _Run, device: str) -> None:
 
 
 def _train_visibly(run: _Run, configs: Configs, trainer: Trainer) -> Trained:
+    from nncodec.training.curve_picture import keeping_curve
     from nncodec.training.curves import drawing_curves
 
+    folder, every = run.folder.folder, configs.training.steps_per_evaluation
     with (
-        drawing_curves(run.folder.folder, trainer.step) as draw,
+        drawing_curves(folder, trainer.step) as draw,
+        keeping_curve(folder, trainer.step, every) as keep,
         run.progress.steps(configs.training, trainer.step) as show,
     ):
 
         def watch(update: Update) -> None:
             show(update)
             draw(update)
+            keep(update)
 
         return trainer.run(run.folder.path(CHECKPOINT), watch)
 

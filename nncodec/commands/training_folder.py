@@ -1,8 +1,8 @@
 """What a training is made of and where: its configurations, and the folder that keeps them.
 
 A training folder holds the configuration files as they were given, `resolved_config.json` with the
-values of all keys, the last checkpoint, and in the end the float network and the model;
-TensorBoard's events too, where that is installed.
+values of all keys, the last checkpoint, the curve so far, and in the end the float network and the
+model; the curve's picture and TensorBoard's events too, where these are installed.
 """
 
 from __future__ import annotations

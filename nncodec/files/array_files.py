@@ -10,17 +10,17 @@ import math
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import CodesError
+from nncodec.files.diagnosis import diagnose_names, is_mangled, mangled_line
 from nncodec.files.streams import file_label, open_whole
-from nncodec.format.code_tensor import check_shape
 from nncodec.format.limits import MAX_BITS, MAX_DEFLATE_RATIO, limit_remedy
-from nncodec.format.source import DTYPES
 
 Array = npt.NDArray[Any]
 
@@ -72,108 +72,34 @@ def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:
         ) from error
 
 
-def read_npy(data: bytes, axes: tuple[int, ...], what: str, max_bits: int = MAX_BITS) -> Array:
-    """Gives the array of a `.npy`.
+@dataclass(frozen=True)
+class Form:
+    """What the header of a `.npy` says.
+
+    Attributes:
+        shape: of the array.
+        fortran: whether its first axis changes fastest.
+        dtype: of its values; of Python objects it has none here.
+        offset: of its values in the file.
+    """
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any] | None
+    offset: int
+
+
+def read_form(head: bytes, size: int, what: str) -> Form:
+    """Reads the header of a `.npy`.
 
     Args:
-        data: the whole file.
-        axes: the numbers of axes that are allowed.
+        head: the file, or as much of its start as holds the header.
+        size: of the whole file, in bytes.
         what: what messages call the array.
-        max_bits: the most codes.
 
     Raises:
-        CodesError: damage, a dtype outside `DTYPES`, other axes, or more codes.
+        CodesError: damage, or not as many values as it says.
     """
-    return _parse_npy(data, len(data), what, axes, max_bits)
-
-
-def read_npz_names(data: bytes) -> list[str]:
-    """Gives the names of the arrays in a `.npz`, in the order of the file.
-
-    Raises:
-        CodesError: damage, or something in it is no array.
-    """
-    with _open_npz(data) as archive:
-        files = [info.filename for info in archive.infolist()]
-    strange = [name for name in files if not name.endswith(".npy")]
-    if strange:
-        raise CodesError(f"the .npz holds what is no array, {list_names(strange)}; leave it out")
-    return [name.removesuffix(".npy") for name in files]
-
-
-def read_npz_array(
-    data: bytes, name: str, axes: tuple[int, ...], what: str, max_bits: int = MAX_BITS
-) -> Array:
-    """Gives one array of a `.npz`; arguments and errors as for `read_npy`."""
-    with _open_npz(data) as archive:
-        return _read_member(archive, archive.getinfo(name + ".npy"), what, axes, max_bits)
-
-
-def npy_bytes(array: Array) -> bytes:
-    """Gives the `.npy` of an array."""
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, array, allow_pickle=False)
-    return stream.getvalue()
-
-
-def npz_bytes(arrays: dict[str, Array]) -> bytes:
-    """Gives the `.npz` of arrays, as `numpy.savez_compressed` does, but for any array name."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in arrays.items():
-            info = zipfile.ZipInfo(name + ".npy")
-            info.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-    return stream.getvalue()
-
-
-def list_names(names: list[str]) -> str:
-    """Quotes names for a message, the first eight in full."""
-    shown = ", ".join(ascii(name[:80]) for name in names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
-
-
-@contextlib.contextmanager
-def _open_npz(data: bytes) -> Iterator[zipfile.ZipFile]:
-    with _damage("the .npz"), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        yield archive
-
-
-def _read_member(
-    archive: zipfile.ZipFile,
-    info: zipfile.ZipInfo,
-    what: str,
-    axes: tuple[int, ...],
-    max_bits: int,
-) -> Array:
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise CodesError(f"{what} is compressed by another method than deflate; use numpy.savez")
-    # What deflate cannot reach is a damaged or hostile header: memory is bounded by the input.
-    if info.file_size > info.compress_size * MAX_DEFLATE_RATIO:
-        raise CodesError(
-            f"{what} claims {info.file_size} bytes, more than its {info.compress_size} compressed "
-            "bytes can hold; the .npz is damaged"
-        )
-    with archive.open(info) as member:
-        head = member.read(min(_NPY_HEADER_BYTES, info.file_size))
-        _parse_npy_header(head, info.file_size, what, axes, max_bits)
-        # Only a read with a size stops a stream that goes on beyond what its header said.
-        data = head + member.read(info.file_size - len(head))
-    return _parse_npy(data, info.file_size, what, axes, max_bits)
-
-
-def _parse_npy(data: bytes, size: int, what: str, axes: tuple[int, ...], max_bits: int) -> Array:
-    head = data[:_NPY_HEADER_BYTES]
-    shape, fortran, dtype, offset = _parse_npy_header(head, size, what, axes, max_bits)
-    array = np.frombuffer(data, dtype=dtype, offset=offset)
-    return array.reshape(shape, order="F" if fortran else "C")
-
-
-def _parse_npy_header(
-    head: bytes, size: int, what: str, axes: tuple[int, ...], max_bits: int
-) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Parses the start of a `.npy` of `size` bytes; gives shape, order, dtype and data offset."""
     stream = io.BytesIO(head)
     with _damage(f"the header of {what}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -184,21 +110,130 @@ def _parse_npy_header(
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
         else:
             raise CodesError(f"{what} has .npy version {version}; save it with numpy.save")
-    if dtype.hasobject:
-        raise CodesError(f"{what} holds Python objects, which are never unpickled; save uint8")
     if any(type(axis) is not int for axis in shape):  # numpy takes True for a size
         raise CodesError(f"{what} has the shape {shape}, not of whole numbers; it is damaged")
-    check_shape(shape, axes, what, max_bits)
-    if dtype.str not in DTYPES:
-        wider = "float64" if dtype.kind == "f" else "uint8"
-        raise CodesError(f"{what} has the unsupported dtype {dtype.name}; convert it to {wider}")
-    needed = math.prod(shape) * dtype.itemsize
-    if stream.tell() + needed != size:
+    if dtype.hasobject:
+        return Form(shape, fortran, None, stream.tell())
+    needed, there = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if needed != there:
         raise CodesError(
-            f"{what} of shape {shape} needs {needed} bytes and {size - stream.tell()} are there; "
-            "the file is damaged or truncated"
+            f"{what} of shape {shape} needs {needed} bytes and {there} are there; the file is "
+            "damaged or truncated"
         )
-    return shape, fortran, dtype, stream.tell()
+    return Form(shape, fortran, dtype, stream.tell())
+
+
+def read_npy(data: bytes, form: Form) -> Array:
+    """Gives the array of a `.npy` whose header is read, and whose dtype is no object."""
+    array = np.frombuffer(data, dtype=form.dtype, offset=form.offset)
+    return array.reshape(form.shape, order="F" if form.fortran else "C")
+
+
+class Npz:
+    """A `.npz` in memory.
+
+    Attributes:
+        forms: of its arrays by their names, in the order of the file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Reads the headers of all arrays.
+
+        Raises:
+            CodesError: damage, or something in it is no array.
+        """
+        self._data = data
+        self.forms: dict[str, Form] = {}
+        self._sizes: dict[str, int] = {}
+        with self._open() as archive:
+            infos = archive.infolist()
+            names = [info.filename for info in infos]
+            foreign = diagnose_names(names)
+            if foreign:
+                raise CodesError(foreign)
+            strange = [name for name in names if not name.endswith(".npy")]
+            if strange:
+                line = f"the .npz holds what is no array, {list_names(strange)}; leave it out"
+                raise CodesError(line)
+            for info in infos:
+                name = info.filename.removesuffix(".npy")
+                _check_member(info, f"array {name!r}")
+                with archive.open(info) as member:
+                    head = member.read(min(_NPY_HEADER_BYTES, info.file_size))
+                if name in self.forms:
+                    raise CodesError(f"the .npz holds array {name!r} twice; it is damaged")
+                self._sizes[name] = info.file_size
+                self.forms[name] = read_form(head, info.file_size, f"array {name!r}")
+
+    def member(self, name: str) -> bytes:
+        """Gives an array's `.npy`: of as many bytes as its header says, and no more."""
+        with self._open() as archive:
+            info = archive.getinfo(name + ".npy")
+            with archive.open(info) as member:  # with a size: the stream may go on and on
+                return member.read(info.file_size)
+
+    def size(self, name: str) -> int:
+        """Gives the bytes of an array's `.npy`."""
+        return self._sizes[name]
+
+    def array(self, name: str) -> Array:
+        """Gives an array, whose dtype is no object."""
+        return read_npy(self.member(name), self.forms[name])
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with _damage("the .npz"), zipfile.ZipFile(io.BytesIO(self._data)) as archive:
+                yield archive
+        except CodesError as error:
+            if error.__cause__ and is_mangled(self._data):
+                raise CodesError(mangled_line("the .npz")) from error
+            raise
+
+
+def npy_bytes(array: Array) -> bytes:
+    """Gives the `.npy` of an array."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
+    """Gives the `.npz` of arrays."""
+    return zip_bytes({name: npy_bytes(array) for name, array in arrays.items()})
+
+
+def zip_bytes(members: Mapping[str, bytes]) -> bytes:
+    """Gives a `.npz` as `numpy.savez_compressed` does, but for any names of arrays.
+
+    Args:
+        members: the `.npy` of every array by its name.
+    """
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name + ".npy")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(info, "w", force_zip64=True) as member:
+                member.write(data)
+    return stream.getvalue()
+
+
+def list_names(names: list[str]) -> str:
+    """Quotes names for a message, the first eight in full."""
+    shown = ", ".join(ascii(name[:80]) for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def _check_member(info: zipfile.ZipInfo, what: str) -> None:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise CodesError(f"{what} is compressed by another method than deflate; use numpy.savez")
+    # What deflate cannot reach is a damaged or hostile header: memory is bounded by the input.
+    if info.file_size > info.compress_size * MAX_DEFLATE_RATIO:
+        raise CodesError(
+            f"{what} claims {info.file_size} bytes, more than its {info.compress_size} compressed "
+            "bytes can hold; the .npz is damaged"
+        )
 
 
 def _drain(stream: BinaryIO, label: str, max_bits: int) -> bytes:

@@ -1,36 +1,44 @@
 """Code files <-> code tensors.
 
-A code file is a `.npz` with `codes` (packed bits) and `shape`, or a `.npy` or `.npz` that holds one
-unpacked array; which it is shows in its content, not in its name. `read_code_file` gives the
-canonical codes and a `Source`, from which `write_code_file` makes the same arrays again. How arrays
-lie in files is the business of `array_files`. FORMAT.md says in section 4 what a `Source` means.
+A code file is a `.npz` with `codes` (packed bits) and `shape`, or a `.npy`, `.npz` or
+`.safetensors` with arrays of two values or of tokens; which it is shows in its content, not in its
+name. `read_code_file` gives the codes and a `Source`, from which `write_code_file` makes the same
+arrays again. How arrays lie in files is the business of `array_files` and `tensor_files`, which of
+them are codes that of `code_choice`. FORMAT.md says in section 4 what a `Source` means.
 """
 
-import operator
+import contextlib
 import os
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from nncodec.errors import CodesError
-from nncodec.files.array_files import (
-    list_names,
-    npy_bytes,
-    npz_bytes,
-    read_bytes,
-    read_npy,
-    read_npz_array,
-    read_npz_names,
-    write_bytes,
-)
-from nncodec.files.layouts import choose_layout, from_canonical, to_canonical
+from nncodec.files.array_files import Array, npy_bytes, read_bytes, write_bytes, zip_bytes
+from nncodec.files.axis_orders import AUTO, Reading
+from nncodec.files.code_arrays import CodeArray, array_of, check_codes
+from nncodec.files.code_choice import Taking, take_codes
+from nncodec.files.coverage_arrays import coverage_arrays
+from nncodec.files.extras import unpack_extras
 from nncodec.files.streams import file_label
-from nncodec.format.code_tensor import Codes, pack_bits, require_values, unpack_bits, validate_codes
-from nncodec.format.header import MAGIC
-from nncodec.format.limits import MAX_BITS, MAX_NAME_BYTES
-from nncodec.format.source import LAYOUTS, NPY_MAGIC, ZIP_MAGICS, Source, name_fits
+from nncodec.files.tensor_files import file_bytes, read_tensors, tensor_of
+from nncodec.format.axes import array_shape
+from nncodec.format.code_tensor import (
+    Codes,
+    Coverage,
+    mark_absent,
+    pack_bits,
+    split_absent,
+    validate_codes,
+)
+from nncodec.format.fields import DAMAGED
+from nncodec.format.limits import MAX_BITS
+from nncodec.format.source import ArraySource, Source
+
+Names = str | Sequence[str] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,150 +46,215 @@ class CodeFile:
     """The content of a code file.
 
     Attributes:
-        codes: uint8 {0, 1}, C-contiguous, [layers, batch, height, width, layer_depth].
+        pictures: a code tensor for each of its code arrays, in the order of the source: uint8
+            {0, 1}, C-contiguous, [layers, batch, height, width, layer_depth].
         source: how to make the same file content again.
+        notes: what a user may have to know of how it was read.
+        coverage: of a file with one code array: whole numbers [batch, height, width], how many of
+            the layers each position has; None if the file does not say. Bits beyond are 0.
     """
 
-    codes: Codes
+    pictures: tuple[Codes, ...]
     source: Source
+    notes: tuple[str, ...] = ()
+    coverage: Coverage | None = None
+
+    @property
+    def codes(self) -> Codes:
+        """The code tensor of a file that has one.
+
+        Raises:
+            CodesError: it has several.
+        """
+        if len(self.pictures) > 1:
+            names = ", ".join(repr(array.array_names[0]) for array in self.source.arrays)
+            raise CodesError(
+                f"the file has {len(self.pictures)} code arrays, {names}; name one of them by "
+                "--array"
+            )
+        return self.pictures[0]
+
+    @property
+    def marked(self) -> Codes:
+        """The code tensor, ABSENT where there are no codes (code_tensor.py); errors as of codes."""
+        return mark_absent(self.codes, self.coverage)
+
+    @property
+    def marked_pictures(self) -> tuple[Codes, ...]:
+        """The same of all pictures."""
+        return self.pictures if self.coverage is None else (self.marked,)
+
+    @property
+    def sequence(self) -> bool | None:
+        """Whether the axes say that pictures are frames; None where they do not."""
+        return True if all("t" in array.axes for array in self.source.arrays) else None
 
 
 def read_code_file(
     file: str | os.PathLike[str] | BinaryIO,
     *,
-    layout: str = "auto",
+    axes: str = AUTO,
     layer_depth: int | None = None,
+    bits: int | None = None,
+    bit_order: str = AUTO,
+    array: Names = None,
+    shape_array: Names = None,
     layers: int | None = None,
+    coverage: str | None = None,
     max_bits: int = MAX_BITS,
 ) -> CodeFile:
     """Reads a code file.
 
     Args:
         file: path, or binary stream, which need not be seekable.
-        layout: "nhwc", "nchw", or "auto": the one under which the codes are cheaper.
-        layer_depth: cuts the depth axis of arrays with 3 or 4 axes into layers of so many bits; the
-            whole depth is one layer otherwise. With 5 axes it must be what the array says.
+        axes: a letter for each axis of the arrays, in their order: l layer, n picture, t frame of a
+            sequence, h, w, c bits of a position, as in "lnchw"; axes without a letter have size 1.
+            Of several, with commas between them, those of as many axes as an array has are taken,
+            the order in which the codes are cheaper. "auto": "hwc,chw,nhwc,nchw,lnhwc,lnchw".
+        layer_depth: cuts c, where there is no l, into layers of so many bits; the whole depth is
+            one layer otherwise. With l it must be what the array says.
+        bits: the arrays are tokens, whole numbers of so many bits; these are c.
+        bit_order: which bit of a token is channel 0: "msb", the highest; "lsb", the lowest; "auto",
+            what is cheaper. Of packed codes, which bit of a byte comes first, by default "msb", as
+            numpy.packbits packs.
+        array: the name of the code array in a .npz or .safetensors, or names of several; by default
+            `codes` with its `shape`, or else those that can be codes.
+        shape_array: the name of the array with the shape before packing, one for each array.
         layers: how many layers to give, from the first; all by default.
+        coverage: the name of an array of a .npz that says how many layers each position has, from
+            the first: whole numbers, batch x height x width of the code tensor, or without those of
+            size 1. By default it is "coverage", if there is such an array beside others.
         max_bits: the most code bits to read; more are refused before memory is taken for them.
 
     Returns:
-        The canonical codes and how to write the same file again.
+        The codes, and how to write the same file again.
 
     Raises:
         CodesError: the file cannot be read, is damaged, or cannot be taken as codes, or has fewer
             layers.
     """
-    if layout not in ("auto", *LAYOUTS):
-        raise CodesError(f"unknown layout {layout!r}; choose auto, {' or '.join(LAYOUTS)}")
-    if layer_depth is not None and operator.index(layer_depth) < 1:
-        raise CodesError(f"layer_depth {layer_depth} is not positive; give the bits of a layer")
+    reading = Reading(axes, layer_depth, bits, bit_order)
+    taking = Taking(reading, _names(array), _names(shape_array), max_bits, coverage)
     data = read_bytes(file, max_bits)
     try:
-        array, source = _parse(data, max_bits)
-        if layout == "auto":
-            layout = choose_layout(array, layer_depth)
-        codes = to_canonical(array, layout, layer_depth)
+        taken, extras = take_codes(data, taking)
+        if reading.axes == AUTO and not _alike(taken):
+            taken, extras = _as_the_largest(data, taking, taken, extras)
+        pictures = tuple(_first_layers(one, layers) for one in taken)
+        source = Source(tuple(one.source for one in taken), extras)
     except CodesError as error:
         raise CodesError(f"{file_label(file)}: {error}") from error.__cause__
-    if layers is not None and not 1 <= layers <= len(codes):
-        raise CodesError(
-            f"{file_label(file)}: layers {layers}: the file has {len(codes)}; ask for some of them"
-        )
-    return CodeFile(codes[:layers], Source(layout=layout, **source))
+    covered = taken[0].coverage
+    if covered is not None and layers is not None:
+        covered = np.minimum(covered, np.uint16(layers))
+    return CodeFile(pictures, source, tuple(one.note for one in taken if one.note), covered)
+
+
+def _alike(taken: Sequence[CodeArray]) -> bool:
+    """Whether arrays have the same layers and bits of a position, as in a container they must."""
+    return len({(len(one.codes), one.codes.shape[4]) for one in taken}) == 1
+
+
+def _as_the_largest(
+    data: bytes, taking: Taking, taken: list[CodeArray], extras: bytes
+) -> tuple[list[CodeArray], bytes]:
+    """Takes arrays that seem to differ once more, in the axes of the largest, which says most."""
+    axes = max(taken, key=lambda one: one.codes.size).source.array_axes
+    with contextlib.suppress(CodesError):
+        again = take_codes(data, replace(taking, reading=replace(taking.reading, axes=axes)))
+        if _alike(again[0]):
+            return again
+    return taken, extras
+
+
+def _first_layers(taken: CodeArray, layers: int | None) -> Codes:
+    if layers is not None and not 1 <= layers <= len(taken.codes):
+        raise CodesError(f"layers {layers}: the file has {len(taken.codes)}; ask for some of them")
+    name = taken.source.name
+    check_codes(taken.codes[:layers], taken.source, f"array {name!r}" if name else "the array")
+    return taken.codes[:layers]
 
 
 def write_code_file(
-    file: str | os.PathLike[str] | BinaryIO, codes: npt.ArrayLike, source: Source
+    file: str | os.PathLike[str] | BinaryIO,
+    codes: npt.ArrayLike | Sequence[Codes],
+    source: Source,
+    coverage: npt.ArrayLike | None = None,
 ) -> None:
     """Writes codes as the arrays that `source` describes.
 
     Args:
         file: path, or binary stream. An existing file is replaced, whole or not at all.
-        codes: {0, 1}, [layers, batch, height, width, layer_depth]; the first layers of the original
-            give the original's arrays, shorter in the axis that holds the layers.
+        codes: {0, 1}, [layers, batch, height, width, layer_depth], or a list of these, one for each
+            array of the source; the first layers of the original give the original's arrays,
+            shorter in the axis that holds the layers.
         source: what `read_code_file` said of the original.
+        coverage: whole numbers [batch, height, width], how many layers each position has; all by
+            default. It is written if the original had one.
 
     Raises:
         CodesError: the codes are none, do not fit the source, or cannot be written.
     """
-    codes = validate_codes(codes)
-    if source.axes == 3 and codes.shape[1] != 1:
-        raise CodesError(f"an array of 3 axes has no room for a batch of {codes.shape[1]} images")
-    array = from_canonical(codes, source.layout, source.axes)
-    if source.format == "packed":
-        if max(array.shape) > np.iinfo(source.dtype).max:
-            raise CodesError(f"shape {array.shape} does not fit its dtype {source.dtype}")
-        shape = np.array(array.shape, dtype=source.dtype)
-        packed = np.frombuffer(pack_bits(array), dtype=np.uint8)
-        data = npz_bytes({"shape": shape, "codes": packed})  # as encoders do
-    else:
-        values = array.astype(np.int8) * 2 - 1 if source.signed else array
-        values = values.astype(source.dtype)
-        data = npz_bytes({source.name: values}) if source.format == "npz" else npy_bytes(values)
-    write_bytes(file, data)
+    several = isinstance(codes, (list, tuple))
+    tensors = list(codes) if several else [codes]  # type: ignore[arg-type]
+    if len(tensors) != len(source.arrays):
+        raise CodesError(f"{len(tensors)} code tensors are not the {len(source.arrays)} of a file")
+    arrays = [validate_codes(tensor) for tensor in tensors]
+    write_bytes(file, _file_bytes(arrays, source, coverage))
 
 
-def _parse(data: bytes, max_bits: int) -> tuple[Codes, dict[str, Any]]:
-    """Parses a code file: its codes in its own order, and its `Source`'s fields but the layout."""
-    if data.startswith(NPY_MAGIC):
-        array = read_npy(data, (3, 4, 5), "the array", max_bits)
-        values, signed = _binary_values(array, "the array")
-        fields = {"format": "npy", "dtype": array.dtype.str, "signed": signed}
-    elif data.startswith(ZIP_MAGICS):
-        values, fields = _parse_npz(data, max_bits)
-    elif not data:
-        raise CodesError("the file is empty; give a .npy or .npz file of codes")
-    elif data.startswith(MAGIC):
-        raise CodesError("the file is a container, not a code file; use nncodec decompress on it")
-    else:
-        raise CodesError("neither a .npy nor a .npz file; save codes with numpy.save or savez")
-    return values, {**fields, "axes": values.ndim}
+def write_marked(
+    file: str | os.PathLike[str] | BinaryIO, tensors: Sequence[Codes], source: Source
+) -> None:
+    """Writes code tensors, ABSENT where there are no codes; otherwise as `write_code_file`."""
+    pairs = [split_absent(tensor) for tensor in tensors]
+    write_code_file(file, [codes for codes, _ in pairs], source, pairs[0][1])
 
 
-def _parse_npz(data: bytes, max_bits: int) -> tuple[Codes, dict[str, Any]]:
-    names = read_npz_names(data)
-    if sorted(names) == ["codes", "shape"]:
-        shape = read_npz_array(data, "shape", (1,), "packed array 'shape'")
-        codes = read_npz_array(data, "codes", (1,), "packed array 'codes'", max_bits)
-        return _unpack(codes, shape, max_bits), {"format": "packed", "dtype": shape.dtype.str}
-    if len(names) != 1:
-        raise CodesError(
-            f"the .npz holds {list_names(names) or 'no arrays'}; "
-            "it must hold 'codes' and 'shape', or one unpacked array"
-        )
-    name = names[0]
-    if not name_fits(name):
-        raise CodesError(f"an array's name is above {MAX_NAME_BYTES} bytes; give it a shorter")
-    array = read_npz_array(data, name, (3, 4, 5), f"array {name!r}", max_bits)
-    values, signed = _binary_values(array, f"array {name!r}")
-    return values, {"format": "npz", "dtype": array.dtype.str, "signed": signed, "name": name}
+def _file_bytes(tensors: Sequence[Codes], source: Source, coverage: npt.ArrayLike | None) -> bytes:
+    if source.first.format in ("npy", "tensor"):
+        return npy_bytes(array_of(tensors[0], source.first))
+    others = unpack_extras(source.extras)
+    used = {name for one in source.arrays for name in one.used_names}
+    if used & set(others) or (source.first.format == "safetensors" and set(others) - {""}):
+        raise CodesError(f"the arrays beside the codes have other names than theirs; {DAMAGED}")
+    if source.first.format == "safetensors":
+        rest = read_tensors(others[""]) if others else None
+        tensors_ = {
+            one.name: tensor_of(array_of(codes, one), one.dtype)
+            for codes, one in zip(tensors, source.arrays, strict=True)
+        }
+        metadata = rest.metadata if rest else {}
+        if rest and used & set(rest.tensors):
+            raise CodesError(f"a tensor beside the codes has the name of one; {DAMAGED}")
+        return file_bytes({**tensors_, **(rest.tensors if rest else {})}, metadata)
+    members: dict[str, bytes] = {}
+    for codes, one in zip(tensors, source.arrays, strict=True):
+        arrays = dict(zip(one.array_names, _npz_arrays(codes, one), strict=True))
+        members |= {name: npy_bytes(array) for name, array in reversed(arrays.items())}
+        beside = coverage_arrays(codes, one, coverage)
+        members |= {name: npy_bytes(array) for name, array in beside.items()}
+    return zip_bytes({**members, **others})
 
 
-def _unpack(codes: npt.NDArray[Any], shape: npt.NDArray[Any], max_bits: int) -> Codes:
-    if shape.dtype.kind not in "iu" or shape.size not in (3, 4, 5):
-        raise CodesError(
-            f"packed array 'shape' holds {shape.size} values of dtype {shape.dtype.name}; "
-            "it must hold 3, 4 or 5 integers"
-        )
-    if codes.dtype != np.uint8:
-        raise CodesError(f"packed array 'codes' has dtype {codes.dtype.name}; pack bits into uint8")
-    return unpack_bits(codes, shape.tolist(), max_bits)
+def _npz_arrays(codes: Codes, source: ArraySource) -> list[Array]:
+    """Gives the arrays of a `.npz` that hold codes, in the order of their names in the source."""
+    array = array_of(codes, source)
+    if source.format == "npz":
+        return [array]
+    sizes = array_shape(source.array_axes, codes.shape, source.frames)
+    dtype = source.shape_dtype or source.dtype
+    if max(sizes) > np.iinfo(dtype).max:
+        raise CodesError(f"shape {sizes} does not fit its dtype {dtype}")
+    shape = np.array(sizes, dtype=dtype)
+    if source.format == "flat":
+        return [array.reshape(-1), shape]
+    if source.values == "lsb":
+        return [np.packbits(array, axis=None, bitorder="little"), shape]
+    return [np.frombuffer(pack_bits(array), dtype=np.uint8), shape]
 
 
-def _binary_values(array: npt.NDArray[Any], what: str) -> tuple[Codes, bool]:
-    """Gives the bits of an array over {0, 1} or {-1, +1}, and whether it is the latter."""
-    # A damaged bool can hold any byte, and would not come back.
-    values = array.view(np.uint8) if array.dtype.kind == "b" else array
-    with np.errstate(invalid="ignore"):  # signalling NaN
-        ones, zeros = values == 1, values == 0
-        minus = values == -1 if values.dtype.kind in "if" else np.zeros_like(ones)
-    domain = "must be 0 or 1, or every value -1 or +1"
-    require_values(ones | zeros | minus, values, what, domain)
-    if values.dtype.kind == "f":
-        require_values(
-            ~(zeros & np.signbit(values)), values, what, "must be 0.0 or 1.0; add 0.0 to it"
-        )
-    signed = bool(minus.any())
-    if signed:
-        require_values(~zeros, values, what + ", which holds -1 too", domain)
-    return ones.view(np.uint8), signed
+def _names(names: Names) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    return (names,) if isinstance(names, str) else tuple(names)

@@ -5,19 +5,27 @@ With which model, of those that fit, and whether its pictures are a sequence.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nncodec.coding.codec import code_lengths
+from nncodec.coding.codec import code_lengths, traverse_known
+from nncodec.coding.range_coder import code_lengths as code_lengths_of_bits
+from nncodec.coding.segments import CodedSegment
 from nncodec.coding.threads import map_side_by_side
 from nncodec.errors import BitstreamError, ModelError
-from nncodec.files.model_files import ADAPTIVE, find_model, list_models, load_model
+from nncodec.files.model_files import (
+    ADAPTIVE,
+    FoundModel,
+    find_model,
+    list_models,
+    load_model,
+)
 from nncodec.format.code_tensor import Codes
-from nncodec.format.container import Container
+from nncodec.format.container import Container, ContainerReader
 from nncodec.model.model import Model
 from nncodec.model.packing import pack_embedded, unpack_embedded
 
@@ -28,6 +36,8 @@ ModelChoice = str | os.PathLike[str] | Model
 
 SAMPLE_BITS = 1 << 16
 """The most bits of a tensor that each model is tried on."""
+MANY_BITS = 1 << 19
+"""About how many bits of many tensors are looked at to choose for all of them."""
 SAMPLE_FRAMES = 8
 """The fewest pictures, if there are as many, on which a sequence is tried."""
 SEQUENCE_GAIN = 0.01
@@ -67,10 +77,12 @@ class Predictor:
     Attributes:
         model: the model; None for the adaptive stage alone.
         sequence: whether the pictures are frames, each predicted from those before.
+        warnings: of models that would fit, and cannot be read.
     """
 
     model: Model | None
     sequence: bool
+    warnings: tuple[str, ...] = ()
 
 
 def choose_predictor(
@@ -94,7 +106,10 @@ def choose_predictor(
 
     Raises:
         ModelError: there is no such model, or it cannot be read.
+        ValueError: there is no such effort.
     """
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
     if sequence is None:
         sequence = _is_sequence(codes, threads)
     if isinstance(choice, Model):
@@ -104,15 +119,14 @@ def choose_predictor(
     if choice != AUTO:
         return Predictor(load_model(choice), sequence)
     most = EFFORTS[effort]
-    fitting = _fitting_models(codes, most)
+    fitting, warnings = _fitting_models(codes, most)
     if not fitting:
-        return Predictor(None, sequence)
+        return Predictor(None, sequence, warnings)
     candidates: list[Model | None] = [None, *fitting]
     sample = codes if most.whole else _sample(codes, len(candidates))
 
     def cost(model: Model | None) -> float:
-        length = float(code_lengths(sample, model=model, sequence=sequence).sum())
-        length *= codes.size / sample.size
+        length = _expected_length(sample, codes.shape, model, sequence=sequence)
         if model and model.network:
             length /= 1 - most.gain
         if model:
@@ -120,7 +134,31 @@ def choose_predictor(
         return length
 
     costs = map_side_by_side(cost, candidates, threads)
-    return Predictor(candidates[int(np.argmin(costs))], sequence)
+    return Predictor(candidates[int(np.argmin(costs))], sequence, warnings)
+
+
+def _expected_length(
+    sample: Codes, shape: tuple[int, ...], model: Model | None, *, sequence: bool
+) -> float:
+    """Expects the code length of a tensor from that of a part, in bits.
+
+    What a model saves, it saves more at the beginning than later, when the adaptive stage has
+    learned as much: what the part lacks of every layer is expected to be as its second half.
+    """
+    halves = [0.0, 0.0]
+    positions = math.prod(sample.shape[1:4])
+    middle = positions // 2
+
+    def measure(segment: CodedSegment) -> None:
+        lengths = code_lengths_of_bits(segment.codes, segment.frequencies)
+        by_position = lengths.reshape(len(lengths), positions, -1).sum(axis=(0, 2), dtype=float)
+        halves[0] += float(by_position[:middle].sum())
+        halves[1] += float(by_position[middle:].sum())
+
+    traverse_known(sample, model, measure, sequence=sequence)
+    missing = math.prod(shape[1:4]) - positions
+    length = sum(halves) + halves[1] * missing / (positions - middle)
+    return length * shape[0] / len(sample)
 
 
 def _is_sequence(codes: Codes, threads: int) -> bool:
@@ -140,23 +178,38 @@ def _is_sequence(codes: Codes, threads: int) -> bool:
     return apart - together > max(SEQUENCE_GAIN * apart, SEQUENCE_BITS)
 
 
-def _fitting_models(codes: Codes, effort: Effort) -> list[Model]:
-    """The models that are found, fit the codes, and cost no more than they may."""
+def _fitting_models(codes: Codes, effort: Effort) -> tuple[list[Model], tuple[str, ...]]:
+    """The models that are found, fit the codes, and cost no more than they may.
+
+    And what is wrong with those that seem to fit, and cannot be read.
+    """
     layers, channels = codes.shape[0], codes.shape[4]
     claims = ((found, found.claims()) for found in list_models())
-    fitting = []
+    fitting: list[Model] = []
+    warnings: list[str] = []
     for found, claim in claims:
         if claim and claim["channels"] == channels and layers <= claim["layers"]:
-            with contextlib.suppress(ModelError):  # a damaged file nobody asked for
-                model = found.load()
-                products = model.network.products() if model.network else 0
-                # It may have been replaced meanwhile.
-                if model.fits(layers, channels) and products <= effort.products:
-                    fitting.append(model)
-    return fitting
+            model = _loaded(found, warnings)
+            if model is None:
+                continue
+            products = model.network.products() if model.network else 0
+            # It may have been replaced meanwhile.
+            if model.fits(layers, channels) and products <= effort.products:
+                fitting.append(model)
+    return fitting, tuple(warnings)
 
 
-def model_to_decode(container: Container, choice: ModelChoice | None = None) -> Model | None:
+def _loaded(found: FoundModel, warnings: list[str]) -> Model | None:
+    try:
+        return found.load()
+    except ModelError as error:
+        warnings.append(f"{error}; it is not tried")
+        return None
+
+
+def model_to_decode(
+    container: Container | ContainerReader, choice: ModelChoice | None = None
+) -> Model | None:
     """Finds the model that a container names; None stands for the adaptive stage alone.
 
     Args:
@@ -201,3 +254,24 @@ def _sample(codes: Codes, candidates: int) -> Codes:
     first = (codes.shape[2] - rows) // 2
     picture = (codes.shape[1] - pictures) // 2
     return codes[:layers, picture : picture + pictures, first : first + rows]
+
+
+def sample_of_many(tensors: Sequence[Codes]) -> Codes:
+    """Takes some of many tensors, to choose by them what predicts all of them.
+
+    Args:
+        tensors: at least one, [layers, batch, height, width, layer_depth]. Few of them are asked
+            for, those from the middle on.
+
+    Returns:
+        Adjacent pictures of one size, as one tensor.
+    """
+    some = [tensors[len(tensors) // 2]]
+    for number in range(len(tensors) // 2 + 1, len(tensors)):
+        codes = tensors[number]
+        layers, _, *sizes = codes.shape
+        like = layers == len(some[0]) and sizes == list(some[0].shape[2:])
+        if not like or sum(one.size for one in some) >= MANY_BITS:
+            break
+        some.append(codes)
+    return some[0] if len(some) == 1 else np.concatenate(some, axis=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,10 @@ FOLDERS_VARIABLE = "NNCODEC_MODELS"
 
 ADAPTIVE = "adaptive"
 """The name that stands for no model: the adaptive stage codes alone."""
+
+
+_registered: dict[bytes, Model] = {}
+"""Models that are found although no folder has them, by their ids."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,12 @@ class FoundModel:
         return {"model_id": model_id, "layers": layers, "channels": channels}
 
     def load(self) -> Model:
-        """Reads the model; errors as for `load_model`."""
-        return read_model(self.path)
+        """Reads the model, or takes it as it was read before; errors as for `load_model`."""
+        try:
+            state = self.path.stat()
+        except OSError:
+            return read_model(self.path)  # which says what is wrong
+        return _read_once(self.path, state.st_mtime_ns, state.st_size, state.st_ino)
 
 
 def save_model(model: Model, path: str | os.PathLike[str], *, force: bool = True) -> None:
@@ -88,6 +98,12 @@ def read_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{file_label(path)}: {error}") from error
 
 
+@functools.lru_cache(maxsize=8)
+def _read_once(path: Path, *_: int) -> Model:
+    """Reads a model file, again if it is another one than before by its time, size or number."""
+    return read_model(path)
+
+
 def list_models() -> list[FoundModel]:
     """Lists the models that ship, then those in the folders of NNCODEC_MODELS, each by name.
 
@@ -104,18 +120,25 @@ def model_folders() -> list[Path]:
 
 
 def load_model(name: str | os.PathLike[str]) -> Model:
-    """Reads a model by the path of its file, or by the name under which `list_models` has it.
+    """Reads a model by the path of its file, the name under which `list_models` has it, or its id.
 
     Raises:
         ModelError: there is none, or it cannot be read.
     """
     text = os.fspath(name)
-    if text.endswith(SUFFIX) or os.path.dirname(text):
+    if is_path(text):
         return read_model(text)
     found = [candidate for candidate in list_models() if candidate.name == text]
+    if not found and re.fullmatch(r"[0-9a-f]{16}", text):
+        return find_model(bytes.fromhex(text))
     if not found:
         raise ModelError(f"there is no model {text!r}; {_where()}, or give the path of a file")
     return found[0].load()
+
+
+def is_path(name: str) -> bool:
+    """Whether what stands for a model is the path of a file, and not a name."""
+    return name.endswith(SUFFIX) or bool(os.path.dirname(name))
 
 
 def find_model(model_id: bytes) -> Model:
@@ -124,12 +147,24 @@ def find_model(model_id: bytes) -> Model:
     Raises:
         ModelError: it is nowhere.
     """
+    if model_id in _registered:
+        return _registered[model_id]
     for found in _with_id(model_id):
         with contextlib.suppress(ModelError):  # damaged or replaced; there may be a copy
             model = found.load()
             if model.model_id == model_id:
                 return model
     raise ModelError(f"the file needs model {model_id.hex()}; {_where()}; give it with --model")
+
+
+def register_model(model: Model) -> None:
+    """Has a model be found by its id from now on, in this process."""
+    _registered[model.model_id] = model
+
+
+def registered_model(name: str) -> Model | None:
+    """Gives the model that is registered under an id, if it is one."""
+    return next((one for key, one in _registered.items() if key.hex() == name), None)
 
 
 def name_of_model(model_id: bytes) -> str:

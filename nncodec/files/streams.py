@@ -18,12 +18,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from nncodec.errors import NncodecError
+from nncodec.files.urls import is_url, open_url, url_exists, write_url
 
 STANDARD_STREAM = "-"
 """The name that means standard input or output."""
 
 _REASONS = {
     errno.ENOENT: "no such file or folder; check the name",
+    errno.EEXIST: "exists already; add --force to replace it, or name another",
     errno.EISDIR: "is a directory; name a file in it",
     errno.EACCES: "permission denied; check its permissions and its folder's",
     errno.EROFS: "the disk is read-only; name a file on another",
@@ -74,11 +76,28 @@ def naming(label: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def naming_errors(label: str) -> Iterator[None]:
+    """Has errors begin with the name of a file, and be of the same class nevertheless.
+
+    Raises:
+        NncodecError: in place of `OSError`, too.
+    """
+    try:
+        yield
+    except NncodecError as error:
+        if label and not str(error).startswith(f"{label}: "):
+            error.args = (f"{label}: {error}", *error.args[1:])
+        raise
+    except OSError as error:
+        raise NncodecError(f"{label or '<stream>'}: {os_error_line(error)}") from error
+
+
+@contextlib.contextmanager
 def open_input(name: str) -> Iterator[tuple[BinaryIO, str]]:
     """Opens a file, or standard input, and names it in all errors of the block.
 
     Args:
-        name: a path, or `STANDARD_STREAM`.
+        name: a path, a URL, or `STANDARD_STREAM`.
 
     Yields:
         A binary stream, and its name for messages.
@@ -92,8 +111,9 @@ def open_input(name: str) -> Iterator[tuple[BinaryIO, str]]:
         with naming("<stdin>"):
             yield sys.stdin.buffer, "<stdin>"
         return
-    with naming(file_label(name)), open(name, "rb") as stream:
-        yield stream, file_label(name)
+    label = file_label(name)
+    with naming(label), open_url(name) if is_url(name) else open(name, "rb") as stream:
+        yield stream, label
 
 
 def check_output(name: str, *, force: bool, source: str = STANDARD_STREAM) -> None:
@@ -113,6 +133,10 @@ def check_output(name: str, *, force: bool, source: str = STANDARD_STREAM) -> No
             raise NncodecError(f"{label}: is closed; open it or name a file")
         if sys.stdout.isatty():
             raise NncodecError(f"{label}: is a terminal; redirect it or name a file")
+        return
+    if is_url(name):
+        if not force and url_exists(name):
+            raise _exists(label)
         return
     mode = _mode(name)
     if not name or name.endswith(os.sep) or stat.S_ISDIR(mode):
@@ -149,6 +173,10 @@ def open_output(name: str, *, force: bool) -> Iterator[BinaryIO]:
         if name == STANDARD_STREAM:
             with _buffered(sys.stdout.buffer) as stream:
                 yield stream
+        elif is_url(name):
+            content = io.BytesIO()
+            yield content
+            write_url(name, content.getvalue(), force=force)
         else:
             with open_whole(name, force=force) as stream:
                 yield stream
@@ -180,14 +208,30 @@ def open_whole(path: str, *, force: bool) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if force:
-            os.replace(temporary, target)
-        else:
-            _link_to_new(temporary, target, file_label(path))
+        publish(temporary, path, force=force)
     finally:
-        with contextlib.suppress(OSError):  # it was replaced, or never made
+        with contextlib.suppress(OSError):  # it has its name, or was never made
             os.unlink(temporary)
-    _folder_to_disk(folder)
+
+
+def publish(temporary: str, path: str, *, force: bool) -> None:
+    """Gives a file that is whole, and on the disk, the name of an output.
+
+    Args:
+        temporary: its path, on the same disk as the other; there may be something left of it.
+        path: of the output; symbolic links are followed.
+        force: whether an existing file may be replaced.
+
+    Raises:
+        NncodecError: the output exists, and `force` is false.
+        OSError: it cannot be renamed.
+    """
+    target = os.path.realpath(path)
+    if force:
+        os.replace(temporary, target)
+    else:
+        _link_to_new(temporary, target, file_label(path))
+    _folder_to_disk(os.path.dirname(target))
 
 
 @contextlib.contextmanager
@@ -240,7 +284,7 @@ def _link_to_new(temporary: str, target: str, label: str) -> None:
 
 
 def _exists(label: str) -> NncodecError:
-    return NncodecError(f"{label}: exists already; add --force to replace it, or name another")
+    return NncodecError(f"{label}: {_REASONS[errno.EEXIST]}")
 
 
 def _mode(name: str) -> int:

@@ -3,6 +3,7 @@
 A field is a number (a varint: FORMAT.md, section 3), a text, or some bytes.
 """
 
+import io
 from typing import BinaryIO
 
 from nncodec.errors import BitstreamError, TruncatedError
@@ -31,6 +32,19 @@ def read_up_to(file: BinaryIO, size: int) -> bytes:
         chunks.append(chunk)
         size -= len(chunk)
     return b"".join(chunks)
+
+
+def skip(file: BinaryIO, size: int) -> bool:
+    """Passes over `size` bytes; gives whether they are there, or may be, where it can seek."""
+    if size and file.seekable():
+        file.seek(size, io.SEEK_CUR)
+        return True
+    while size:
+        chunk = read_up_to(file, min(size, _CHUNK_BYTES))
+        if not chunk:
+            return False
+        size -= len(chunk)
+    return True
 
 
 def read_exactly(file: BinaryIO, size: int) -> bytes:

@@ -90,18 +90,20 @@ class Taps(NamedTuple):
     """Where neighbours lie in a grid.
 
     Attributes:
-        offsets: int64 (layers, taps), how many rows of the grid farther, within the frame.
+        offsets: int64 (layers, taps), how many rows of the grid farther, within the line.
+        lines: int64 (taps,), how many lines farther.
         frames: int64 (taps,), how many frames back.
         counts: int64 (layers,), how many taps, from the first, lie within the tensor.
     """
 
     offsets: Int64
+    lines: Int64
     frames: Int64
     counts: Int64
 
 
 class Grid(NamedTuple):
-    """The code tensor as far as it is known, with zeros around it, so that nothing needs a check.
+    """The codes of a group as far as they are known, with zeros around them: nothing needs a check.
 
     A *row* holds one block of the channels of one position of one layer. The first layer of rows is
     all zeros and stands for what is outside.
@@ -110,8 +112,10 @@ class Grid(NamedTuple):
         signs: int8 (rows * block,), row after row.
         agreement: int8 (rows, EIGHT), how many bits agree with those of each of the
             RESEMBLANCE_TAPS and FRAME_TAPS, less how many differ, once the block is known.
-        sizes: int64: height, width, channels, block, blocks, rows of a layer, of a picture, of
-            a line.
+        sizes: int64: channels, block, blocks, rows of a layer.
+        runs: int64 (runs + 1, 6), of each run of pictures of one size: its first position, its
+            first row in a layer, height, width, rows of a picture, of a line. The last line has
+            the position at which the layer ends.
         channel: where the CHANNEL_TAPS lie.
         gate_scales: int32 (block, EIGHT), by rank, how much a gate grows with agreement.
         earlier_gates: int64 (2 * block + 1,), the gate by block + agreement in the layer before.
@@ -120,33 +124,89 @@ class Grid(NamedTuple):
     signs: Int8
     agreement: Int8
     sizes: Int64
+    runs: Int64
     channel: Taps
     gate_scales: Int32
     earlier_gates: Int64
 
 
-HEIGHT, WIDTH, CHANNELS, OF_BLOCK, BLOCKS, OF_LAYER, OF_PICTURE, OF_LINE = range(8)
+CHANNELS, OF_BLOCK, BLOCKS, OF_LAYER = range(4)
 """The places of these in `Grid.sizes`."""
+FIRST_POSITION, FIRST_ROW, HEIGHT, WIDTH, OF_PICTURE, OF_LINE = range(6)
+"""The columns of `Grid.runs`."""
+
+
+class Picture(NamedTuple):
+    """What is known of the picture that a position is in.
+
+    Attributes:
+        height, width: in positions.
+        rows, line: the rows of the grid that a picture of its size has, and a line of it.
+        before: how many pictures of its size come immediately before it: its frames.
+    """
+
+    height: int
+    width: int
+    rows: int
+    line: int
+    before: int
+
+
+class Spot(NamedTuple):
+    """A position.
+
+    Attributes:
+        layer: its number.
+        position: its number in the layer.
+        row, column: where it lies in its picture.
+        first: the row of the grid of its first block.
+        picture: in which it lies.
+    """
+
+    layer: int
+    position: int
+    row: int
+    column: int
+    first: int
+    picture: Picture
 
 
 def make_grid(schedule: Schedule) -> Grid:
     """Makes the grid of a schedule, before the first bit is known."""
     block, blocks = block_size(schedule.channels), block_count(schedule.channels)
-    # The right margin of a line is the left margin of the next.
-    line = (schedule.width + MARGIN) * blocks
-    picture = (schedule.height + MARGIN) * line
-    layer = schedule.batch * picture + MARGIN * blocks
+    runs, layer = _place_runs(schedule)
     rows = (schedule.layers + 1) * layer
     gate_scales, earlier_gates = _gate_tables(block)
     return Grid(
         # Vectors read beyond the end of a row.
         signs=np.zeros(rows * block + 64, dtype=np.int8),
         agreement=np.zeros((rows, gate_scales.shape[1]), dtype=np.int8),
-        sizes=np.array([*schedule.shape[2:], block, blocks, layer, picture, line]),
+        sizes=np.array([schedule.channels, block, blocks, layer]),
+        runs=runs,
         channel=place_taps(CHANNEL_TAPS, schedule),
         gate_scales=gate_scales,
         earlier_gates=earlier_gates,
     )
+
+
+def _place_runs(schedule: Schedule) -> tuple[Int64, int]:
+    """Gives `Grid.runs`, and the rows of a layer."""
+    runs, blocks = schedule.extent.runs, block_count(schedule.channels)
+    placed = np.zeros((len(runs) + 1, 6), dtype=np.int64)
+    # The right margin of a line is the left margin of the next, the margin above a picture that
+    # below the one before: of the last, in the layer before.
+    position = row = 0
+    line_before = (runs[-1].width + MARGIN) * blocks
+    for number, (count, height, width) in enumerate(runs):
+        line = (width + MARGIN) * blocks
+        row += MARGIN * max(0, line_before - line)
+        picture = (height + MARGIN) * line
+        placed[number] = position, row, height, width, picture, line
+        position += count * height * width
+        row += count * picture
+        line_before = line
+    placed[-1, FIRST_POSITION] = position
+    return placed, row + MARGIN * blocks
 
 
 def place_taps(taps: Sequence[Tap], schedule: Schedule) -> Taps:
@@ -158,38 +218,58 @@ def place_taps(taps: Sequence[Tap], schedule: Schedule) -> Taps:
     """
     frames, back, down, right = np.array(taps, dtype=np.int64).reshape(-1, 4).T
     if not schedule.sequence:  # no picture has a frame before it
-        frames = np.where(frames > 0, schedule.batch, frames)
+        frames = np.where(frames > 0, schedule.extent.pictures, frames)
     layers, blocks = np.arange(schedule.layers)[:, None], block_count(schedule.channels)
-    line = schedule.width + MARGIN
-    layer_rows = schedule.batch * (schedule.height + MARGIN) * line + MARGIN
+    _, layer_rows = _place_runs(schedule)
     # Layers before the first are all the one of zeros.
-    offsets = (down * line + right - np.minimum(back, layers + 1) * layer_rows) * blocks
+    offsets = right * blocks - np.minimum(back, layers + 1) * layer_rows
     # A view would be another type, for which all is compiled once more.
-    return Taps(offsets, np.ascontiguousarray(frames), (back <= layers).sum(axis=1))
+    frames, down = np.ascontiguousarray(frames), np.ascontiguousarray(down)
+    return Taps(offsets, down, frames, (back <= layers).sum(axis=1))
 
 
 @inlined
-def row_of(grid: Grid, layer: int, position: int) -> int:
-    """Gives the row of the first block of a position."""
-    sizes = grid.sizes
-    line = position // sizes[WIDTH]
-    picture = line // sizes[HEIGHT]
-    line += (picture + 1) * MARGIN
-    column = position % sizes[WIDTH] + MARGIN
-    row: int = (layer + 1) * sizes[OF_LAYER] + line * sizes[OF_LINE] + column * sizes[BLOCKS]
-    return row
+def run_of(grid: Grid, position: int) -> int:
+    """Finds the run of pictures that a position of a layer lies in."""
+    low, high = 0, len(grid.runs) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if grid.runs[middle, FIRST_POSITION] <= position:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 @inlined
-def first_sign(grid: Grid, taps: Taps, layer: int, tap: int, row: int, picture: int) -> int:
+def spot_of(grid: Grid, run: int, layer: int, position: int) -> Spot:
+    """Gives the spot of a position of a layer, which lies in a run of pictures."""
+    runs, sizes = grid.runs, grid.sizes
+    height, width, rows, line = (
+        runs[run, HEIGHT],
+        runs[run, WIDTH],
+        runs[run, OF_PICTURE],
+        runs[run, OF_LINE],
+    )
+    below = (position - runs[run, FIRST_POSITION]) // width
+    column = position - runs[run, FIRST_POSITION] - below * width
+    before = below // height
+    row = below - before * height
+    first = (layer + 1) * sizes[OF_LAYER] + runs[run, FIRST_ROW] + before * rows
+    first += (row + MARGIN) * line + (column + MARGIN) * sizes[BLOCKS]
+    return Spot(layer, position, row, column, first, Picture(height, width, rows, line, before))
+
+
+@inlined
+def first_sign(grid: Grid, taps: Taps, layer: int, tap: int, row: int, picture: Picture) -> int:
     """Gives the index of the first sign of a neighbour of a row; of zeros if it is outside."""
     frames = taps.frames[tap]
     blocks = grid.sizes[BLOCKS]
-    if frames > picture or (frames < 0 and row % blocks == 0):
+    if frames > picture.before or (frames < 0 and row % blocks == 0):
         return 0
     if frames < 0:
         row, frames = row - 1, 0
-    offset = taps.offsets[layer, tap] - frames * grid.sizes[OF_PICTURE]
+    offset = taps.offsets[layer, tap] + taps.lines[tap] * picture.line - frames * picture.rows
     first: int = (row + offset) * grid.sizes[OF_BLOCK]
     return first
 

@@ -1,8 +1,9 @@
 """The order of coding: layer after layer, picture after picture, position after position.
 
-Within a layer, positions are coded in raster order, the pictures of a batch one after the other;
-at a position all of its channels, one after the other. That is the order in which the bits lie in
-the tensor [layers, batch, height, width, channels]: whoever knows it can read them as they come.
+Within a layer, positions are coded in raster order, the pictures of a group one after the other; at
+a position all of its channels, one after the other. Where the pictures are of one size, that is the
+order in which the bits lie in the tensor [layers, batch, height, width, channels]: whoever knows it
+can read them as they come.
 
     layer 0    picture 0          picture 1                 ■  known: all channels of the position
                ■ ■ ■ ■ ■ ■        ■ ■ ■ ■ ■ ■               ▣  being coded, by one thread
@@ -22,7 +23,9 @@ own block, here and elsewhere; layers of more bits than that are predicted block
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from functools import cached_property
+
+from nncodec.format.extent import Extent, Run
 
 BLOCK = 64
 """The most channels of a block."""
@@ -43,29 +46,41 @@ def block_count(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The order in which a code tensor is coded, FORMAT.md section 6.
+    """The order in which a group of codes is coded, FORMAT.md section 6.
 
     Attributes:
-        layers, batch, height, width, channels: the axes of the code tensor, in its order.
-        sequence: whether the pictures of the batch are frames, each predicted from those before.
+        extent: its layers, pictures and channels.
+        sequence: whether the pictures are frames, each predicted from those before.
+        decisions: for every layer, whether positions may end right before it; None where every
+            position has all layers.
     """
 
-    layers: int
-    batch: int
-    height: int
-    width: int
-    channels: int
+    extent: Extent
     sequence: bool = False
+    decisions: tuple[bool, ...] | None = None
 
     @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        """The sizes of the code tensor."""
-        return self.layers, self.batch, self.height, self.width, self.channels
+    def layers(self) -> int:
+        return self.extent.layers
+
+    @property
+    def channels(self) -> int:
+        return self.extent.channels
 
     @property
     def positions(self) -> int:
         """The positions of a layer, over all pictures."""
-        return prod(self.shape[1:4])
+        return self.extent.positions
+
+    @cached_property
+    def height(self) -> int:
+        """The rows of the tallest picture."""
+        return max(run.height for run in self.extent.runs)
+
+    @cached_property
+    def width(self) -> int:
+        """The columns of the widest picture."""
+        return max(run.width for run in self.extent.runs)
 
     def steps(self, segments: Sequence[range], rows_below: int | None = None) -> list[range]:
         """Numbers the positions that each segment has in all of its layers.
@@ -77,14 +92,20 @@ class Schedule:
             rows_below: how many rows below its own a network sees of earlier layers, whole rows of
                 which it needs; None where there is no network.
         """
-        # A row behind the last layer; that its other layers are finished follows.
-        behind = self.width if self.height > 1 else 1
-        if rows_below is not None:
-            rows = min(rows_below, self.height - 1) + 1
-            behind = max(behind, rows * self.width - 1)
+        behind = max(_behind(run, rows_below) for run in self.extent.runs)
         steps, begin = [], 0
         for layers in segments:
             end = begin + len(layers) * self.positions
             steps.append(range(begin, end))
             begin = end - self.positions + behind
         return steps
+
+
+def _behind(run: Run, rows_below: int | None) -> int:
+    """How many positions a layer of a picture must be behind the layer before."""
+    # A row behind the last layer; that its other layers are finished follows.
+    behind = run.width if run.height > 1 else 1
+    if rows_below is not None:
+        rows = min(rows_below, run.height - 1) + 1
+        behind = max(behind, rows * run.width - 1)
+    return behind

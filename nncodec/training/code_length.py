@@ -1,7 +1,6 @@
 """The rate of codes under a float network: what training lowers, and validation measures."""
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nncodec.errors import ModelError
-from nncodec.format.code_tensor import Codes
+from nncodec.format.code_tensor import ABSENT, Codes
 from nncodec.training.data.batches import CodeSet
 from nncodec.training.distributed import ProcessGroup
 from nncodec.training.networks.network import Network
@@ -23,7 +22,7 @@ class Rates:
 
     Attributes:
         total: of all layers together.
-        layers: of each layer.
+        layers: of each layer; 0 of one that no position has.
     """
 
     total: float
@@ -37,31 +36,54 @@ class LayerRates(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
+    def forward(
+        self, codes: Tensor, beside: Tensor | None = None, coverage: Tensor | None = None
+    ) -> Tensor:
         """Computes the rate of each layer, float [layers]; arguments as `Network.code_length`."""
-        return self.network.code_length(codes, beside) / layer_bits(self.network, codes.shape)
+        bits = layer_bits(self.network, codes, coverage)
+        return self.network.code_length(codes, beside, coverage) / bits.clamp(min=1)
 
 
-def loss_of_rates(rates: Tensor) -> Tensor:
+def loss_of_rates(rates: Tensor, bits: Tensor) -> Tensor:
     """What is minimised: half the rate of all layers, half the mean of those of the first layers.
 
     A prefix of a container is a prefix of its layers, so that the first ones count more often.
 
     Args:
-        rates: float [layers], of layers that have the same number of bits.
+        rates: float [layers].
+        bits: integers [layers], how many bits they are of.
     """
-    of_first = rates.cumsum(0) / torch.arange(1, len(rates) + 1, device=rates.device)
-    return (rates.mean() + of_first.mean()) / 2
+    of_first = (rates * bits).cumsum(0) / bits.cumsum(0).clamp(min=1)
+    return (of_first[-1] + of_first.mean()) / 2
 
 
-def layer_bits(network: Network, shape: tuple[int, ...]) -> int:
-    """Counts the bits of a layer in codes of shape (samples, height, width, depth)."""
-    return math.prod(shape[:3]) * network.config.layer_depth
+def layer_bits(network: Network, codes: Tensor, coverage: Tensor | None = None) -> Tensor:
+    """Counts the bits of each layer of codes [samples, height, width, depth]: int64 [layers]."""
+    layers, depth = len(network.split(codes[:, :1, :1])), network.config.layer_depth
+    if coverage is None:
+        bits = codes[..., 0].numel() * depth
+        return torch.full((layers,), bits, dtype=torch.int64, device=codes.device)
+    numbers = torch.arange(layers, device=codes.device)
+    return (coverage > numbers[:, None, None, None]).sum(dim=(1, 2, 3)) * depth
 
 
 def signs(codes: Codes, device: torch.device) -> Tensor:
-    """Brings uint8 {0, 1} codes to a device as float32 -1/+1."""
-    return torch.from_numpy(np.ascontiguousarray(codes)).to(device, torch.float32) * 2 - 1
+    """Brings uint8 {0, 1} codes to a device as float32 -1/+1; those that are ABSENT as 0."""
+    numbers = codes.astype(np.int8) * 2 - 1
+    numbers[codes == ABSENT] = 0
+    return torch.from_numpy(np.ascontiguousarray(numbers)).to(device, torch.float32)
+
+
+def coverage_of(codes: Codes, layer_depth: int, device: torch.device) -> Tensor | None:
+    """Counts the layers of every position of codes [samples, height, width, depth].
+
+    Returns:
+        int64 [samples, height, width]; None if every position has all.
+    """
+    present = codes[..., ::layer_depth] != ABSENT
+    if present.all():
+        return None
+    return torch.from_numpy(present.sum(axis=-1)).to(device)
 
 
 def floats(logits: npt.NDArray[Any], device: torch.device) -> Tensor:
@@ -74,7 +96,7 @@ def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.fl
 
     Args:
         network: on any device; the last digits may differ from one to another.
-        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        codes: uint8 {0, 1}, or ABSENT, [layers, batch, height, width, layer_depth].
 
     Returns:
         float64, [layers]: sums of -log2 of the probability of every bit, in bits.
@@ -88,12 +110,10 @@ def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.fl
             f"{codes.shape[-1]}; use another"
         )
     group = ProcessGroup(device=next(network.parameters()).device)
-    rates = measure(network, CodeSet([codes]), 1, group)
-    assert rates
-    return np.array([rate * codes[0].size for rate in rates.layers], dtype=np.float64)
+    sums = _sum_lengths(network, CodeSet([codes]), 1, group)
+    return sums[0, : len(codes)].numpy()
 
 
-@torch.no_grad()
 def measure(
     network: Network, codes: CodeSet, batch_size: int, group: ProcessGroup | None = None
 ) -> Rates | None:
@@ -109,7 +129,17 @@ def measure(
     Returns:
         The rates of all codes together, the same in each process; None if there are no codes.
     """
-    group = group or ProcessGroup()
+    lengths, bits = _sum_lengths(network, codes, batch_size, group or ProcessGroup())
+    if not bits.any():
+        return None
+    some = int(bits.nonzero().max()) + 1
+    rates = (lengths / bits.clamp(min=1))[:some]
+    return Rates((lengths.sum() / bits.sum()).item(), rates.tolist())
+
+
+@torch.no_grad()
+def _sum_lengths(network: Network, codes: CodeSet, batch_size: int, group: ProcessGroup) -> Tensor:
+    """Sums up code lengths, in bits, and code bits: float64 [2, layer_count]."""
     was_training = network.training
     network.eval()
     sums = torch.zeros(2, network.config.layer_count, dtype=torch.float64)
@@ -118,11 +148,10 @@ def measure(
     for number, (batch, logits) in enumerate(batches):
         if number % group.count == group.rank:
             others = None if logits is None else floats(logits, group.device)
-            lengths = network.code_length(signs(batch, group.device), others).cpu()
+            inputs = signs(batch, group.device)
+            coverage = coverage_of(batch, network.config.layer_depth, group.device)
+            lengths = network.code_length(inputs, others, coverage).cpu()
             sums[0, : len(lengths)] += lengths
-            sums[1, : len(lengths)] += layer_bits(network, batch.shape)
+            sums[1, : len(lengths)] += layer_bits(network, inputs, coverage).cpu()
     network.train(was_training)
-    lengths, bits = group.sum(sums)
-    if not bits.any():
-        return None
-    return Rates((lengths.sum() / bits.sum()).item(), (lengths / bits)[bits > 0].tolist())
+    return group.sum(sums)

@@ -160,15 +160,20 @@ class InputConfig(Config):
     Attributes:
         data: a path, several in a list, or "synthetic".
         unique_code_size: whether all codes have the same size.
-        layout: of code files: "nhwc", "nchw", or "auto", the cheaper one; if the first few files
-            agree in it, others that look like them are not tried.
+        axes: of the arrays of code files, as for `read_code_file`; if the first few files agree in
+            what "auto" finds, others that look like them are not tried.
         validation: paths of codes that are never trained on, also where they are among `data`;
             without them, `validation_share` of the data.
     """
 
     data: Annotated[str | list[str], Field(min_length=1, description="a path or some paths")]
     unique_code_size: bool
-    layout: Literal["auto", "nhwc", "nchw"] = "auto"
+    axes: Annotated[
+        str,
+        Field(
+            pattern="^(auto|[lnthwc,]+)$", description="auto, or letters, as in lnhwc or hwc,chw"
+        ),
+    ] = "auto"
     validation: Annotated[str | list[str], Field(description="a path or some paths")] = []
 
 

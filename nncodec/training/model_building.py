@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nncodec.coding.codec import code_lengths
 from nncodec.coding.threads import Progress
-from nncodec.format.code_tensor import Codes
+from nncodec.format.code_tensor import ABSENT, Codes
 from nncodec.model.adaptive.start import Start
 from nncodec.model.model import Model
 from nncodec.model.network.integer_network import IntegerNetwork
@@ -152,15 +154,15 @@ def _rates(model: Model, files: Sequence[Codes], progress: Progress | None) -> d
     """Measures the mean rates over files, in all and of every layer that some file has."""
     if not files:
         return {"validation_rate": None, "validation_layer_rates": None}
-    rates = [
-        code_lengths(codes, model=model, threads=side_by_side(progress)) / codes[0].size
-        for codes in files
-    ]
+    lengths = [code_lengths(codes, model=model, threads=side_by_side(progress)) for codes in files]
+    bits = [np.count_nonzero(codes != ABSENT, axis=(1, 2, 3, 4)) for codes in files]
+    rates = [length / np.maximum(1, count) for length, count in zip(lengths, bits, strict=True)]
     layers = [
         [rate[layer] for rate in rates if layer < len(rate)]
         for layer in range(max(map(len, rates)))
     ]
+    totals = [length.sum() / max(1, of.sum()) for length, of in zip(lengths, bits, strict=True)]
     return {
-        "validation_rate": sum(float(rate.mean()) for rate in rates) / len(rates),
+        "validation_rate": float(sum(totals)) / len(totals),
         "validation_layer_rates": [float(sum(layer)) / len(layer) for layer in layers],
     }

@@ -72,11 +72,14 @@ PASSES = (
     Pass(0.03, 0.008, 0.003, 200, 0.0, 0.0),
     Pass(0.01, 0.004, 0.001, 2000, 0.0, 0.0),
     Pass(0.004, 0.002, 0.001, 2000, 0.0, 0.0),
-    Pass(0.008, 0.004, 0.001, 1000, 0.0015, 0.0001),
-    Pass(0.008, 0.004, 0.001, 1000, 0.0015, 0.0001),
-    Pass(0.015, 0.004, 0.001, 200, 0.0006, 0.00004),
+    Pass(0.008, 0.004, 0.0005, 1000, 0.0015, 0.0001),
+    Pass(0.008, 0.004, 0.0005, 1000, 0.0015, 0.0001),
+    Pass(0.0075, 0.004, 0.0005, 200, 0.0012, 0.00004),
 )
 _MIXER_HALF_LIFE = 400
+
+_NEARLY_NOISE = 8
+"""From this layer on, what is around says so little that its weights have to learn more slowly."""
 
 _FORMS = {
     # of what is learned: its fractional bits in a start, the largest number
@@ -216,6 +219,8 @@ def left_by_stage(
         logits.append(segment.logits())
 
     traverse_known(codes, model, keep, threads=side_by_side(progress))
+    beyond = codes.shape[0] - sum(map(len, logits))  # layers that no position has
+    logits.append(np.zeros((beyond, *codes.shape[1:])))
     return np.concatenate(logits, dtype=np.float16)
 
 
@@ -246,6 +251,7 @@ def _with_pass_rates(start: Start, one: Pass) -> Start:
     rates[:, BEFORE] = one.before
     rates[:, [TAPS, GATES]] *= 3 / 32
     rates[:, AROUND] = one.around
+    rates[_NEARLY_NOISE:, AROUND] /= 2
     rates[:, MIXER_OF_UNIT] = 3 * one.mixer
     rates[:, MIXER_OF_LAYER] = one.mixer
     half_lives = np.full((layers, HALF_LIVES), one.half_life)

@@ -25,7 +25,16 @@ from torch import Tensor
 from nncodec.errors import ModelError, NncodecError
 from nncodec.files.streams import file_label, naming
 from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
-from nncodec.training.code_length import LayerRates, Rates, floats, loss_of_rates, measure, signs
+from nncodec.training.code_length import (
+    LayerRates,
+    Rates,
+    coverage_of,
+    floats,
+    layer_bits,
+    loss_of_rates,
+    measure,
+    signs,
+)
 from nncodec.training.configs import TrainingConfig, library_versions
 from nncodec.training.data.batches import Batches, CodeSet
 from nncodec.training.devices import reproducible
@@ -186,29 +195,32 @@ class Trainer:
         config, group = self._config, self._group
         key = np.random.SeedSequence((config.seed, self.step, group.rank))
         torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
-        codes, beside = self._draw(group.rank, group.count)
+        codes, beside, coverage = self._draw(group.rank, group.count)
         size = self._batches.size(self.step)
         weight = len(codes) * group.count / size  # 1 where processes have as many samples
         if not len(codes):  # the others wait for this process all the same
-            codes, beside = self._draw(0, size)
+            codes, beside, coverage = self._draw(0, size)
         self._network.train()
         with torch.autocast(group.device.type, torch.bfloat16, config.mixed_precision):
-            layers = self._loss(codes, beside)
-            loss = loss_of_rates(layers)
-        rates = Rates(layers.mean().item(), layers.tolist())
+            layers = self._loss(codes, beside, coverage)
+            bits = layer_bits(self._network, codes, coverage)
+            loss = loss_of_rates(layers, bits)
+        total = (layers * bits).sum() / bits.sum().clamp(min=1)
+        rates = Rates(total.item(), layers.tolist())
         self._require_finite(rates)
         learning_rate = self._optimiser.minimise(loss * weight, self.step)
         self.step += 1
         self._samples += size
         return Update(self.step, learning_rate, codes.numel() * group.count, rates)
 
-    def _draw(self, rank: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """Draws a share of this step's batch, and the logits of the model beside the network."""
-        device = self._group.device
-        codes = signs(self._batches.draw(self.step, rank, count), device)
-        if self._beside is None:
-            return codes, None
-        return codes, floats(self._beside.draw(self.step, rank, count), device)
+    def _draw(self, rank: int, count: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Draws a share of this step's batch: codes, the logits beside them, their coverage."""
+        device, beside = self._group.device, None
+        drawn = self._batches.draw(self.step, rank, count)
+        if self._beside is not None:
+            beside = floats(self._beside.draw(self.step, rank, count), device)
+        coverage = coverage_of(drawn, self._network.config.layer_depth, device)
+        return signs(drawn, device), beside, coverage
 
     def _evaluate(self) -> Rates | None:
         """Measures the validation codes, and keeps the best parameters."""

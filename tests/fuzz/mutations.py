@@ -19,13 +19,28 @@ import safetensors.numpy
 
 from nncodec.errors import CodesError
 from nncodec.files.array_files import npy_bytes
-from nncodec.format.container import Container, pack
+from nncodec.files.extras import pack_extras
+from nncodec.format.axes import COMMON_AXES, LETTERS
+from nncodec.format.container import Container, Part, pack
+from nncodec.format.extent import Extent
 from nncodec.format.fields import varint
-from nncodec.format.header import MAGIC, Header, Segment
-from nncodec.format.source import DTYPES, FORMATS, LAYOUTS, Source
+from nncodec.format.groups import Group, Segment
+from nncodec.format.header import Header
+from nncodec.format.magic import MAGIC
+from nncodec.format.members import Member
+from nncodec.format.source import (
+    DTYPES,
+    FORMATS,
+    NPZ_FORMATS,
+    VALUES,
+    ArraySource,
+    CoverageSource,
+    Source,
+    itemsize,
+)
 from nncodec.model.model import id_of_numbers
 from nncodec.model.packing import checksum_of, pack_embedded, pack_model
-from tests.forged import framed
+from tests.forged import framed, plain_container, plain_header
 from tests.fuzz import CORPUS
 from tests.fuzz.targets import MAX_BITS, models
 from tests.golden import ROOT
@@ -80,7 +95,8 @@ def forged(random: Random, target: str) -> bytes:
     """A file that was changed by someone who knows its form."""
     if target in ("container", "forged"):
         if random.random() < 0.5:
-            return _forged_container(random)
+            forge = random.choice((_forged_container, _forged_members))
+            return forge(random)
         return repaired_container(_edited_header(random, _good_file(random, target)))
     if target == "model":
         return _forged_model(random)
@@ -214,12 +230,18 @@ def _forged_container(random: Random) -> bytes:
     if random.random() < 0.05 and not model:
         layers, sizes, channels = random.choice(((900, [1, 1, 1], 2), (1, [1, 2000, 1], 1)))
     segments, payloads = [], []
+    decisions: tuple[bool, ...] | None = None
     left = layers
+    if random.random() < 0.4:
+        left = random.randint(0, layers)
+        decisions = tuple(random.random() < 0.5 for _ in range(left))
+    held_layers = left
     while left:
         count = random.randint(1, left) if random.random() < 0.7 else left
         bits, stored = count * channels * math.prod(sizes), random.random() < 0.2
         most = min(4 * bits + 16, bits // 2 + 16)
-        size = (bits + 7) // 8 if stored else random.randint(0, most) // 4 * 4
+        packed = stored and not any((decisions or ())[: held_layers - left + count])
+        size = (bits + 7) // 8 if packed else random.randint(0, most)
         byte = random.choice((None, None, 0, 255))
         payload = random.randbytes(size) if byte is None else bytes([byte]) * size
         segments.append(Segment(count, stored, size, random.getrandbits(32)))
@@ -231,25 +253,68 @@ def _forged_container(random: Random) -> bytes:
     while True:
         try:
             source, sequence = _source(random), random.random() < 0.5
-            header = Header(shape, source, model_id, tuple(segments), len(held), sequence)
+            header = plain_header(shape, source, model_id, segments, len(held), sequence, decisions)
         except CodesError:  # axes that the shape does not have, or a source that cannot be
             continue
-        return pack(Container(header, payloads, held))
+        return pack(plain_container(header, payloads, held))
+
+
+def _forged_members(random: Random) -> bytes:
+    """The same of pictures of several sizes, in groups, with members."""
+    model = random.choice([None, None, *models().values()])
+    channels = model.channels if model else random.choice((1, 3, 18, 65))
+    layers = random.randint(1, min(model.layers, 4) if model else 4)
+    sizes = [
+        [random.choice((1, 1, 2, 3, 5)) for _ in range(3)] for _ in range(random.randint(1, 6))
+    ]
+    extent = Extent.of_shapes([(layers, *size, channels) for size in sizes])
+    counts, left = [], extent.pictures
+    while left:
+        counts.append(random.randint(1, left))
+        left -= counts[-1]
+    groups, parts = [], []
+    for number, part in enumerate(extent.cut(counts)):
+        bits, stored = part.bits, random.random() < 0.3
+        size = (bits + 7) // 8 if stored else random.randint(0, bits // 2 + 16)
+        segment = Segment(layers, stored, size, random.getrandbits(32))
+        groups.append(Group(part.pictures, (segment,)))
+        parts.append(Part(number, [random.randbytes(size)]))
+    sequence, model_id = random.random() < 0.5, model.model_id if model else b""
+    named = random.random() < 0.5
+    members = tuple(
+        Member((size[0],), Source(), f"a/{number}" if named else "")
+        for number, size in enumerate(sizes)
+    )
+    header = Header(extent, Source(), model_id, tuple(groups), 0, sequence, members)
+    return pack(Container(header, parts))
 
 
 def _source(random: Random) -> Source:
-    format_ = random.choice(FORMATS)
-    if format_ == "tensor":
-        return Source()
     names = ("", "codes", "arr_0", "é" * 20, "a/b.npy", "..")
-    return Source(
-        format_,
-        random.choice(LAYOUTS),
-        random.choice((3, 4, 5)),
-        random.choice(DTYPES),
-        random.random() < 0.3,
-        random.choice(names) if format_ == "npz" else "",
+    dtype, values = random.choice(DTYPES), random.choice(VALUES)
+    form = random.choice(FORMATS)
+    some = "".join(random.sample(LETTERS, random.randint(1, len(LETTERS))))
+    axes = random.choice((*COMMON_AXES, *("ltc", "thwc", "tncwh", some)))
+    named = form in ("npz", "safetensors") or random.random() < 0.2
+    array = ArraySource(
+        format=form,
+        axes=axes,
+        dtype=dtype,
+        values=values,
+        name=random.choice(names) if named else "",
+        patterns=random.randbytes(2 * itemsize(dtype)) if values == "pair" else b"",
+        shape_name="shape of" if named and form in ("packed", "flat") else "",
+        shape_dtype=random.choice(DTYPES) if form == "flat" else "",
+        frames=random.randint(1, 3) if {"n", "t"} <= set(axes) else 0,
+        coverage=_coverage(random) if form in NPZ_FORMATS and random.random() < 0.3 else None,
     )
+    return Source((array,), random.choice((b"", b"", pack_extras({"x": b"1"}), b"\x78\x9c")))
+
+
+def _coverage(random: Random) -> CoverageSource:
+    axes = (random.random() < 0.8, random.random() < 0.8, random.random() < 0.8)
+    dtypes = [dtype for dtype in DTYPES if dtype[1] != "f"]
+    return CoverageSource(random.choice(dtypes), axes, random.choice(("coverage", "codes", "é")))
 
 
 # --- models ------------------------------------------------------------------------------------
@@ -398,11 +463,21 @@ def _edit_json(random: Random, header: dict[str, Any]) -> None:
 def _code_files() -> list[bytes]:
     codes = np.random.default_rng(1).integers(0, 2, (2, 1, 3, 4, 2), dtype=np.uint8)
     files = [npy_bytes(codes), npy_bytes(codes[0].astype(">f4")), npy_bytes(codes[0, 0] == 1)]
-    for form in ({"codes": np.packbits(codes), "shape": np.array(codes.shape)}, {"x": codes}):
+    packed = {"codes": np.packbits(codes), "shape": np.array(codes.shape)}
+    first = codes * (np.arange(2) < 1)[:, None, None, None, None]
+    early = {"x": first, "coverage": np.ones((3, 4), dtype=np.int8)}
+    for form in (packed, {"x": codes}, early):
         for save in (np.savez, np.savez_compressed):
             stream = io.BytesIO()
             save(stream, **form)
             files.append(stream.getvalue())
+    sizes = np.array(codes.shape)
+    for form in ({"codes": codes.ravel(), "shape": sizes, "y": sizes / 2}, {"x": 3 * codes}):
+        stream = io.BytesIO()
+        np.savez(stream, **form)
+        files.append(stream.getvalue())
+    tensors = {"x": codes.astype(np.float16) - np.float16(0.5), "y": sizes}
+    files.append(safetensors.numpy.save(tensors, {"a": "text"}))
     return files
 
 

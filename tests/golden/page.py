@@ -8,7 +8,6 @@ this makes everything anew that hangs on its numbers:
 """
 
 import re
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ def _bytes_of(example: Example) -> Iterator[str]:
     layers, pictures, rows, columns, channels = example.shape
     packed, payload = pack(example.values), example.payload
     checksum = zlib.crc32(payload, zlib.crc32(packed))
-    words = [f"{word:08X}" for (word,) in struct.iter_unpack("<I", payload)]
+    words = [payload[at : at + 4] for at in range(0, len(payload), 4)]
     body = [
         (b"\x04", "flags: a sequence; no model id, no embedded model"),
         (
@@ -156,8 +155,8 @@ def _bytes_of(example: Example) -> Iterator[str]:
             f"{layers} layers, {pictures} pictures, {rows} rows, {columns} columns, "
             f"{channels} channels",
         ),
-        (b"\x2d", "npz (1), nchw (+ 4), 4 axes (+ 8), signed (+ 32)"),
-        (b"\x61", "dtype 1, |i1; another name (+ 3 * 32)"),
+        (b"\xd9", "npz (1), axes nchw (+ 3 * 8), another name (+ 3 * 64)"),
+        (b"\x21", "dtype 1, |i1; signed (+ 1 * 32)"),
         (b"\x04bits", "4 bytes: bits"),
         (b"\x04", "a segment of 2 layers, coded: 2 * 2 + 0"),
         (bytes([len(payload)]), f"its payload has {len(payload)} bytes"),
@@ -177,7 +176,7 @@ def _bytes_of(example: Example) -> Iterator[str]:
             f"CRC-32 of the {len(framed)} bytes before",
         ),
         *(
-            (payload[4 * at : 4 * at + 4], f"the payload: the word {word}" if not at else word)
+            (word, f"the payload: the word {word.hex()}" if not at else word.ljust(4, b"\0").hex())
             for at, word in enumerate(words)
         ),
     ]

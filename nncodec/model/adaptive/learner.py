@@ -42,9 +42,9 @@ from nncodec.model.contexts import (
     FRAME_TRUST,
     OF_BLOCK,
     OF_LAYER,
-    OF_LINE,
     SIGN_BITS,
     Grid,
+    Picture,
     first_sign,
 )
 from nncodec.model.contexts import GATES as PAIRS
@@ -80,7 +80,8 @@ class Place(NamedTuple):
     """Which block of which position is coded.
 
     Attributes:
-        layer, picture: their numbers.
+        layer: its number.
+        picture: in which the position lies.
         row: of the grid.
         first: unit of the block.
         group: layer * blocks + block.
@@ -89,7 +90,7 @@ class Place(NamedTuple):
     """
 
     layer: int
-    picture: int
+    picture: Picture
     row: int
     first: int
     group: int
@@ -180,7 +181,7 @@ def trust(grid: Grid, place: Place) -> int:
         resembles = int(grid.agreement[place.row - grid.sizes[OF_LAYER], FRAME_BEFORE])
     else:
         left = int(grid.agreement[place.row - grid.sizes[BLOCKS], FRAME_BEFORE])
-        above = int(grid.agreement[place.row - grid.sizes[OF_LINE], FRAME_BEFORE])
+        above = int(grid.agreement[place.row - place.picture.line, FRAME_BEFORE])
         resembles = left + above >> 1
     trust: int = FRAME_TRUST * resembles // grid.sizes[OF_BLOCK]
     return trust

@@ -36,16 +36,8 @@ from nncodec.model.adaptive.workspace import (
     Workspace,
     make_workspace,
 )
-from nncodec.model.contexts import (
-    BLOCKS,
-    CHANNELS,
-    HEIGHT,
-    OF_BLOCK,
-    WIDTH,
-    Grid,
-    make_grid,
-    row_of,
-)
+from nncodec.model.contexts import BLOCKS, CHANNELS, OF_BLOCK, Grid, Spot, make_grid
+from nncodec.model.coverage import CoverageStage, make_coverage_stage
 from nncodec.model.fixed_point import FREQUENCY_BITS, LOGIT_LIMIT, logistic_table
 from nncodec.model.kernels.compilation import inlined
 from nncodec.model.network.integer_network import IntegerNetwork
@@ -76,11 +68,13 @@ class Stage(NamedTuple):
 
 
 class AdaptiveStage:
-    """Predicts the bits of one code tensor, and learns from them.
+    """Predicts the bits of one group of codes, and learns from them.
 
     Attributes:
+        schedule: what is coded, in which order.
         stage: what the compiled functions below take, in one thread.
         network: the same of the network, if there is one.
+        coverage: the same of the decisions, if there are any; threads share it.
     """
 
     def __init__(
@@ -89,18 +83,21 @@ class AdaptiveStage:
         """Starts with no bit known.
 
         Args:
-            schedule: of the code tensor.
+            schedule: of the group.
             start: what to learn from; by default what suits codes that nobody trained for.
             network: whose logits the learner and the mixer weigh too.
         """
         if start is None:
             start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
-        self._schedule, self._start = schedule, start
+        self.schedule, self._start = schedule, start
         grid, weights = make_grid(schedule), weights_of.make_weights(schedule, start)
         self.stage = Stage(grid, weights, logistic_table(), make_workspace(grid, weights))
         self.network: NetworkStage | None = None
         if network:
             self.network = make_network_stage(network, schedule, self.stage.squash)
+        self.coverage: CoverageStage | None = None
+        if schedule.decisions is not None:
+            self.coverage = make_coverage_stage(grid, schedule)
 
     def of_another_thread(self) -> tuple[Stage, NetworkStage | None]:
         """Gives the same model with workspaces of its own."""
@@ -112,28 +109,23 @@ class AdaptiveStage:
 
     def learned(self) -> dict[str, Float64]:
         """Says what the weights have become: float64, as numbers, by the names of a `Start`."""
-        return weights_of.learned(self.stage.weights, self._schedule, self._start)
+        return weights_of.learned(self.stage.weights, self.schedule, self._start)
 
 
 @inlined
-def place_of(stage: Stage, layer: int, position: int, block: int) -> Place:
-    """Gives the place of a block of a position.
-
-    Args:
-        stage: the model.
-        layer, position, block: their numbers.
-    """
+def place_of(stage: Stage, spot: Spot, block: int, seen: int) -> Place:
+    """Gives the place of a block of a position."""
     sizes = stage.grid.sizes
-    group = layer * sizes[BLOCKS] + block
+    group = spot.layer * sizes[BLOCKS] + block
     channels = min(sizes[OF_BLOCK], sizes[CHANNELS] - block * sizes[OF_BLOCK])
     return Place(
-        layer,
-        position // (sizes[HEIGHT] * sizes[WIDTH]),
-        row_of(stage.grid, layer, position) + block,
+        spot.layer,
+        spot.picture,
+        spot.first + block,
         group * sizes[OF_BLOCK],
         group,
         channels,
-        share_index(position),
+        share_index(seen),
     )
 
 

@@ -1,17 +1,13 @@
 """What the operations of a network do at some positions, FORMAT.md section 10."""
 
-from typing import NamedTuple
-
 from nncodec.model.contexts import (
     BLOCKS,
     CHANNELS,
-    HEIGHT,
     MARGIN,
     OF_BLOCK,
     OF_LAYER,
-    OF_LINE,
-    WIDTH,
     Grid,
+    Spot,
     first_sign,
 )
 from nncodec.model.fixed_point import FREQUENCY_ONE, LOGIT_LIMIT
@@ -37,24 +33,6 @@ _CELL_LIMIT = (1 << 15) - 1
 _SIGMOID_BITS = 16
 
 
-class Spot(NamedTuple):
-    """Where a network predicts.
-
-    Attributes:
-        layer, picture: their numbers.
-        row, column: of the position in its picture.
-        first: row of the grid, the first of the position.
-        position: its number in the layer.
-    """
-
-    layer: int
-    picture: int
-    row: int
-    column: int
-    first: int
-    position: int
-
-
 @inlined
 def operate(
     network: NetworkStage,
@@ -77,7 +55,7 @@ def operate(
     kind, inputs = operations[number, columns.KIND], 0
     for i in range(count):
         if kind == columns.LSTM:
-            _step(network, grid, spot, number, row, column + i)
+            _step(network, spot, number, row, column + i)
         else:
             inputs = _gather(network, grid, spot, number, (row, column + i, i))
     if kind != columns.LSTM:
@@ -88,15 +66,42 @@ def operate(
         )
     if kind == columns.CONVOLVE:
         for i in range(count):
-            _activate_plane(network, grid, spot, number, (row, column + i, i))
+            _activate_plane(network, spot, number, (row, column + i, i))
     elif kind == columns.HEAD:
         skip = operations[number, columns.SKIP]
-        at = _cell(network, grid, spot.layer, row, column) + skip
+        at = _cell(network, spot, row, column) + skip
         for channel in range(workspace.logits.shape[1]):
             workspace.logits[0, channel] = 0
         for channel in range(grid.sizes[CHANNELS]):
             skipped = int(network.planes[at + channel]) if skip != columns.BITS else 0
             workspace.skipped[channel] = skipped << SCALE_BITS
+
+
+@inlined
+def clear(network: NetworkStage, spot: Spot, number: int, place: tuple[int, int, int]) -> None:
+    """Makes what an operation writes zero, at adjacent positions of a row: as outside."""
+    operations = network.operations
+    row, column, count = place
+    width = operations[number, columns.WIDTH]
+    if operations[number, columns.KIND] == columns.LSTM:
+        width *= 2
+    if operations[number, columns.KIND] == columns.HEAD:
+        width = 0
+    for i in range(count):
+        first = _cell(network, spot, row, column + i) + operations[number, columns.PLANE]
+        for j in range(first, first + width):
+            network.planes[j] = 0
+
+
+@inlined
+def clear_beside(network: NetworkStage, spot: Spot) -> None:
+    """Makes what lies beside the lines of a picture zero, where a wider one may have been."""
+    sizes = network.sizes
+    for slot in range(sizes[columns.RING_ROWS]):
+        cell = slot * sizes[columns.OF_LINE] + spot.picture.width + MARGIN
+        first = spot.layer * sizes[columns.OF_LAYER_OF_PLANES] + cell * sizes[columns.OF_POSITION]
+        for i in range(first, first + MARGIN * sizes[columns.OF_POSITION]):
+            network.planes[i] = 0
 
 
 @inlined
@@ -113,20 +118,19 @@ def _gather(
     row, column, i = place
     sizes, end = grid.sizes, 0
     down, right = row - spot.row, column - spot.column
-    first = spot.first + down * sizes[OF_LINE] + right * sizes[BLOCKS]
+    first = spot.first + down * spot.picture.line + right * sizes[BLOCKS]
     for tap in range(operations[number, columns.FIRST_TAP], operations[number, columns.END_TAP]):
         width, plane = taps[tap, columns.TAP_WIDTH], taps[tap, columns.OF_PLANE]
         if plane == columns.BITS:
             at = first_sign(grid, network.bits, spot.layer, tap, first, spot.picture)
             copy_signs(grid.signs, at, inputs, i, end, width, VALUE_BITS)
         elif taps[tap, columns.OF_CARRIED] != columns.BITS:
-            at = _carried(network, grid, spot, row, column) + taps[tap, columns.OF_CARRIED]
+            at = _carried(network, spot, row, column) + taps[tap, columns.OF_CARRIED]
             copy_numbers(network.carried, at, inputs, i, end, width)
         else:
             at = _cell(
                 network,
-                grid,
-                spot.layer,
+                spot,
                 row + taps[tap, columns.DOWN],
                 column + taps[tap, columns.RIGHT],
             )
@@ -144,21 +148,21 @@ def _gather(
 
 
 @inlined
-def _cell(network: NetworkStage, grid: Grid, layer: int, row: int, column: int) -> int:
+def _cell(network: NetworkStage, spot: Spot, row: int, column: int) -> int:
     """Gives the index of the first number of all planes at a position; of zeros if outside."""
     sizes = network.sizes
     slot = sizes[columns.RING_ROWS]
-    if 0 <= row < grid.sizes[HEIGHT]:
+    if 0 <= row < spot.picture.height:
         slot = row & slot - 1
     cell = slot * sizes[columns.OF_LINE] + column + MARGIN
-    first: int = layer * sizes[columns.OF_LAYER_OF_PLANES] + cell * sizes[columns.OF_POSITION]
+    first: int = spot.layer * sizes[columns.OF_LAYER_OF_PLANES] + cell * sizes[columns.OF_POSITION]
     return first
 
 
 @inlined
-def _carried(network: NetworkStage, grid: Grid, spot: Spot, row: int, column: int) -> int:
+def _carried(network: NetworkStage, spot: Spot, row: int, column: int) -> int:
     """Gives the index of the first number that a position carries from a layer to the next."""
-    position = spot.position + (row - spot.row) * grid.sizes[WIDTH] + column - spot.column
+    position = spot.position + (row - spot.row) * spot.picture.width + column - spot.column
     first: int = position * network.sizes[columns.OF_CARRIED_POSITION]
     return first
 
@@ -166,7 +170,6 @@ def _carried(network: NetworkStage, grid: Grid, spot: Spot, row: int, column: in
 @inlined
 def _activate_plane(
     network: NetworkStage,
-    grid: Grid,
     spot: Spot,
     number: int,
     place: tuple[int, int, int],
@@ -174,7 +177,7 @@ def _activate_plane(
     """Writes the plane of a convolution at a position, of a row of sums."""
     operations, planes = network.operations, network.planes
     width, activation = operations[number, columns.WIDTH], operations[number, columns.ACTIVATION]
-    at = _cell(network, grid, spot.layer, place[0], place[1])
+    at = _cell(network, spot, place[0], place[1])
     skip = operations[number, columns.SKIP]
     target = at + operations[number, columns.PLANE]
     if skip != columns.BITS:
@@ -202,19 +205,13 @@ def put_through_tanh(network: NetworkStage, numbers: Int16, begin: int, count: i
 
 
 @inlined
-def _step(
-    network: NetworkStage, grid: Grid, spot: Spot, number: int, row: int, column: int
-) -> None:
+def _step(network: NetworkStage, spot: Spot, number: int, row: int, column: int) -> None:
     """A step of an LSTM at a position."""
     operations, planes, squash = network.operations, network.planes, network.squash
     width = operations[number, columns.WIDTH]
-    at = _cell(network, grid, spot.layer, row, column)
-    above = (
-        _cell(network, grid, spot.layer, row - 1, column)
-        + operations[number, columns.PLANE]
-        + width
-    )
-    carried = _carried(network, grid, spot, row, column) + operations[number, columns.CARRIED]
+    at = _cell(network, spot, row, column)
+    above = _cell(network, spot, row - 1, column) + operations[number, columns.PLANE] + width
+    carried = _carried(network, spot, row, column) + operations[number, columns.CARRIED]
     gates, target = at + operations[number, columns.GATES], at + operations[number, columns.PLANE]
     over_rows = operations[number, columns.OVER] == columns.ROWS_STEP
     for i in range(width):

@@ -6,6 +6,7 @@ they lie: no number depends on it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -63,8 +64,8 @@ class NetworkStage(NamedTuple):
         output_scales: int64 (layers, channels).
         sizes: int64, as `columns` says: rows of a ring, numbers of a position, positions of a
             line, numbers of a layer, carried numbers of a position.
-        planes: int16, the rings of all layers. The line after a ring holds zeros, for what is
-            outside of the picture.
+        planes: int16, the rings of all layers, with lines for the widest picture. The line after a
+            ring holds zeros, for what is outside of the picture.
         carried: int16 (positions * numbers), what goes from a layer to the next.
         squash: int32, the table of frequencies.
         workspace: of the thread.
@@ -97,7 +98,7 @@ def make_network_stage(network: IntegerNetwork, schedule: Schedule, squash: Int3
     Raises:
         ModelError: its planes would take too much memory.
     """
-    return _Layout(network, schedule).stage(squash)
+    return _laid_out(network).stage(schedule, squash)
 
 
 def of_another_thread(network: NetworkStage) -> NetworkStage:
@@ -106,11 +107,16 @@ def of_another_thread(network: NetworkStage) -> NetworkStage:
     return network._replace(workspace=workspace)
 
 
+@functools.lru_cache(maxsize=2)
+def _laid_out(network: IntegerNetwork) -> _Layout:
+    """That of a network, kept for the groups that follow: it takes longer than a small one does."""
+    return _Layout(network)
+
+
 class _Layout:
     """The arrays of a stage as they are put together, operation by operation."""
 
-    def __init__(self, network: IntegerNetwork, schedule: Schedule) -> None:
-        self._network, self._schedule = network, schedule
+    def __init__(self, network: IntegerNetwork) -> None:
         self._operations: list[list[int]] = []
         self._taps: list[tuple[int, ...]] = []
         self._bit_taps: list[tuple[int, int, int, int]] = []
@@ -127,12 +133,18 @@ class _Layout:
         self._offsets = [columns.BITS, *np.cumsum([0, *widths]).tolist()]
         self._of_position = self._offsets.pop()
         self._carried_planes: dict[int, int] = {}
-
-    def stage(self, squash: Int32) -> NetworkStage:
-        schedule, network = self._schedule, self._network
         self._carry(network)
         for number in range(len(network.operations)):
             self._add(network, number)
+        self._joined = {
+            "operations": np.array(self._operations, dtype=np.int64).reshape(-1, columns.LIMIT + 1),
+            "taps": np.array(self._taps, dtype=np.int64).reshape(-1, columns.OF_CARRIED + 1),
+            "weights": _joined(self._weights, np.int8),
+            "scales": _joined(self._scales, np.int32),
+            "shifts": _joined(self._shifts, np.int64),
+        }
+
+    def stage(self, schedule: Schedule, squash: Int32) -> NetworkStage:
         ring = 1
         while ring < min(schedule.height, RING_ROWS):
             ring *= 2
@@ -146,12 +158,8 @@ class _Layout:
                 "cut them into several, or use adaptive"
             )
         return NetworkStage(
-            operations=np.array(self._operations, dtype=np.int64).reshape(-1, columns.LIMIT + 1),
-            taps=np.array(self._taps, dtype=np.int64).reshape(-1, columns.OF_CARRIED + 1),
+            **self._joined,
             bits=place_taps(self._bit_taps, schedule),
-            weights=_joined(self._weights, np.int8),
-            scales=_joined(self._scales, np.int32),
-            shifts=_joined(self._shifts, np.int64),
             lower=self._lower,
             output=self._output,
             output_scales=self._output_scales,

@@ -12,7 +12,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.format.code_tensor import Codes
+from nncodec.format.code_tensor import Codes, split_absent
 from nncodec.training.data import synthetic
 from nncodec.training.data.epochs import Epochs
 from nncodec.training.data.packed_codes import PackedCodes
@@ -39,8 +39,8 @@ class Batches(Protocol):
             count: how many processes share the batch, as evenly as it goes.
 
         Returns:
-            uint8 {0, 1}, [samples, height, width, depth], layer k at depth k * layer_depth ...;
-            without a sample where there are fewer than processes.
+            uint8 {0, 1}, or ABSENT, [samples, height, width, depth], layer k at depth
+            k * layer_depth ...; without a sample where there are fewer than processes.
         """
 
 
@@ -48,8 +48,9 @@ class CodeSet:
     """The codes of a training, packed or a byte a bit.
 
     Attributes:
-        files: uint8 {0, 1}, each [layers, batch, height, width, layer_depth]; only layer_depth is
-            the same for all. Packed ones are unpacked whenever they are asked for.
+        files: uint8 {0, 1}, or ABSENT (code_tensor.py), each [layers, batch, height, width,
+            layer_depth]; only layer_depth is the same for all. Packed ones are unpacked whenever
+            they are asked for.
         shapes: theirs.
         samples: how many images there are in all.
         bits: how many code bits there are in all.
@@ -73,9 +74,9 @@ class CodeSet:
         return CodeSet(self._stored, logits)
 
     @property
-    def layouts(self) -> str:
-        """The layouts of the code files, for people."""
-        found = {codes.layout for codes in self._stored if isinstance(codes, PackedCodes)}
+    def axes(self) -> str:
+        """The axes of the code files, for people."""
+        found = {codes.axes for codes in self._stored if isinstance(codes, PackedCodes)}
         return ", ".join(sorted(found - {""}))
 
     def some(self, bits: int, seed: int) -> "CodeSet":
@@ -120,7 +121,10 @@ class CodeSet:
         crc = 0
         for codes in self.files:
             crc = zlib.crc32(repr(codes.shape).encode(), crc)
-            crc = zlib.crc32(np.packbits(codes).tobytes(), crc)
+            bits, coverage = split_absent(codes)
+            crc = zlib.crc32(np.packbits(bits).tobytes(), crc)
+            if coverage is not None:
+                crc = zlib.crc32(coverage.astype(np.int64).tobytes(), crc)
         return crc
 
 

@@ -12,8 +12,8 @@ from functools import partial
 from typing import NamedTuple
 
 from nncodec.errors import CodesError
+from nncodec.files.axis_orders import to_canonical
 from nncodec.files.code_files import CodeFile, read_code_file
-from nncodec.files.layouts import to_canonical
 from nncodec.files.streams import file_label, naming
 from nncodec.format.code_tensor import Codes
 from nncodec.format.source import NPY_MAGIC, ZIP_MAGICS
@@ -28,15 +28,15 @@ STACK_BITS = 1 << 22
 """Batches are cut, and samples of one size stacked, into files of at most so many bits, or of one
 image."""
 
-LAYOUT_FILES = 4
-"""If so many files, the first, are of one form and have one layout, others of that form have it."""
+AXES_FILES = 4
+"""If so many files, the first, are of one form and have the same axes, others of it have them."""
 
 
 class Layers(NamedTuple):
     """The layers into which codes are cut, as far as they are known before the codes are read.
 
     Attributes:
-        layer_depth: bits of a layer at a position; None where code files have 5 axes and say it.
+        layer_depth: bits of a layer at a position; None where arrays have an axis l and say it.
         layer_count: the most layers of a file; None for any number.
         coded_layer_count: as in `ModelConfig`.
     """
@@ -64,19 +64,19 @@ class Piece:
 class CodeReader:
     """Reads the files of a training one after another.
 
-    Whether a layout is "auto" is decided by what the codes cost to code, which takes longer than to
-    read them; so files that look alike are taken to be alike.
+    Which axes "auto" stands for is decided by what the codes cost to code, which takes longer than
+    to read them; so files that look alike are taken to be alike.
     """
 
-    def __init__(self, layout: str, layers: Layers | ModelConfig) -> None:
+    def __init__(self, axes: str, layers: Layers | ModelConfig) -> None:
         """Prepares to read.
 
         Args:
-            layout: of code files: "nhwc", "nchw", or "auto".
+            axes: of the arrays of code files, or "auto".
             layers: into which codes are cut.
         """
-        self._layout, self._layers = layout, layers
-        self._found: list[tuple[tuple[object, ...], str]] = []  # forms and layouts of first files
+        self._axes, self._layers = axes, layers
+        self._found: list[tuple[tuple[object, ...], str]] = []  # forms and axes of first files
         self._bytes = 0  # that are kept
 
     def read(self, path: str) -> Iterator[Piece]:
@@ -97,36 +97,36 @@ class CodeReader:
                 yield from self._samples(path)
 
     def _code_file(self, path: str, label: str) -> Iterator[Piece]:
-        file = self._in_its_layout(path)
-        layout = file.source.layout
-        if self._layers.layer_depth is None and file.source.axes != 5:
+        file = self._in_its_axes(path)
+        axes = file.source.first.axes
+        if self._layers.layer_depth is None and "l" not in axes:
             raise CodesError(
-                f"has {file.source.axes} axes, which do not say how many bits a layer has; give "
+                f"has the axes {axes}, which do not say how many bits a layer has; give "
                 "--layer-depth"
             )
-        codes = _cut(file.codes, self._layers)
+        codes = _cut(file.marked, self._layers)
         self._bytes += codes.size // 8
         most = images_of_stack(codes.shape)
         for start in range(0, codes.shape[1], most):
             part = slice(start, start + most)
-            read = partial(_read_again, path, layout, self._layers, codes.shape, part)
+            read = partial(_read_again, path, axes, self._layers, codes.shape, part)
             kept = self._bytes <= MEMORY_BYTES
-            packed = PackedCodes(codes[:, part], read=None if kept else read, layout=layout)
+            packed = PackedCodes(codes[:, part], read=None if kept else read, axes=axes)
             yield Piece(label, packed, stacks=False)
 
-    def _in_its_layout(self, path: str) -> CodeFile:
+    def _in_its_axes(self, path: str) -> CodeFile:
         depth = self._layers.layer_depth
-        if self._layout != "auto":
-            return _read_code_file(path, self._layout, depth)
-        if len(self._found) == LAYOUT_FILES and len(set(self._found)) == 1:
-            form, layout = self._found[0]
-            with contextlib.suppress(CodesError):  # it may be of the other layout after all
-                file = _read_code_file(path, layout, depth)
+        if self._axes != "auto":
+            return _read_code_file(path, self._axes, depth)
+        if len(self._found) == AXES_FILES and len(set(self._found)) == 1:
+            form, axes = self._found[0]
+            with contextlib.suppress(CodesError):  # it may have others after all
+                file = _read_code_file(path, axes, depth)
                 if _form(file) == form:
                     return file
         file = _read_code_file(path, "auto", depth)
-        if len(self._found) < LAYOUT_FILES:
-            self._found.append((_form(file), file.source.layout))
+        if len(self._found) < AXES_FILES:
+            self._found.append((_form(file), file.source.first.axes))
         return file
 
     def _samples(self, path: str) -> Iterator[Piece]:
@@ -138,15 +138,15 @@ class CodeReader:
         for number, sample in enumerate(read_samples(path), start=1):
             label = f"{file_label(path)}: record {number}"
             with naming(label):
-                codes = _cut(to_canonical(sample, "nhwc", depth), self._layers)
+                codes = _cut(to_canonical(sample, "hwc", depth), self._layers)
                 yield Piece(label, PackedCodes(codes), stacks=True)
 
 
 def _read_again(
-    path: str, layout: str, layers: Layers | ModelConfig, shape: tuple[int, ...], part: slice
+    path: str, axes: str, layers: Layers | ModelConfig, shape: tuple[int, ...], part: slice
 ) -> Codes:
     with naming(file_label(path)):
-        codes = _cut(_read_code_file(path, layout, layers.layer_depth).codes, layers)
+        codes = _cut(_read_code_file(path, axes, layers.layer_depth).marked, layers)
         if codes.shape != shape:
             raise CodesError(
                 "has changed since training began; bring it back, or start again in another folder"
@@ -213,18 +213,19 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _form(file: CodeFile) -> tuple[object, ...]:
-    source = file.source
-    return source.format, source.axes, source.dtype, source.signed
+    source = file.source.first
+    return source.format, len(source.axes), source.dtype, source.values, source.patterns
 
 
-def _read_code_file(path: str, layout: str, layer_depth: int | None) -> CodeFile:
+def _read_code_file(path: str, axes: str, layer_depth: int | None) -> CodeFile:
     try:
-        return read_code_file(path, layout=layout, layer_depth=layer_depth)
+        return read_code_file(path, axes=axes, layer_depth=layer_depth)
     except CodesError:
-        file = read_code_file(path, layout=layout)  # which fails again if the file is at fault
-    what = "layers" if file.source.axes == 5 else "a depth"
+        file = read_code_file(path, axes=axes)  # which fails again if the file is at fault
+    axes = file.source.first.axes
+    what = "layers" if "l" in axes else "a depth"
     raise CodesError(
         f"layer_depth {layer_depth} does not fit {what} of {file.codes.shape[-1]} bits "
-        f"(layout {file.source.layout}); correct it in the model configuration, or the layout in "
+        f"(axes {axes}); correct it in the model configuration, or the axes in "
         "the input configuration"
     )

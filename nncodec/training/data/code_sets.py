@@ -69,7 +69,7 @@ def read_code_sets(
         NncodecError: a file cannot be read or holds no codes, or the codes do not fit the layers or
             the configuration, or nothing remains to train on or to validate with.
     """
-    reader = CodeReader(config.layout, layers)
+    reader = CodeReader(config.axes, layers)
     apart = list_paths(config.validation)
     validation = _read(reader, list(apart.values()), progress)
     if config.data == SYNTHETIC:
@@ -106,7 +106,7 @@ def _check_depth(pieces: Sequence[Piece]) -> None:
             depths = [f"{one.codes.shape[-1]} bits in {one.label}" for one in (first, piece)]
             raise CodesError(
                 f"layers have {depths[0]}, and {depths[1]}; train a model for the codes of one "
-                "encoder, or name the layout in the input configuration"
+                "encoder, or name the axes in the input configuration"
             )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.format.code_tensor import Codes
+from nncodec.format.code_tensor import Codes, Coverage, mark_absent, split_absent
 
 MEMORY_BYTES = 1 << 30
 """How much memory the packed codes of a training may take."""
@@ -23,24 +23,27 @@ class PackedCodes:
 
     Attributes:
         shape: (layers, batch, height, width, layer_depth).
-        layout: of the code file that they come from; "" if they come from none.
+        axes: of the code file that they come from; "" if they come from none.
     """
 
     def __init__(
-        self, codes: Codes, *, read: Callable[[], Codes] | None = None, layout: str = ""
+        self, codes: Codes, *, read: Callable[[], Codes] | None = None, axes: str = ""
     ) -> None:
         """Packs codes.
 
         Args:
-            codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+            codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth], or ABSENT.
             read: gives the same codes again; then none are kept.
-            layout: see above.
+            axes: see above.
         """
         self.shape = codes.shape
-        self.layout = layout
+        self.axes = axes
         self._read = read
         self._rows: npt.NDArray[np.uint8] | None = None  # packed bits, a row a picture
+        self._coverage: Coverage | None = None
         if not read:
+            codes, coverage = split_absent(codes)
+            self._coverage = coverage  # small beside the codes, even so
             pictures = np.moveaxis(codes, 1, 0).reshape(codes.shape[1], -1)
             self._rows = np.packbits(pictures, axis=1)
 
@@ -48,7 +51,8 @@ class PackedCodes:
         """Unpacks pictures of the batch.
 
         Returns:
-            uint8 {0, 1}, C-contiguous, [layers, stop - start, height, width, layer_depth].
+            uint8 {0, 1}, or ABSENT, C-contiguous, [layers, stop - start, height, width,
+            layer_depth].
 
         Raises:
             CodesError: the codes are read again, and cannot be, or are no longer the same.
@@ -58,4 +62,5 @@ class PackedCodes:
             return np.ascontiguousarray(self._read()[:, start:stop])
         layers, _, *place = self.shape
         bits = np.unpackbits(self._rows[start:stop], axis=1, count=layers * math.prod(place))
-        return np.ascontiguousarray(np.moveaxis(bits.reshape(-1, layers, *place), 0, 1))
+        codes = np.ascontiguousarray(np.moveaxis(bits.reshape(-1, layers, *place), 0, 1))
+        return codes if self._coverage is None else mark_absent(codes, self._coverage[start:stop])

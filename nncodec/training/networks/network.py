@@ -32,22 +32,27 @@ class Network(nn.Module, ABC):
         self.input_dropout = 0.0
 
     @abstractmethod
-    def predict(self, layers: Tensor) -> Tensor:
+    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
         """Predicts the logits of layers.
 
         Args:
             layers: float -1/+1, 0 where a bit is hidden, [layers, batch, height, width,
                 layer_depth]; at most `layer_count` layers.
+            present: float {0, 1}, [layers, batch, height, width]: whether a position has a layer;
+                None where every position has all. Where it has none, hidden values are 0, as
+                outside of the picture.
 
         Returns:
             float, the same shape: ln(p / (1 - p)), where p is the probability of a +1.
         """
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Predicts the logit of every bit.
 
         Args:
             codes: float -1/+1, [batch, height, width, depth].
+            coverage: integers [batch, height, width], how many layers a position has; all by
+                default. Bits beyond are not seen, and their logits mean nothing.
 
         Returns:
             float [layers, batch, height, width, layer_depth]: ln(p / (1 - p)), where p is the
@@ -56,9 +61,12 @@ class Network(nn.Module, ABC):
         Raises:
             ModelError: the depth does not fit the configuration.
         """
-        return self._logits(self.split(codes))
+        layers = self.split(codes)
+        return self._logits(layers, present_layers(layers, coverage))
 
-    def code_length(self, codes: Tensor, beside: Tensor | None = None) -> Tensor:
+    def code_length(
+        self, codes: Tensor, beside: Tensor | None = None, coverage: Tensor | None = None
+    ) -> Tensor:
         """Measures the theoretical size of codes: a rate term for the loss of an encoder.
 
         Gradients pass to the codes as bits to be coded and as context of other bits; where values
@@ -68,6 +76,7 @@ class Network(nn.Module, ABC):
         Args:
             codes: float, [batch, height, width, depth]: -1/+1, or relaxed values.
             beside: float, the same shape: logits of a model beside this one, which are added.
+            coverage: as for `forward`; bits beyond cost nothing.
 
         Returns:
             float [layers]: the sum of -log2 of the probability of every bit of a layer, in bits.
@@ -77,10 +86,13 @@ class Network(nn.Module, ABC):
         """
         signs = torch.where(codes < 0, -1.0, 1.0).to(codes)
         layers = self.split(codes + (signs - codes).detach())
-        logits = self._logits(layers)
+        present = present_layers(layers, coverage)
+        logits = self._logits(layers, present)
         if beside is not None:
             logits = logits + self.split(beside)
         lengths = F.binary_cross_entropy_with_logits(logits, (layers + 1) / 2, reduction="none")
+        if present is not None:
+            lengths = lengths * present[..., None]
         return lengths.sum(dim=(1, 2, 3, 4)) / math.log(2)
 
     @abstractmethod
@@ -122,5 +134,28 @@ class Network(nn.Module, ABC):
         layers = (*codes.shape[:-1], depth // layer_depth, layer_depth)
         return codes.reshape(layers).movedim(-2, 0)
 
-    def _logits(self, layers: Tensor) -> Tensor:
-        return self.predict(F.dropout(layers, self.input_dropout, self.training))
+    def _logits(self, layers: Tensor, present: Tensor | None) -> Tensor:
+        if present is not None:
+            layers = layers * present[..., None]
+        return self.predict(F.dropout(layers, self.input_dropout, self.training), present)
+
+
+def present_layers(layers: Tensor, coverage: Tensor | None) -> Tensor | None:
+    """Says which positions have which layers: in the type of the layers, {0, 1}.
+
+    Args:
+        layers: [layers, batch, height, width, layer_depth].
+        coverage: integers [batch, height, width], how many layers a position has; None for all.
+
+    Returns:
+        [layers, batch, height, width]; None for all.
+    """
+    if coverage is None:
+        return None
+    numbers = torch.arange(len(layers), device=coverage.device)
+    return (coverage > numbers[:, None, None, None]).to(layers)
+
+
+def present_before(present: Tensor) -> Tensor:
+    """Says which positions have the layer before each; before the first, all."""
+    return torch.cat([torch.ones_like(present[:1]), present[:-1]])

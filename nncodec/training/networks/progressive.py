@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.model.network.operations import Tap
 from nncodec.training.configs import ModelConfig
-from nncodec.training.networks.network import Network
+from nncodec.training.networks.network import Network, present_before
 from nncodec.training.networks.quantising import Builder
 
 LOGIT_LIMIT = math.log(0.9995 / 0.0005)
@@ -136,14 +136,27 @@ class ConvolutionalLSTM(nn.Module):
         nn.init.ones_(self.input.bias[:, :depth])
         self._steps = steps
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, layers, inputs, height, width] -> [batch, layers, depth, height, width]."""
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Takes all steps.
+
+        Args:
+            x: [batch, layers, inputs, height, width].
+            present: {0, 1}, [batch, layers, 1, height, width], where there are cells; None for
+                everywhere.
+
+        Returns:
+            [batch, layers, depth, height, width].
+        """
         inputs = self.input(x).split(1, dim=self._steps)
+        count = len(inputs)
+        masks = [None] * count if present is None else present.chunk(count, dim=self._steps)
         cell = output = torch.zeros_like(inputs[0].chunk(4, dim=2)[0])
         outputs = []
-        for step in inputs:
+        for step, mask in zip(inputs, masks, strict=True):
             forget, admit, candidate, emit = (step + self.hidden(output)).chunk(4, dim=2)
             cell = torch.sigmoid(forget) * cell + torch.sigmoid(admit) * torch.tanh(candidate)
+            if mask is not None:
+                cell = cell * mask  # so is the output
             output = torch.sigmoid(emit) * torch.tanh(cell)
             outputs.append(output)
         return torch.cat(outputs, dim=self._steps)
@@ -172,10 +185,15 @@ class Progressive(Network):
         self.state_mix = LayerConvolution(1, hidden, hidden, (1, 1))
         self.state_output = LayerConvolution(1, hidden, depth, (1, 1))
 
-    def predict(self, layers: Tensor) -> Tensor:
+    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
         bits = layers.permute(1, 0, 4, 2, 3)
-        x = (self.own_bits(bits).tanh(), self.layer_state(self._states(bits)).tanh())
-        x = self.mix(self.rows(torch.cat(x, dim=2))).tanh()
+        has = before = None
+        if present is not None:
+            has = present.transpose(0, 1)[:, :, None]
+            before = present_before(present).transpose(0, 1)[:, :, None]
+        of_bits = _masked(self.own_bits(bits).tanh(), has)
+        of_state = _masked(self.layer_state(self._states(bits, has)).tanh(), before)
+        x = self.mix(self.rows(torch.cat((of_bits, of_state), dim=2), has)).tanh()
         logits: Tensor = 2 * self.output(x)
         return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT).permute(1, 0, 3, 4, 2)
 
@@ -227,12 +245,16 @@ class Progressive(Network):
         )
         return builder.network()
 
-    def _states(self, bits: Tensor) -> Tensor:
+    def _states(self, bits: Tensor, has: Tensor | None) -> Tensor:
         """Computes the state that each layer is predicted from; it is zero at the first."""
-        x = self.state_out(self.state_in(bits).tanh()).tanh()
-        x = self.state_mix(self.state_layers(x)).tanh()
-        after = self.state_output(x).tanh()
+        x = self.state_out(_masked(self.state_in(bits).tanh(), has)).tanh()
+        x = self.state_mix(self.state_layers(x, has)).tanh()
+        after = _masked(self.state_output(x).tanh(), has)
         return torch.cat((torch.zeros_like(bits[:, :1]), after[:, :-1]), dim=1)
+
+
+def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
+    return values if mask is None else values * mask
 
 
 def _of_layer_before(kernel: LayerConvolution) -> tuple[Tensor, Tensor | None]:

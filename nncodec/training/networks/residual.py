@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.model.network.operations import Tap
 from nncodec.training.configs import ModelConfig
-from nncodec.training.networks.network import Network
+from nncodec.training.networks.network import Network, present_before
 from nncodec.training.networks.quantising import Builder, rounded
 
 OWN_TAPS = (
@@ -123,7 +123,7 @@ class Residual(Network):
     _unit_lower: Tensor
     _units_of: Tensor
 
-    def predict(self, layers: Tensor) -> Tensor:
+    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
         count, batch, height, width, depth = layers.shape
         config = self.config
         # PyTorch's mixed precision leaves the first product of a matrix alone otherwise.
@@ -133,9 +133,12 @@ class Residual(Network):
 
         embedded = self._embed_earlier(bits, rounded(self.embed, 1))
         embedded = _ended(embedded + self.embed_bias[:count, None])
-        plane = _planes(embedded.reshape(count * batch, height, width, -1))
+        has = before = None  # float {0, 1}, [layers * batch, 1, height, width]
+        if present is not None:
+            has, before = (one.flatten(0, 1)[:, None] for one in (present, present_before(present)))
+        plane = _masked(_planes(embedded.reshape(count * batch, height, width, -1)), before)
         plane = F.conv2d(plane, rounded(self.first, (1, 2, 3)), padding=1)
-        plane = F.relu(plane + self._spread(self.first_bias, layers))
+        plane = _masked(F.relu(plane + self._spread(self.first_bias, layers)), before)
         seen = F.conv2d(plane, rounded(self.second, (1, 2, 3)), padding=1)
 
         # One matrix for all layers; each takes nothing of itself and of those to come.
@@ -145,7 +148,7 @@ class Residual(Network):
         own = torch.bmm(self._own_inputs(bits), rounded(self.own, 2)[:count].mT)
         hidden = own + sums[..., : config.width] + self.hidden_bias[:count, None]
         hidden = _planes(hidden.reshape(count * batch, height, width, -1))
-        hidden = F.hardtanh(hidden + seen, 0, LARGEST)
+        hidden = _masked(F.hardtanh(hidden + seen, 0, LARGEST), has)
         for causal, causal_bias, back, back_bias in zip(
             self.causal, self.causal_bias, self.back, self.back_bias, strict=True
         ):
@@ -154,7 +157,7 @@ class Residual(Network):
             change = F.relu(change + self._spread(causal_bias, layers))
             change = F.conv2d(change, rounded(back, 1)[..., None, None])
             change = change + self._spread(back_bias, layers)
-            hidden = F.hardtanh(hidden + change, 0, LARGEST)
+            hidden = _masked(F.hardtanh(hidden + change, 0, LARGEST), has)
 
         hidden = hidden.permute(0, 2, 3, 1).reshape(count, -1, config.width)
         inputs = torch.cat([hidden, bits.reshape(count, -1, depth).to(hidden.dtype)], -1)
@@ -238,6 +241,10 @@ def _mixed(tensor: Tensor) -> bool:
 
 def _ended(values: Tensor) -> Tensor:
     return F.hardtanh(values, -LARGEST, LARGEST)
+
+
+def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
+    return values if mask is None else values * mask.to(values.dtype)
 
 
 def _planes(values: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from nncodec.model.contexts import MARGIN
 from nncodec.model.network.integer_network import IntegerNetwork
 from nncodec.model.network.operations import Tap
 from nncodec.training.configs import ModelConfig
-from nncodec.training.networks.network import Network
+from nncodec.training.networks.network import Network, present_before
 from nncodec.training.networks.quantising import Builder, rounded
 
 
@@ -81,9 +81,9 @@ class Shallow(Network):
     _seen: Tensor
     _lower: Tensor
 
-    def predict(self, layers: Tensor) -> Tensor:
+    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
         count = len(layers)
-        inputs = self._inputs(layers).flatten(1, 3)
+        inputs = self._inputs(layers, present).flatten(1, 3)
         sums = inputs @ rounded(self.weights * self._seen, 1).T
         units = torch.tanh(sums * self.scale[:count, None] + self.shift[:count, None])
         output = rounded(self.output * self._lower, 2)[:count]
@@ -111,11 +111,11 @@ class Shallow(Network):
         )
         return builder.network()
 
-    def _inputs(self, layers: Tensor) -> Tensor:
+    def _inputs(self, layers: Tensor, present: Tensor | None) -> Tensor:
         """Gathers all inputs: [layers, batch, height, width, inputs].
 
-        They are the bits at all taps, whether each place is inside of the picture, and the bits of
-        the position.
+        They are the bits at all taps, whether each place is inside of the picture and has the layer
+        before, and the bits of the position.
         """
         count, batch, height, width, _ = layers.shape
         margin, back = max(self.config.reach, 1), self.config.earlier_layers
@@ -129,9 +129,14 @@ class Shallow(Network):
             ]
             for tap in self.config.taps
         ]
-        inside = F.pad(layers.new_ones(height, width), [margin] * 4)
+        whole = layers.new_ones(1, 1, height, width) if present is None else present_before(present)
+        inside = F.pad(whole, [margin] * 4)
         flags = [
-            inside[margin + down : margin + down + height, margin + right : margin + right + width]
+            inside[
+                ...,
+                margin + down : margin + down + height,
+                margin + right : margin + right + width,
+            ]
             for down, right in self.config.places
         ]
         spread = torch.stack(flags, dim=-1).expand(count, batch, height, width, -1)

@@ -1,0 +1,108 @@
+"""Reports of containers of several members."""
+
+import itertools
+from typing import Any
+
+from nncodec.commands.reports import (
+    counted,
+    coverage_line,
+    frames,
+    rate_of,
+    shapes_text,
+    table,
+)
+from nncodec.format.header import VERSION, Header, pack_header
+
+
+def member_bytes(header: Header) -> list[float]:
+    """Gives the payload bytes of each member: its share of those of its groups, by its code bits.
+
+    How its bits cost is not known from the header: pictures that are coded together share.
+    """
+    sizes = [0.0] * len(header.members)
+    counts, owners, groups = [], [], []  # of the pieces into which groups cut members
+    ends = itertools.accumulate(sum(member.pictures) for member in header.members)
+    number, member_end, begin, end = 0, next(ends), 0, 0
+    for group_number, group in enumerate(header.groups):
+        end += group.pictures
+        while begin < end:
+            last = min(end, member_end)
+            counts.append(last - begin)
+            owners.append(number)
+            groups.append(group_number)
+            if last == member_end:
+                number, member_end = number + 1, next(ends, 0)
+            begin = last
+    bits_of_groups = [extent.positions for extent in header.group_extents()]
+    pieces = zip(owners, groups, header.extent.cut(counts), strict=True)
+    for owner, group_number, piece in pieces:
+        share = piece.positions / bits_of_groups[group_number]
+        sizes[owner] += share * header.groups[group_number].byte_length
+    return sizes
+
+
+def member_facts(header: Header) -> dict[str, Any]:
+    """Gives what --json prints of groups and members, beside what it prints of any container."""
+    rows = zip(header.members, header.member_extents(), member_bytes(header), strict=True)
+    members = [
+        {
+            "name": member.name or None,
+            "shapes": [list(extent.shape) for extent in extents],
+            "input_bits": sum(extent.bits for extent in extents),
+            "output_bytes": round(size, 1),
+            "rate": size * 8 / sum(extent.bits for extent in extents),
+        }
+        for member, extents, size in rows
+    ]
+    return {"groups": [group.pictures for group in header.groups], "members": members}
+
+
+def solid_line(label: str, header: Header, size: int, model: str) -> str:
+    """Says in a line what became of files that were compressed together."""
+    files, groups = counted(len(header.members), "file"), counted(len(header.groups), "group")
+    return (
+        f"{label}: {files} of {header.coded_bits} bits -> {size} bytes, rate "
+        f"{rate_of(8 * size, header.coded_bits):.4f} ({groups}, model {model})"
+    )
+
+
+def members_text(label: str, header: Header, model: str) -> str:
+    """Describes a container of members by its header, and names its model as it is called here."""
+    facts = member_facts(header)
+    if header.model_id and model != header.model_id.hex():
+        model += f", {header.model_id.hex()}"
+    if header.embedded_bytes:
+        model += f", in the file ({header.embedded_bytes} bytes)"
+    size = len(pack_header(header)) + header.embedded_bytes
+    size += sum(group.byte_length for group in header.groups)
+    rows = [
+        {
+            "file": row["name"] or _arrays_text(header, number),
+            "codes": shapes_text(row["shapes"]),
+            "bits": row["input_bits"],
+            "bytes": row["output_bytes"],
+            "rate": row["rate"],
+        }
+        for number, row in enumerate(facts["members"])
+    ]
+    pictures = [group.pictures for group in header.groups]
+    most = f"{counted(max(pictures), 'picture')}" + (" at most" if len(set(pictures)) > 1 else "")
+    return (
+        f"{label}: nncodec container, version {VERSION}\n"
+        f"  holds   {counted(len(header.members), 'file')}, "
+        f"{counted(header.extent.pictures, 'picture')}{frames(header)}\n"
+        f"  groups  {len(pictures)}, of {most}; each is decoded apart\n"
+        f"  model   {model}\n"
+        f"{coverage_line(header)}"
+        f"  size    {header.coded_bits} bits -> {size} bytes, "
+        f"rate {rate_of(8 * size, header.coded_bits):.4f}\n"
+        f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode a group\n"
+        f"{table(rows)}\n"
+        "What a file takes is its share of the bytes of its groups, by its code bits."
+    )
+
+
+def _arrays_text(header: Header, number: int) -> str:
+    """Names the arrays of a member without a name, or its number where they have none."""
+    names = [one.array_names[0] for one in header.members[number].source.arrays]
+    return ", ".join(names) if all(names) else str(number)

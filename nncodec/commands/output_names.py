@@ -1,0 +1,66 @@
+"""What code files and containers are called. No click is needed here."""
+
+import os
+
+from nncodec.errors import NncodecError
+from nncodec.files.streams import STANDARD_STREAM, file_label, naming
+from nncodec.files.urls import is_url
+
+SUFFIX = ".nnb"
+"""What the names of containers end with."""
+CODE_SUFFIXES = (".npz", ".npy", ".safetensors")
+"""What the names of code files end with."""
+
+
+def container_name(code_file: str) -> str:
+    """Gives the name of the container of a code file, without its folder."""
+    return os.path.basename(code_file) + SUFFIX
+
+
+def code_file_name(container: str, suffix: str) -> str:
+    """Gives the name of the code file of a container, without its folder.
+
+    Args:
+        container: its path.
+        suffix: what the name of such a code file ends with.
+    """
+    name = os.path.basename(container)
+    stem = name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else os.path.splitext(name)[0]
+    return stem if stem.lower().endswith(suffix) else stem + suffix
+
+
+def check_suffix(output: str, suffix: str) -> None:
+    """Refuses a name that says another kind of file than what is written.
+
+    Raises:
+        NncodecError: it does.
+    """
+    other = os.path.splitext(output)[1].lower()
+    if other not in ("", suffix):
+        raise NncodecError(
+            f"{file_label(output)}: a {suffix} file would be written, as the original was, and the "
+            f"name says {other}; end it with {suffix}"
+        )
+
+
+def removable(input_: str, output: str) -> None:
+    """Refuses what --rm cannot do, before the work.
+
+    Raises:
+        NncodecError: the input, or the output, is no file that stays.
+    """
+    for name, what in ((input_, "the input"), (output, "the output")):
+        other = os.path.exists(name) and not os.path.isfile(name)
+        if name == STANDARD_STREAM or other or (name == input_ and is_url(name)):
+            raise NncodecError(f"{file_label(name)}: --rm needs files, and {what} is none")
+
+
+def remove_input(name: str, asked: bool) -> None:
+    """Removes an input whose output is whole, if that was asked for.
+
+    Raises:
+        NncodecError: it cannot be removed.
+    """
+    if asked:
+        with naming(file_label(name)):
+            os.unlink(name)

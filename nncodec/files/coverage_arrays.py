@@ -1,0 +1,107 @@
+"""Coverages <-> the arrays of a `.npz` that say how many layers each position has.
+
+The array has the axes batch, height and width, those of size 1 perhaps not: codes without a batch
+have a coverage of height x width.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from nncodec.errors import CodesError
+from nncodec.files.array_files import Array, Npz, list_names
+from nncodec.files.code_arrays import CodeArray
+from nncodec.format.code_tensor import Codes, validate_coverage
+from nncodec.format.source import COVERAGE, ArraySource, CoverageSource
+
+_AXES = (True, False)
+
+
+def find_coverage(names: Iterable[str], asked: str | None, used: Iterable[str]) -> str | None:
+    """Finds the name of the array with the coverage; None if there is none.
+
+    Args:
+        names: of the arrays of a `.npz`.
+        asked: the name that was asked for; by default it is "coverage".
+        used: the names of arrays that are asked for as something else.
+
+    Raises:
+        CodesError: there is no array of the name that was asked for.
+    """
+    others = set(names)
+    if asked is not None:
+        check_named(asked in others, asked)
+        return asked
+    # A file whose only array is called so has codes under that name.
+    return COVERAGE if COVERAGE in others - set(used) and len(others) > 1 else None
+
+
+def check_named(found: bool, asked: str | None) -> None:
+    """Refuses a file without the coverage that was asked for."""
+    if asked is not None and not found:
+        raise CodesError(f"there is no coverage {asked!r} in it; that is an array of a .npz file")
+
+
+def take_coverage(file: Npz, name: str, taken: list[CodeArray]) -> list[CodeArray]:
+    """Takes an array as the coverage of codes, and gives these with it.
+
+    Args:
+        file: that holds both.
+        name: of the array.
+        taken: the code arrays of the file.
+
+    Raises:
+        CodesError: it is none of theirs, or there are several.
+    """
+    if len(taken) > 1:
+        names = list_names([one.source.array_names[0] for one in taken])
+        raise CodesError(
+            f"the file has a coverage {name!r}, and {len(taken)} code arrays, {names}; name the "
+            "one that it is of by --array"
+        )
+    (one,) = taken
+    sizes, form = one.codes.shape[1:4], file.forms[name]
+    if form.dtype is None or form.dtype.kind not in "biu":
+        kind = form.dtype.name if form.dtype else "object"
+        raise CodesError(f"the coverage {name!r} has dtype {kind}; save whole numbers, as uint8")
+    for axes in product(_AXES, _AXES, _AXES):
+        kept = tuple(size for there, size in zip(axes, sizes, strict=True) if there)
+        dropped = (size for there, size in zip(axes, sizes, strict=True) if not there)
+        if kept == form.shape and all(size == 1 for size in dropped):
+            source = CoverageSource(form.dtype.str, axes, name)
+            coverage = validate_coverage(file.array(name).reshape(sizes), one.codes)
+            return [replace(one, source=replace(one.source, coverage=source), coverage=coverage)]
+    raise CodesError(
+        f"the coverage {name!r} has the shape {form.shape}, the codes have {sizes} positions "
+        "(batch, height, width); save a number of layers for each"
+    )
+
+
+def coverage_arrays(
+    codes: Codes, source: ArraySource, coverage: npt.ArrayLike | None
+) -> dict[str, Array]:
+    """Gives the array of a coverage by its name, or none if the original had none.
+
+    Args:
+        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        source: of the original.
+        coverage: [batch, height, width]; None if every position has all layers.
+
+    Raises:
+        CodesError: it is none of the codes, or does not fit the original's dtype.
+    """
+    if source.coverage is None:
+        return {}
+    sizes = codes.shape[1:4]
+    if coverage is None:
+        coverage = np.full(sizes, len(codes))
+    checked = validate_coverage(coverage, codes)
+    dtype = np.dtype(source.coverage.dtype)
+    largest = 1 if dtype.kind == "b" else np.iinfo(dtype).max
+    if checked.max() > largest:
+        raise CodesError(f"a coverage of {checked.max()} layers does not fit its dtype {dtype}")
+    kept = [size for there, size in zip(source.coverage.axes, sizes, strict=True) if there]
+    return {source.coverage.name: checked.reshape(kept).astype(dtype)}

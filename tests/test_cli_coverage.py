@@ -1,0 +1,261 @@
+"""Positions that end early, from and to code files, by the commands."""
+
+import json
+import pathlib
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import Result
+
+import nncodec
+from nncodec.errors import CodesError
+from nncodec.files.code_files import read_code_file, write_code_file
+from nncodec.format.code_tensor import mark_absent
+from nncodec.format.source import CoverageSource
+from tests.command_line import invoke
+from tests.samples import averaged_codes
+
+Array = npt.NDArray[np.generic]
+
+LAYERS, HEIGHT, WIDTH, DEPTH = 4, 24, 20, 16
+
+
+def run(*args: str | pathlib.Path) -> Result:
+    result = invoke(*map(str, args))
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def fails(*args: str | pathlib.Path) -> str:
+    """The one line of a command that fails."""
+    result = invoke(*map(str, args))
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def tensor(batch: int = 1) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    codes = averaged_codes((LAYERS, batch, HEIGHT, WIDTH, DEPTH), 1)
+    picture, row, column = np.indices((batch, HEIGHT, WIDTH))
+    coverage = (row + column + 5 * picture) % 15 // 3
+    there = np.arange(LAYERS)[:, None, None, None] < coverage
+    return codes * there[..., None].astype(np.uint8), coverage
+
+
+def forms() -> dict[str, dict[str, Array]]:
+    """Code files of every form that has room for a coverage."""
+    codes, coverage = tensor()
+    many, of_many = tensor(3)
+    pytorch = codes.transpose(0, 1, 4, 2, 3)
+    return {
+        "packed": {
+            "shape": np.array(pytorch.shape),
+            "codes": np.packbits(pytorch),
+            "coverage": coverage.astype(np.int16),
+        },
+        "unpacked": {"bits": many.astype(np.float32), "coverage": of_many},
+        "signed": {"codes": many.astype(np.int8) * 2 - 1, "coverage": of_many.astype(">u4")},
+        "without batch": {"codes": codes, "coverage": coverage[0].astype(np.uint8)},
+    }
+
+
+@pytest.mark.parametrize("form", forms())
+def test_a_code_file_comes_back_with_its_coverage(form: str, tmp_path: pathlib.Path) -> None:
+    arrays = forms()[form]
+    axes = "lnchw" if form == "packed" else "lnhwc"
+    np.savez(tmp_path / "codes.npz", **arrays)  # type: ignore[arg-type]
+    packed, again = tmp_path / "codes.bin", tmp_path / "again.npz"
+    report = json.loads(
+        run("compress", "--json", "--axes", axes, tmp_path / "codes.npz", "-o", packed).stdout
+    )
+    size = int(arrays["coverage"].astype(int).sum()) * DEPTH
+    assert report["input_bits"] == size
+    assert report["rate"] == pytest.approx(8 * packed.stat().st_size / size)
+    assert [layer["bits"] for layer in report["layers"]] == [
+        int((arrays["coverage"].astype(int) > layer).sum()) * DEPTH for layer in range(LAYERS)
+    ]
+    run("test", packed)
+    run("decompress", packed, again)
+    with np.load(again) as found:
+        assert set(found.files) == set(arrays)
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+    run("decompress", "--force", "--layers", "2", packed, again)
+    with np.load(again) as found:
+        np.testing.assert_array_equal(found["coverage"], np.minimum(arrays["coverage"], 2))
+    assert nncodec.read_code_file(again, axes=axes).codes.shape[0] == 2
+
+
+def save(path: pathlib.Path, **arrays: Array) -> pathlib.Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def test_info_says_what_the_header_knows(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes[:3] * 0, coverage=np.clip(coverage, 1, 2))
+    run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
+    text = run("info", tmp_path / "codes.bin").stdout
+    mean = np.clip(coverage, 1, 2).mean()
+    assert f"positions end early: each has 1 to 2 layers, in the mean {mean:.2f};" in text
+    assert "'codes', dtype |u1, axes lnhwc, coverage 'coverage'\n" in text
+    facts = json.loads(run("info", "--json", tmp_path / "codes.bin").stdout)
+    assert facts["ends_early"]
+    assert facts["input_bits"] == np.clip(coverage, 1, 2).sum() * DEPTH
+
+
+def test_evaluate_gives_rates_of_the_bits_that_there_are(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, depth=coverage[0])
+    facts = json.loads(
+        run("evaluate", "--json", "--axes", "lnhwc", "--coverage", "depth", path).stdout
+    )
+    marked = mark_absent(codes, coverage)
+    assert facts["input_bits"] == coverage.sum() * DEPTH
+    assert facts["rate"] == pytest.approx(facts["code_length"] / facts["input_bits"])
+    read = read_code_file(path, axes="lnhwc", coverage="depth")
+    np.testing.assert_array_equal(read.marked, marked)
+    assert read.source.first.coverage == CoverageSource("<i8", (False, True, True), "depth")
+
+
+def test_a_coverage_of_nothing_compresses(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=0 * codes, coverage=0 * coverage)
+    run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
+    run("info", tmp_path / "codes.bin")
+    run("decompress", tmp_path / "codes.bin", tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as found:
+        assert not found["coverage"].any()
+    run("evaluate", "--axes", "lnhwc", path)
+
+
+def test_a_file_that_was_cut_off_has_the_coverage_of_its_layers(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
+    data = (tmp_path / "codes.bin").read_bytes()
+    (tmp_path / "cut.bin").write_bytes(data[:-1])
+    run("decompress", "--partial", tmp_path / "cut.bin", tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as found:
+        whole = len(found["codes"])
+        assert 0 < whole < LAYERS
+        np.testing.assert_array_equal(found["coverage"], np.minimum(coverage, whole))
+
+
+def test_a_container_without_room_for_a_coverage_is_told_of(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    (tmp_path / "codes.bin").write_bytes(nncodec.encode(codes, coverage=coverage))
+    result = run("decompress", tmp_path / "codes.bin", tmp_path / "again.npy")
+    assert "positions end early, and no array of the original says where; bits beyond" in (
+        result.stderr
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), codes)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"coverage": np.ones((3, 5))}, "the coverage 'coverage' has dtype float64; save whole"),
+        (
+            {"coverage": np.ones((3, 5), int)},
+            "'coverage' has the shape (3, 5), the codes have (1",
+        ),
+        ({"coverage": np.full((24, 20), 5)}, "value 5 at index (0, 0, 0) of the coverage; every"),
+        ({"coverage": np.full((24, 20), -1)}, "value -1 at index (0, 0, 0) of the coverage;"),
+        ({"coverage": np.zeros((24, 20), int)}, "is 1, beyond the coverage of its position; set "),
+    ],
+)
+def test_coverages_that_are_none_are_refused(
+    arrays: dict[str, Array], message: str, tmp_path: pathlib.Path
+) -> None:
+    codes = averaged_codes((LAYERS, 1, HEIGHT, WIDTH, DEPTH), 1)
+    path = save(tmp_path / "codes.npz", codes=codes, **arrays)
+    line = fails("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
+    assert message in line
+    assert not (tmp_path / "codes.bin").exists()
+
+
+def test_other_arrays_stay_beside_a_coverage(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage, scale=np.ones(3))
+    run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
+    run("decompress", tmp_path / "codes.bin", tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as found:
+        assert set(found.files) == {"codes", "coverage", "scale"}
+        np.testing.assert_array_equal(found["coverage"], coverage)
+        np.testing.assert_array_equal(found["scale"], np.ones(3))
+
+
+def test_a_coverage_of_several_arrays_is_refused(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", low=codes, high=codes, coverage=coverage)
+    line = fails("compress", path, tmp_path / "codes.bin")
+    assert "the file has a coverage 'coverage', and 2 code arrays, 'low', 'high'; name" in line
+    run("compress", "--axes", "lnhwc", "--array", "low", path, tmp_path / "codes.bin")
+    run("decompress", tmp_path / "codes.bin", tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as found:
+        np.testing.assert_array_equal(found["high"], codes)
+        np.testing.assert_array_equal(found["coverage"], coverage)
+
+
+def test_objects_are_no_coverage(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage.astype(object))
+    assert "the coverage 'coverage' has dtype object; save" in fails("compress", path, "-c")
+
+
+def test_files_of_a_container_keep_their_coverages(tmp_path: pathlib.Path) -> None:
+    paths = []
+    for number in range(3):
+        codes, coverage = tensor(1 + number)
+        arrays = {"codes": codes} | ({"coverage": coverage} if number else {})
+        paths.append(save(tmp_path / f"{number}.npz", **arrays))
+    (tmp_path / "again").mkdir()
+    solid = tmp_path / "all.nnb"
+    run("compress", "--axes", "lnhwc", "--solid", solid, *paths)
+    assert "positions end early: each has 0 to" in run("info", solid).stdout
+    result = run("decompress", solid, "--output-dir", tmp_path / "again")
+    assert result.stderr == ""
+    for path in paths:
+        with np.load(path) as given, np.load(tmp_path / "again" / path.name) as found:
+            assert set(found.files) == set(given.files)
+            for name in given.files:
+                np.testing.assert_array_equal(found[name], given[name])
+
+
+def test_members_without_room_for_a_coverage_are_told_of(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    solid = tmp_path / "all.nnb"
+    solid.write_bytes(nncodec.encode_many([codes, codes], coverages=[None, coverage]))
+    result = run("decompress", solid, "--output-dir", tmp_path)
+    assert "all-1.npy: positions end early, and no array of the original says" in result.stderr
+
+
+def test_a_coverage_that_is_not_there_is_refused(tmp_path: pathlib.Path) -> None:
+    codes, _ = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes)
+    line = fails("compress", "--coverage", "depth", path, tmp_path / "codes.bin")
+    assert "there is no coverage 'depth' in it; that is an array of a .npz file" in line
+    np.save(tmp_path / "codes.npy", codes)
+    line = fails("compress", "--coverage", "depth", tmp_path / "codes.npy", tmp_path / "codes.bin")
+    assert "there is no coverage 'depth' in it; that is an array of a .npz file" in line
+
+
+def test_a_coverage_that_does_not_fit_its_type_is_not_written(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes * 0, coverage=coverage > 0)
+    file = read_code_file(path, axes="lnhwc")
+    with pytest.raises(CodesError, match="a coverage of 4 layers does not fit its dtype bool"):
+        write_code_file(tmp_path / "again.npz", file.codes, file.source)
+    assert not (tmp_path / "again.npz").exists()
+
+
+def test_training_reads_the_coverage_of_its_files(tmp_path: pathlib.Path) -> None:
+    from nncodec.training.data.code_reading import CodeReader, Layers
+
+    codes, coverage = tensor(2)
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    (piece,) = CodeReader("lnhwc", Layers()).read(str(path))
+    np.testing.assert_array_equal(piece.codes.images(0, 2), mark_absent(codes, coverage))

@@ -1,0 +1,332 @@
+"""Many files in one: `compress --solid`, and what gives them back, all or some or what is whole."""
+
+import dataclasses
+import json
+import ntpath
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+import nncodec
+from nncodec.coding.many import decode_members
+from nncodec.commands import restore, solid
+from nncodec.commands.member_reports import member_bytes
+from nncodec.files.array_files import npy_bytes, npz_bytes
+from tests.command_line import Run, assert_refused, invoke, listing, read
+from tests.samples import averaged_codes
+
+SIZES = {"a.npz": (12, 10), "b.npy": (10, 12), "sub/c.npz": (5, 7), "sub/deep/d.npz": (12, 10)}
+"""Rows and columns of the files, in one order."""
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in a folder with `codes/`: files of several forms, of several sizes."""
+    monkeypatch.chdir(tmp_path)
+    os.makedirs("codes/sub/deep")
+    for seed, (name, (height, width)) in enumerate(SIZES.items()):
+        codes = averaged_codes((2, 1, height, width, 8), seed)
+        data = npz_bytes({"bits": codes.astype("float32") * 2 - 1})
+        if name == "a.npz":
+            shape = np.array(codes.shape)
+            data = npz_bytes({"shape": shape, "codes": np.packbits(codes)})
+        elif name == "b.npy":
+            data = npy_bytes(codes.astype(bool))
+        pathlib.Path("codes", name).write_bytes(data)
+    return invoke
+
+
+INPUTS = [f"codes/{name}" for name in SIZES]
+LAYOUT = ["--axes", "lnhwc"]
+
+
+def assert_restored(folder: str, names: list[str] | None = None) -> None:
+    """A folder holds these files as they were, and no others."""
+    names = list(SIZES) if names is None else names
+    found = {path.relative_to(folder).as_posix() for path in pathlib.Path(folder).rglob("*.np?")}
+    assert found == set(names)
+    for name in names:
+        assert read(f"{folder}/{name}") == read(f"codes/{name}")
+
+
+@pytest.mark.parametrize("group", [[], ["--group", "0"], ["--group", "1"], ["--group", "3"]])
+def test_files_come_back(run: Run, group: list[str]) -> None:
+    result = run("compress", *INPUTS, "--solid", "all.bin", *group, *LAYOUT)
+    assert (result.exit_code, result.stderr) == (0, "")
+    groups = {"1": "4 groups", "3": "2 groups"}.get(group[-1] if group else "", "1 group")
+    size = len(read("all.bin"))
+    line = f"all.bin: 4 files of 6320 bits -> {size} bytes, rate {size * 8 / 6320:.4f} ({groups}, "
+    assert result.stdout.splitlines()[0].rsplit(" in ")[0] + " in" == f"{line}model adaptive), in"
+    result = run("decompress", "all.bin", "--output-dir", "out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("all.bin: 4 files -> out, in ")
+    assert_restored("out")
+    assert run("test", "all.bin").stdout == "all.bin: ok\n"
+
+
+def test_some_of_the_files_come_back(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", "--group", "2", *LAYOUT)
+    only = ["--only", "sub/c.npz", "--only", "b.npy"]
+    result = run("decompress", "all.bin", "--output-dir", "out", *only)
+    assert result.stdout.startswith("all.bin: 2 files -> out, in ")
+    assert_restored("out", ["b.npy", "sub/c.npz"])
+    result = run("decompress", "all.bin", "one.npz", "--only", "sub/deep/d.npz")
+    assert result.stdout.startswith("all.bin: sub/deep/d.npz -> one.npz, in ")
+    assert read("one.npz") == read("codes/sub/deep/d.npz")
+    run("decompress", "all.bin", "--layers", "1", "first.npz", "--only", "a.npz")
+    first = nncodec.read_code_file("first.npz", axes="lnhwc").codes
+    assert (first == nncodec.read_code_file("codes/a.npz", axes="lnhwc").codes[:1]).all()
+
+
+def test_what_a_container_holds_is_listed(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", "--group", "3", *LAYOUT)
+    lines = run("info", "all.bin").stdout.splitlines()
+    assert lines[1:3] == [
+        "  holds   4 files, 4 pictures",
+        "  groups  2, of 3 pictures at most; each is decoded apart",
+    ]
+    listed = {line.split()[0]: line.split()[1:] for line in lines[6:-1]}
+    for name, (height, width) in SIZES.items():
+        assert " ".join(listed[name][:9]) == f"2 x 1 x {height} x {width} x 8"
+    facts = json.loads(run("info", "all.bin", "--json").stdout)
+    assert facts["groups"] == [3, 1]
+    assert [member["name"] for member in facts["members"]] == list(SIZES)
+    header = nncodec.read_header(read("all.bin"))
+    sizes = member_bytes(header)
+    assert sum(sizes[:3]) == pytest.approx(header.groups[0].byte_length)
+    assert sizes[3] == header.groups[1].byte_length
+    assert sizes[0] / sizes[2] == pytest.approx(12 * 10 / (5 * 7))
+
+
+def test_arrays_without_names_are_numbered(run: Run) -> None:
+    arrays = [averaged_codes((2, 1, 5, 6, 8), seed) for seed in range(11)]
+    pathlib.Path("arrays.bin").write_bytes(nncodec.encode_many(arrays))
+    assert run("decompress", "arrays.bin", "--output-dir", "out").exit_code == 0
+    assert sorted(os.listdir("out")) == [f"arrays-{number:02}.npy" for number in range(11)]
+    for number, codes in enumerate(arrays):
+        assert (np.load(f"out/arrays-{number:02}.npy") == codes).all()
+
+
+def test_others_are_restored_beside(run: Run) -> None:
+    run("compress", *INPUTS[:2], "--solid", "all.bin", *LAYOUT)
+    run("compress", INPUTS[2], "c.bin", *LAYOUT)
+    result = run("decompress", "c.bin", "all.bin", "--output-dir", "out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert sorted(os.listdir("out")) == ["a.npz", "b.npy", "c.npz"]
+
+
+def test_damage_leaves_the_other_files(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", "--group", "1", *LAYOUT)
+    data = bytearray(read("all.bin"))
+    lengths = [group.byte_length for group in nncodec.read_header(bytes(data)).groups]
+    data[-sum(lengths[1:]) + 5] ^= 16  # of the second
+    pathlib.Path("bad.bin").write_bytes(data)
+    result = run("decompress", "bad.bin", "--output-dir", "out")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("nncodec: bad.bin: ")
+    assert result.stderr.endswith("get another copy; --partial restores the other files\n")
+    result = run("decompress", "bad.bin", "--output-dir", "some", "--partial")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("bad.bin: 3 files -> some, in ")
+    line = "nncodec: bad.bin: b.npy cannot be restored; get another copy for it\n"
+    assert result.stderr == line
+    assert_restored("some", [name for name in SIZES if name != "b.npy"])
+    pathlib.Path("cut.bin").write_bytes(data[: -sum(lengths[2:])])
+    result = run("decompress", "cut.bin", "--output-dir", "few", "--partial", "--json")
+    facts = json.loads(result.stdout)
+    assert (facts["files"], facts["lost"]) == (["a.npz"], list(SIZES)[1:])
+    assert "b.npy, sub/c.npz, sub/deep/d.npz cannot be restored; get another" in result.stderr
+    result = run("decompress", "bad.bin", "one.npy", "--only", "b.npy")
+    assert result.exit_code == 1
+    assert not os.path.exists("one.npy")
+
+
+def test_nothing_is_overwritten(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
+    os.makedirs("out/sub")
+    pathlib.Path("out/sub/c.npz").write_bytes(b"mine")
+    line = "exists already; add --force to replace it, or name another"
+    assert_refused(run, ["decompress", "all.bin", "--output-dir", "out"], f"out/sub/c.npz: {line}")
+    assert_refused(run, ["compress", *INPUTS, "--solid", "all.bin"], f"all.bin: {line}")
+    assert run("decompress", "all.bin", "--output-dir", "out", "--force").exit_code == 0
+    assert_restored("out")
+    line = f"{INPUTS[1]}: is the input itself; name another output"
+    assert_refused(run, ["compress", *INPUTS, "--solid", INPUTS[1], "--force"], line)
+
+
+def test_what_is_refused(run: Run) -> None:
+    np.save("other.npy", averaged_codes((2, 1, 5, 6, 9), 0))
+    args = ["compress", *INPUTS, "other.npy", "--solid", "all.bin", *LAYOUT]
+    line = (
+        "other.npy: has 2 layers of 9 bits, codes/sub/c.npz 2 of 8; put it into another container"
+    )
+    assert_refused(run, args, line)
+    args = ["compress", INPUTS[0], "./" + INPUTS[0], "--solid", "all.bin"]
+    assert_refused(run, args, "./codes/a.npz: is given twice; leave one out")
+    args = ["compress", INPUTS[0], "-", "--solid", "all.bin"]
+    assert_refused(run, args, "<stdin>: has no name in a container of many; name files")
+    pathlib.Path("back\\slash.npy").write_bytes(read("codes/b.npy"))
+    args = ["compress", INPUTS[0], "back\\slash.npy", "--solid", "all.bin"]
+    assert_refused(run, args, "back\\slash.npy: no member can have this name; rename it")
+    run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
+    run("compress", INPUTS[0], "one.bin")
+    line = "all.bin: holds 4 files; give --output-dir DIR, or --only NAME and OUTPUT"
+    assert_refused(run, ["decompress", "all.bin", "x.npz"], line)
+    line = "all.bin: holds no file 'c.npz'; nncodec info lists those that it holds"
+    assert_refused(run, ["decompress", "all.bin", "x.npz", "--only", "c.npz"], line)
+    assert_refused(run, ["decompress", "all.bin", "--output-dir", "x", "--only", "c.npz"], line)
+    line = "one.bin: holds one file without a name; leave --only out"
+    assert_refused(run, ["decompress", "one.bin", "x.npz", "--only", "c.npz"], line)
+    assert_refused(run, ["decompress", "one.bin", "--output-dir", "x", "--only", "c.npz"], line)
+    line = "one.bin: is no folder; name another"
+    assert_refused(run, ["decompress", "all.bin", "--output-dir", "one.bin"], line)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["compress", "--solid", "x"], "no inputs for --solid; name some"),
+        (
+            ["compress", "a", "--solid", "x", "--output-dir", "y"],
+            "--solid makes one file, --output",
+        ),
+        (["compress", "a", "--solid", "x", "--jobs", "2"], "--jobs 2 with --solid; leave it out"),
+        (["decompress", "a", "--only", "x"], "--only NAME needs INPUT and OUTPUT, or INPUT and --"),
+        (
+            ["decompress", "a", "b", "--only", "x", "--only", "y"],
+            "--only NAME needs INPUT and OUTP",
+        ),
+        (["decompress", "a", "b", "--output-dir", "c", "--only", "x"], "--only for 2 inputs; give"),
+        (["compress", "a", "--rm", "--layers", "1"], "--rm with --layers would lose the other lay"),
+        (["decompress", "a", "--rm", "--layers", "1"], "--rm with --layers or --partial may lose"),
+        (["decompress", "a", "--rm", "--partial"], "--rm with --layers or --partial may lose the"),
+        (["decompress", "a", "b", "--rm", "--only", "x"], "--rm is not for containers of many fil"),
+    ],
+)
+def test_arguments_that_do_not_go_together(run: Run, args: list[str], message: str) -> None:
+    before = listing()
+    result = run(*args)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert listing() == before
+
+
+def test_names_lead_nowhere_else() -> None:
+    for name in ("c:x", "a/c:x", "a\\x"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "path", ntpath)
+            with pytest.raises(
+                nncodec.NncodecError, match="is no name of a file here; use another"
+            ):
+                restore._output("folder", name)
+
+
+def test_what_decodes_to_other_codes_is_not_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        solid,
+        "decode_members",
+        lambda *a, **k: ((n, [1 - one for one in some]) for n, some in decode_members(*a, **k)),
+    )
+    line = "what was compressed does not decode to the same codes, and nothing was written; if no "
+    result = run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert line in result.stderr
+    assert not os.path.exists("all.bin")
+    assert run("compress", *INPUTS, "--solid", "all.bin", "--no-verify").exit_code == 0
+
+
+def test_containers_do_not_replace_each_other_nor_themselves(run: Run) -> None:
+    run("compress", *INPUTS[:2], "--solid", "one.nnb", *LAYOUT)
+    run("compress", *INPUTS[:2], "--solid", "two.nnb", *LAYOUT)
+    line = "out/a.npz: would be of both one.nnb and two.nnb; name a folder for each"
+    assert_refused(run, ["decompress", "one.nnb", "two.nnb", "--output-dir", "out"], line)
+    os.mkdir("y")
+    for name in ("m.nnb", "z.npz"):
+        pathlib.Path("y", name).write_bytes(read(INPUTS[0]))
+    run("compress", "y/m.nnb", "y/z.npz", "--solid", "m.nnb", *LAYOUT)
+    line = "./m.nnb: is the input itself; name another output"
+    assert_refused(run, ["decompress", "m.nnb", "--output-dir", ".", "--force"], line)
+
+
+def test_a_member_is_no_folder_of_another(run: Run) -> None:
+    header = nncodec.read_header(nncodec.encode_many([np.ones((1, 1, 2, 2, 3), np.uint8)] * 2))
+    for names in (("a", "a/b"), ("a/b/c", "a/b")):
+        members = [
+            dataclasses.replace(member, name=name)
+            for member, name in zip(header.members, names, strict=True)
+        ]
+        with pytest.raises(nncodec.CodesError, match="is a file, and the folder of"):
+            dataclasses.replace(header, members=tuple(members))
+
+
+def test_scales_of_one_picture_are_read_alike(run: Run) -> None:
+    random = np.random.default_rng(0)
+    arrays = {
+        f"scale{size}": (random.random((size, size, 16)) < 0.2).astype(np.uint8)
+        for size in (1, 2, 4, 8, 16)
+    }
+    pathlib.Path("scales.npz").write_bytes(npz_bytes(arrays))
+    assert run("compress", "scales.npz").exit_code == 0
+    assert "scale1, scale2, scale4, scale8, scale16" in run("info", "scales.npz.nnb").stdout
+    assert run("decompress", "scales.npz.nnb", "again.npz").exit_code == 0
+    again = np.load("again.npz")
+    assert all((again[name] == codes).all() for name, codes in arrays.items())
+
+
+def test_a_file_of_several_arrays_comes_back(run: Run) -> None:
+    arrays = {f"scale{size}": averaged_codes((2, 1, size, size, 8), size) for size in (1, 2, 4, 8)}
+    arrays["quality"] = np.array([3, 5])
+    pathlib.Path("scales.npz").write_bytes(npz_bytes(arrays))
+    names = [flag for name in list(arrays)[:4] for flag in ("--array", name)]
+    assert run("compress", "scales.npz", *names, *LAYOUT).exit_code == 0
+    assert run("test", "scales.npz.nnb").stdout == "scales.npz.nnb: ok\n"
+    assert "2 x 1 x 1 x 1 x 8 and 3 more" in run("info", "scales.npz.nnb").stdout
+    result = run("decompress", "scales.npz.nnb", "-o", "again.npz")
+    assert (result.exit_code, result.stderr) == (0, "")
+    again = np.load("again.npz")
+    assert set(again.files) == set(arrays)
+    assert all((again[name] == codes).all() for name, codes in arrays.items())
+    more = ["codes/a.npz", "scales.npz", "--solid", "both.nnb", "--array", "scale4"]
+    assert run("compress", *more, *LAYOUT).exit_code == 1  # not in both
+    found = nncodec.decode_many(read("scales.npz.nnb"))
+    assert [codes.shape[2] for codes in found] == [1, 2, 4, 8]
+
+
+def test_a_batch_may_be_in_groups(run: Run) -> None:
+    codes = averaged_codes((2, 7, 9, 8, 16), 0)
+    np.save("batch.npy", codes)
+    run("compress", "batch.npy", "batch.bin", "--group", "3", *LAYOUT)
+    data = read("batch.bin")
+    assert [group.pictures for group in nncodec.read_header(data).groups] == [3, 3, 1]
+    assert (nncodec.decode(data) == codes).all()
+    assert (nncodec.decode(data, layers=1) == codes[:1]).all()
+    pathlib.Path("cut.bin").write_bytes(data[:-1])
+    result = run("decompress", "cut.bin", "some.npy", "--partial")
+    line = "nncodec: cut.bin: the file ends early; 6 of 7 pictures are whole, and written\n"
+    assert (result.exit_code, result.stderr) == (0, line)
+    assert (np.load("some.npy") == codes[:, :6]).all()
+
+
+def test_many_small_files_apart_are_told_of_solid(run: Run) -> None:
+    os.mkdir("small")
+    codes = averaged_codes((1, 12, 8, 8, 18), 0, bias=1.5)
+    for number in range(12):
+        np.save(f"small/{number}.npy", codes[:, [number]])
+    inputs = [f"small/{number}.npy" for number in range(12)]
+    result = run("compress", *inputs, "--output-dir", "packed", *LAYOUT)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("nncodec: together in one file these would take about ")
+    assert result.stderr.endswith(" % less: compress --solid OUTPUT\n")
+    percent = int(result.stderr.split("about ")[1].split(" %")[0])
+    apart = sum(os.path.getsize(f"packed/{name}") for name in os.listdir("packed"))
+    run("compress", *inputs, "--solid", "all.bin", *LAYOUT)
+    assert 100 * (1 - len(read("all.bin")) / apart) == pytest.approx(percent, abs=5)
+    for args in (["--quiet"], ["--json"]):
+        result = run("compress", *inputs, "--output-dir", "packed", "--force", *args)
+        assert result.stderr == ""
+    few = run("compress", *inputs[:7], "--output-dir", "packed", "--force", *LAYOUT)
+    assert few.stderr == ""
