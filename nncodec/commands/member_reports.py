@@ -7,11 +7,13 @@ from nncodec.commands.reports import (
     counted,
     coverage_line,
     frames,
+    model_text,
     rate_of,
     shapes_text,
     table,
 )
-from nncodec.format.header import VERSION, Header, pack_header
+from nncodec.format.container import packed_bytes
+from nncodec.format.header import VERSION, Header
 
 
 def member_bytes(header: Header) -> list[float]:
@@ -69,12 +71,7 @@ def solid_line(label: str, header: Header, size: int, model: str) -> str:
 def members_text(label: str, header: Header, model: str) -> str:
     """Describes a container of members by its header, and names its model as it is called here."""
     facts = member_facts(header)
-    if header.model_id and model != header.model_id.hex():
-        model += f", {header.model_id.hex()}"
-    if header.embedded_bytes:
-        model += f", in the file ({header.embedded_bytes} bytes)"
-    size = len(pack_header(header)) + header.embedded_bytes
-    size += sum(group.byte_length for group in header.groups)
+    size = packed_bytes(header)
     rows = [
         {
             "file": row["name"] or _arrays_text(header, number),
@@ -92,7 +89,7 @@ def members_text(label: str, header: Header, model: str) -> str:
         f"  holds   {counted(len(header.members), 'file')}, "
         f"{counted(header.extent.pictures, 'picture')}{frames(header)}\n"
         f"  groups  {len(pictures)}, of {most}; each is decoded apart\n"
-        f"  model   {model}\n"
+        f"  model   {model_text(header, model)}\n"
         f"{coverage_line(header)}"
         f"  size    {header.coded_bits} bits -> {size} bytes, "
         f"rate {rate_of(8 * size, header.coded_bits):.4f}\n"

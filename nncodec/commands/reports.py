@@ -11,7 +11,8 @@ from nncodec.coding.codec import Encoded, LayerSize
 from nncodec.errors import ModelError
 from nncodec.files.model_files import FoundModel
 from nncodec.format.code_tensor import ABSENT, Codes
-from nncodec.format.header import VERSION, Header, pack_header
+from nncodec.format.container import packed_bytes
+from nncodec.format.header import VERSION, Header
 from nncodec.format.source import Source
 from nncodec.model.model import Model
 
@@ -33,8 +34,7 @@ def container_facts(
             for layer, (size, stored) in enumerate(sizes)
         )
     bits = header.coded_bits
-    size = len(pack_header(header)) + header.embedded_bytes
-    size += sum(segment.byte_length for segment in header.segments)
+    size = packed_bytes(header)
     return {
         "input_bits": bits,
         "output_bytes": size,
@@ -51,13 +51,18 @@ def container_facts(
     }
 
 
-def container_text(label: str, header: Header, model: str) -> str:
-    """Describes a container by its header, and names its model as it is called here."""
-    facts = container_facts(header, model)
+def model_text(header: Header, model: str) -> str:
+    """Names the model of a container, as it is called here and by its id; and where it lies."""
     if header.model_id and model != header.model_id.hex():
         model += f", {header.model_id.hex()}"
     if header.embedded_bytes:
         model += f", in the file ({header.embedded_bytes} bytes)"
+    return model
+
+
+def container_text(label: str, header: Header, model: str) -> str:
+    """Describes a container by its header, and names its model as it is called here."""
+    facts = container_facts(header, model)
     rows: list[dict[str, Any]] = []
     for segment, layers in zip(header.segments, header.segment_layers(), strict=True):
         bits, size = len(layers) * header.bits_per_layer, segment.byte_length
@@ -68,7 +73,7 @@ def container_text(label: str, header: Header, model: str) -> str:
         f"{label}: nncodec container, version {VERSION}\n"
         f"  codes   {extent(header.shape)} (batch x height x width x bits){frames(header)}\n"
         f"  source  {source_text(header.source)}\n"
-        f"  model   {model}\n"
+        f"  model   {model_text(header, model)}\n"
         f"{coverage_line(header)}"
         f"  size    {header.coded_bits} bits -> {facts['output_bytes']} bytes, "
         f"rate {facts['rate']:.4f}\n"

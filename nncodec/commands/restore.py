@@ -27,8 +27,8 @@ from nncodec.files.streams import (
 )
 from nncodec.files.urls import is_url, open_url
 from nncodec.format.code_tensor import Codes
-from nncodec.format.container import ContainerReader
-from nncodec.format.header import Header, pack_header, read_header
+from nncodec.format.container import ContainerReader, packed_bytes
+from nncodec.format.header import Header, read_header
 
 NAMED_IN_WARNING = 5
 """Of how many lost files a warning says the names."""
@@ -233,8 +233,7 @@ def _size(path: str, header: Header) -> int:
     """The bytes of a container; of one that a URL names, as its header has them."""
     if not is_url(path):
         return os.path.getsize(path)
-    payloads = sum(group.byte_length for group in header.groups)
-    return len(pack_header(header)) + header.embedded_bytes + payloads
+    return packed_bytes(header)
 
 
 def _output(folder: str, name: str) -> str:

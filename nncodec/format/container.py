@@ -52,6 +52,12 @@ def pack(container: Container) -> bytes:
     return b"".join([pack_header(header), model, *payloads])
 
 
+def packed_bytes(header: Header) -> int:
+    """Counts the bytes of the whole container that has a header."""
+    payloads = sum(group.byte_length for group in header.groups)
+    return len(pack_header(header)) + header.embedded_bytes + payloads
+
+
 def read_container(
     file: BinaryIO,
     *,
