@@ -32,7 +32,6 @@ from nncodec.format.header import read_header as read_header_of
 from nncodec.format.limits import MAX_BITS
 from nncodec.format.source import ArraySource, Source
 from nncodec.model.model import Model
-from nncodec.model.packing import pack_embedded
 
 Buffer = bytes | bytearray | memoryview
 
@@ -106,7 +105,7 @@ def encode(
         marked,
         Source((taken.source,)),
         model=chosen.model,
-        embedded=embedded_bytes(chosen, embed_model),
+        embedded=chosen.embedded(embed_model),
         sequence=chosen.sequence,
         threads=Threads(count),
     )
@@ -215,11 +214,6 @@ def read_header(data: Buffer) -> Header:
         BitstreamError: `data` is damaged, or no container.
     """
     return read_header_of(stream_of(data))
-
-
-def embedded_bytes(chosen: Predictor, embed: bool) -> bytes:
-    """Gives the model as it shall lie in a container; nothing without one."""
-    return pack_embedded(chosen.model) if embed and chosen.model else b""
 
 
 def as_frames(sequence: bool | None, taken: Sequence[CodeArray]) -> bool | None:

@@ -15,11 +15,10 @@ from nncodec.api import (
     check_like,
     check_model,
     choose,
-    embedded_bytes,
     give_like,
     stream_of,
 )
-from nncodec.coding.many import Coding, decode_arrays, encode_members
+from nncodec.coding.many import decode_arrays, encode_members
 from nncodec.coding.threads import Threads, thread_count
 from nncodec.errors import CodesError
 from nncodec.files.axis_orders import Reading
@@ -96,7 +95,7 @@ def encode_many(
         raise ValueError(f"group must be at least 0, not {group}")
     sample = sample_of_many([one.codes for one in taken])
     chosen = choose(sample, model, as_frames(sequence, taken), effort, embed_model, count)
-    coding = Coding(chosen.model, embedded_bytes(chosen, embed_model), chosen.sequence, group)
+    coding = chosen.coding(embed_model, group)
     members = ((Member((one.codes.shape[1],), Source((one.source,))), [one.codes]) for one in taken)
     return encode_members(members, coding, Threads(count)).data
 

@@ -12,7 +12,7 @@ import click
 
 from nncodec.coding.threads import thread_count
 from nncodec.commands.many_files import Printing, convert_files
-from nncodec.commands.one_file import Compression, Decompression, FileReport, Reading, Watch
+from nncodec.commands.one_file import Compression, Decompression, FileReport, Watch
 from nncodec.commands.options import (
     Given,
     check_dask,
@@ -33,6 +33,7 @@ from nncodec.commands.options import (
     verbose_option,
 )
 from nncodec.commands.outputs import inputs_of
+from nncodec.commands.reading import Reading
 from nncodec.commands.reports import speed_text
 from nncodec.commands.restore import check_apart, extract, holds_files, restore_one
 from nncodec.commands.solid import compress_solid

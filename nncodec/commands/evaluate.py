@@ -12,10 +12,10 @@ import numpy.typing as npt
 from nncodec.coding.codec import code_lengths
 from nncodec.coding.threads import Threads, thread_count
 from nncodec.commands.evaluation_reports import evaluation, evaluation_text, evaluations
-from nncodec.commands.one_file import Reading
 from nncodec.commands.options import device_option, json_option, reading_options
 from nncodec.commands.peers import peer_rates
 from nncodec.commands.plots import Where, check_plot, maps_of, plot_spent
+from nncodec.commands.reading import Reading
 from nncodec.commands.reports import extent
 from nncodec.commands.spending import measure_spent
 from nncodec.commands.terminal import print_text, progress_bar

@@ -7,12 +7,12 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nncodec.coding.codec import Encoded, decode_tensors
-from nncodec.coding.many import Coding, encode_file
+from nncodec.coding.many import encode_file
 from nncodec.coding.threads import Progress, Threads
 from nncodec.commands.output_names import (
     CODE_SUFFIXES,
@@ -23,6 +23,7 @@ from nncodec.commands.output_names import (
     removable,
     remove_input,
 )
+from nncodec.commands.reading import Reading
 from nncodec.commands.reports import (
     NOT_SAID,
     container_facts,
@@ -34,8 +35,13 @@ from nncodec.commands.reports import (
     source_facts,
 )
 from nncodec.errors import NncodecError
-from nncodec.files.code_files import CodeFile, read_code_file, write_marked
-from nncodec.files.model_choice import choose_predictor, model_to_decode, sample_of_many
+from nncodec.files.code_files import write_marked
+from nncodec.files.model_choice import (
+    Predictor,
+    choose_predictor,
+    model_to_decode,
+    sample_of_many,
+)
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import (
     STANDARD_STREAM,
@@ -48,7 +54,6 @@ from nncodec.format.code_tensor import Codes
 from nncodec.format.container import read_container
 from nncodec.format.header import pack_header, read_header
 from nncodec.model.model import Model
-from nncodec.model.packing import pack_embedded
 
 
 @dataclass(frozen=True)
@@ -84,30 +89,6 @@ class FileReport:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How the options say to read code files.
-
-    Attributes:
-        axes, layer_depth, bits, bit_order, array, shape_array, layers, coverage, max_bits: as for
-            `read_code_file`.
-    """
-
-    axes: str
-    layer_depth: int | None
-    bits: int | None
-    bit_order: str
-    array: tuple[str, ...]
-    shape_array: tuple[str, ...]
-    layers: int | None
-    coverage: str | None
-    max_bits: int
-
-    def read(self, stream: BinaryIO) -> CodeFile:
-        """Reads a code file; errors as for `read_code_file`."""
-        return read_code_file(stream, **vars(self))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Compression:
     """`compress`, as its options say.
@@ -141,6 +122,22 @@ class Compression:
         """Gives the name of an output, without its folder."""
         return container_name(input_)
 
+    def choose(self, tensors: Sequence[Codes], sequence: bool | None) -> Predictor:
+        """Chooses what predicts some code tensors.
+
+        Args:
+            tensors: few of them are asked for.
+            sequence: whether their pictures are frames, as far as the axes say.
+        """
+        return choose_predictor(
+            sample_of_many(tensors),
+            self.model,
+            sequence if self.sequence is None else self.sequence,
+            effort=self.effort,
+            embed=self.embed_model,
+            threads=self.threads,
+        )
+
     def convert(self, input_: str, output: str, watch: Watch) -> FileReport:
         """Compresses a code file.
 
@@ -157,18 +154,10 @@ class Compression:
         with open_input(input_) as (stream, label):
             file = self.reading.read(stream)
             bits, marked = sum(codes.size for codes in file.pictures), file.marked_pictures
-            chosen = choose_predictor(
-                sample_of_many(marked),
-                self.model,
-                file.sequence if self.sequence is None else self.sequence,
-                effort=self.effort,
-                embed=self.embed_model,
-                threads=self.threads,
-            )
+            chosen = self.choose(marked, file.sequence)
             model = chosen.model
             with watch.coding(label, 2 * bits if self.verify else bits) as progress:
-                embedded = pack_embedded(model) if model and self.embed_model else b""
-                coding = Coding(model, embedded, chosen.sequence, self.group or 0)
+                coding = chosen.coding(self.embed_model, self.group or 0)
                 threads = Threads(self.threads, progress)
                 encoded = encode_file(marked, file.source, coding, threads)
                 if self.verify:

@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nncodec.coding.codec import Encoded
-from nncodec.coding.many import Coding, decode_members, encode_members
+from nncodec.coding.many import decode_members, encode_members
 from nncodec.coding.threads import Threads
 from nncodec.commands.member_reports import member_facts, solid_line
-from nncodec.commands.one_file import Compression, FileReport, Reading, Watch
+from nncodec.commands.one_file import Compression, FileReport, Watch
+from nncodec.commands.reading import Reading
 from nncodec.commands.reports import container_facts, counted, size_table
 from nncodec.errors import BitstreamError, CodesError, NncodecError
 from nncodec.files.axis_orders import AUTO
 from nncodec.files.code_files import CodeFile
-from nncodec.files.model_choice import choose_predictor, model_to_decode, sample_of_many
+from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import name_of_model
 from nncodec.files.streams import (
     STANDARD_STREAM,
@@ -35,7 +36,6 @@ from nncodec.format.container import ContainerReader
 from nncodec.format.extent import Extent
 from nncodec.format.limits import check_limits
 from nncodec.format.members import Member, member_name_fits
-from nncodec.model.packing import pack_embedded
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,8 @@ def compress_solid(
     middle = CodeFiles(compression.reading, inputs).read(len(inputs) // 2)
     files = CodeFiles(_as(compression.reading, middle), inputs)
     threads = compression.threads
-    chosen = choose_predictor(
-        sample_of_many(files),
-        compression.model,
-        middle.sequence if compression.sequence is None else compression.sequence,
-        effort=compression.effort,
-        embed=compression.embed_model,
-        threads=threads,
-    )
-    model = chosen.model
-    embedded = pack_embedded(model) if model and compression.embed_model else b""
-    coding = Coding(model, embedded, chosen.sequence, compression.group)
+    chosen = compression.choose(files, middle.sequence)
+    coding = chosen.coding(compression.embed_model, compression.group)
 
     def members() -> Iterator[tuple[Member, Sequence[Codes]]]:
         for number, name in enumerate(names):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncodec.coding.codec import code_lengths, traverse_known
+from nncodec.coding.many import Coding
 from nncodec.coding.range_coder import code_lengths as code_lengths_of_bits
 from nncodec.coding.segments import CodedSegment
 from nncodec.coding.threads import map_side_by_side
@@ -83,6 +84,14 @@ class Predictor:
     model: Model | None
     sequence: bool
     warnings: tuple[str, ...] = ()
+
+    def coding(self, embed: bool, group: int | None) -> Coding:
+        """Says how members are put into a container, with the model in it or not."""
+        return Coding(self.model, self.embedded(embed), self.sequence, group)
+
+    def embedded(self, asked: bool) -> bytes:
+        """Gives the model as it shall lie in a container; nothing without one, or if not asked."""
+        return pack_embedded(self.model) if asked and self.model else b""
 
 
 def choose_predictor(
