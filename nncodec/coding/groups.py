@@ -77,7 +77,7 @@ def encode_group(
     lengths, bits = [0.0] * extent.layers, [0] * extent.layers
 
     def write(segment: CodedSegment) -> None:
-        coded, stored = _shortest(segment)
+        coded, stored = shortest_payload(segment)
         first = sum(one.layers for one in segments)
         payloads.append(coded)
         checksum = segment_checksum(segment.codes, segment.marks, coded)
@@ -91,7 +91,7 @@ def encode_group(
     return CodedGroup(group, payloads, bits, lengths)
 
 
-def _shortest(segment: CodedSegment) -> tuple[bytes, bool]:
+def shortest_payload(segment: CodedSegment) -> tuple[bytes, bool]:
     """Gives the payload of a segment, and whether it is stored, as it is if that is not longer."""
     coded = payload(*segment.symbols())
     if segment.marks is None or segment.marks.all():

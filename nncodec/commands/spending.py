@@ -1,13 +1,13 @@
 """Where the bits of a container go: by layer, and by position."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nncodec.coding.codec import traverse_known
-from nncodec.coding.range_coder import code_lengths, payload
+from nncodec.coding.groups import shortest_payload
+from nncodec.coding.range_coder import code_lengths
 from nncodec.coding.segments import CodedSegment
 from nncodec.coding.threads import Threads
 from nncodec.files.model_choice import Predictor
@@ -56,10 +56,8 @@ def measure_spent(codes: Codes, predictor: Predictor, threads: Threads) -> Spent
 
     def measure(segment: CodedSegment) -> None:
         bits = sum(segment.bits())
-        size = len(payload(*segment.symbols()))
-        if segment.marks is None:
-            size = min(size, math.ceil(bits / 8))
-        disk.extend([size * 8 / bits] * len(segment.codes))
+        coded, _ = shortest_payload(segment)
+        disk.extend([len(coded) * 8 / bits] * len(segment.codes))
         lengths.extend(segment.code_lengths())
         spent = code_lengths(segment.codes[:, 0], segment.frequencies[:, 0]).sum(axis=-1)
         if segment.marks is not None and segment.decisions is not None:
