@@ -245,6 +245,10 @@ def test_containers_do_not_replace_each_other_nor_themselves(run: Run) -> None:
     run("compress", *INPUTS[:2], "--solid", "two.nnb", *LAYOUT)
     line = "out/a.npz: would be of both one.nnb and two.nnb; name a folder for each"
     assert_refused(run, ["decompress", "one.nnb", "two.nnb", "--output-dir", "out"], line)
+    run("compress", INPUTS[0], "a.npz.nnb", *LAYOUT)
+    line = "out/a.npz: would be of both a.npz.nnb and one.nnb; name a folder for each"
+    args = ["decompress", "one.nnb", "a.npz.nnb", "--output-dir", "out", "--force"]
+    assert_refused(run, args, line)
     os.mkdir("y")
     for name in ("m.nnb", "z.npz"):
         pathlib.Path("y", name).write_bytes(read(INPUTS[0]))

@@ -32,7 +32,7 @@ from nncodec.commands.options import (
     threads_option,
     verbose_option,
 )
-from nncodec.commands.outputs import inputs_of
+from nncodec.commands.outputs import inputs_of, plan
 from nncodec.commands.reading import Reading
 from nncodec.commands.reports import speed_text
 from nncodec.commands.restore import check_apart, extract, holds_files, restore_one
@@ -213,15 +213,17 @@ def decompress(
     if remove and solid:
         raise click.UsageError(_REMOVE_MANY)
     if output_dir is not None and (solid or only):
-        if not only:
-            check_apart(solid, output_dir)
+        rest = replace(given, files=tuple(name for name in files if name not in solid))
+        if not only and len(files) > 1:
+            others = plan(rest.arguments(decompression.suffixes), decompression.name_output)
+            check_apart(solid, output_dir, others)
         for name in files if only else solid:
             here = replace(decompression, threads=thread_count(threads, jobs))
             restore = functools.partial(extract, here, name, output_dir, only, watch)
             _print(restore, "", printing)
-        given = replace(given, files=tuple(name for name in files if name not in solid))
-        if only or not given.files:
+        if only or not rest.files:
             return
+        given = rest
     _convert(decompression, given, jobs, dask, printing)
 
 

@@ -12,6 +12,7 @@ import click
 
 from nncodec.commands.dask_pool import DaskPool
 from nncodec.commands.one_file import FileReport, Watch
+from nncodec.commands.output_names import claim
 from nncodec.commands.outputs import Arguments, plan
 from nncodec.commands.reports import speed_text, total_text, totals
 from nncodec.commands.terminal import above_bars, files_bar, print_text
@@ -146,13 +147,10 @@ def _plan(
         paths = cluster.place(len(jobs), name, output) if cluster else (name, output)
         jobs.append(Job(label, functools.partial(working.convert, *paths), name, output))
         outputs.append(output)
-        path = os.path.realpath(output)
-        if path in source_of:
-            both = f"{source_of[path]} and {label}"
+        if both := claim(source_of, output, label):
             raise NncodecError(
                 f"{file_label(output)}: is the output of both {both}; name a folder for each"
             )
-        source_of[path] = label
     for name in names:
         if os.path.realpath(name) in source_of:
             line = "is an input, and would be an output; name another folder"

@@ -64,3 +64,18 @@ def remove_input(name: str, asked: bool) -> None:
     if asked:
         with naming(file_label(name)):
             os.unlink(name)
+
+
+def claim(source_of: dict[str, str], output: str, label: str) -> str | None:
+    """Notes whose an output is, or says who both would write it.
+
+    Args:
+        source_of: the label of the input of every output so far, by where that lies.
+        output: another.
+        label: of its input.
+    """
+    path = os.path.realpath(output)
+    if path in source_of:
+        return f"{source_of[path]} and {label}"
+    source_of[path] = label
+    return None

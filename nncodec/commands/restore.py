@@ -6,12 +6,12 @@ Nothing is printed here, and click is not imported, as in one_file.py.
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nncodec.coding.many import decode_members
 from nncodec.coding.threads import Threads
 from nncodec.commands.one_file import Decompression, FileReport, Watch
-from nncodec.commands.output_names import check_suffix
+from nncodec.commands.output_names import check_suffix, claim
 from nncodec.commands.reports import NOT_SAID, counted, loses_coverage
 from nncodec.errors import BitstreamError, NncodecError, TruncatedError
 from nncodec.files.code_files import write_marked
@@ -55,22 +55,29 @@ def holds_files(path: str) -> bool:
         return False
 
 
-def check_apart(inputs: Sequence[str], folder: str) -> None:
-    """Refuses containers of which two hold a file of one name, before any of them is restored.
+def check_apart(
+    inputs: Sequence[str], folder: str, others: Iterable[tuple[str, str | NncodecError]]
+) -> None:
+    """Refuses containers of which two would write one file, before any of them is restored.
+
+    Args:
+        inputs: containers of many files.
+        folder: below which these are restored.
+        others: further inputs with their outputs, as `plan` lists them.
 
     Raises:
         NncodecError: of one line that begins with the name of an output.
     """
-    source_of: dict[str, str] = {}
+    pairs = [(file_label(name), output) for name, output in others if isinstance(output, str)]
     for input_ in inputs:
         with open_input(input_) as (stream, label):
             names = names_of(read_header(stream), input_)
-        for name in names:
-            if name in source_of:
-                output = file_label(_output(folder, name))
-                both = f"{source_of[name]} and {label}"
-                raise NncodecError(f"{output}: would be of both {both}; name a folder for each")
-        source_of |= dict.fromkeys(names, label)
+        pairs += [(label, _output(folder, name)) for name in names]
+    source_of: dict[str, str] = {}
+    for label, output in pairs:
+        if both := claim(source_of, output, label):
+            line = f"would be of both {both}; name a folder for each"
+            raise NncodecError(f"{file_label(output)}: {line}")
 
 
 def extract(
