@@ -142,6 +142,7 @@ def test_auto_and_adaptive(run: Run) -> None:
     )
     assert run("compress", "codes.npy", "codes.bin", "-f", "--model", "adaptive").stderr == ""
     assert "z-damaged" in run("evaluate", "codes.npy").stderr
+    assert "z-damaged" in run("compress", "codes.npy", "--solid", "all.nnb").stderr
 
 
 def test_evaluate(run: Run) -> None:

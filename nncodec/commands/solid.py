@@ -105,7 +105,8 @@ def compress_solid(
     header, model_name = encoded.header, name_of_model(encoded.header.model_id)
     facts = container_facts(header, model_name, encoded.layers) | member_facts(header)
     line = solid_line(label, header, len(encoded.data), model_name)
-    return FileReport(facts, line, size_table(encoded))
+    notes = tuple(f"{file_label(inputs[len(inputs) // 2])}: {note}" for note in middle.notes)
+    return FileReport(facts, line, size_table(encoded), chosen.warnings, notes)
 
 
 def _check_like(codes: Codes, others: Codes, label: str) -> None:
