@@ -1,10 +1,13 @@
 """Running the commands inside the test process, in the current folder."""
 
+import io
 import pathlib
 import sys
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
+import numpy as np
+import numpy.typing as npt
 from click.testing import CliRunner, Result
 
 from nncodec.commands.main import main
@@ -31,6 +34,12 @@ def invoke(*args: str, stdin: bytes = b"", group: click.Group = main) -> Result:
 
 def read(name: str) -> bytes:
     return pathlib.Path(name).read_bytes()
+
+
+def arrays_of(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a `.npz` by their names, or of a `.npy` by none."""
+    loaded = np.load(io.BytesIO(data), allow_pickle=False)
+    return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
 
 
 def listing() -> dict[str, bytes | None]:

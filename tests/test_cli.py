@@ -27,7 +27,7 @@ from nncodec.files import streams
 from nncodec.format.fields import varint
 from nncodec.format.magic import MAGIC
 from nncodec.training.data import examples, synthetic
-from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
+from tests.command_line import COMMAND, Run, arrays_of, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
 
 Array = npt.NDArray[Any]
@@ -65,13 +65,8 @@ def save(name: str, **arrays: Array) -> None:
     write(name, npz(**arrays))
 
 
-def load(data: bytes) -> dict[str, Array]:
-    loaded = np.load(io.BytesIO(data), allow_pickle=False)
-    return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-
-
 def assert_same_arrays(actual: bytes, expected: bytes) -> None:
-    ours, theirs = load(actual), load(expected)
+    ours, theirs = arrays_of(actual), arrays_of(expected)
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert ours[name].dtype.str == theirs[name].dtype.str
@@ -520,7 +515,7 @@ def test_synthesize_dataset(run: Run) -> None:
 
 def test_synthesize_sample(run: Run) -> None:
     assert run("synthesize", "sample", "--output", "sample.npz", "--seed", "3").exit_code == 0
-    arrays = load(read("sample.npz"))
+    arrays = arrays_of(read("sample.npz"))
     shape = arrays["shape"].tolist()
     assert shape == [4, 1, 31, 36, 2]
     codes = np.unpackbits(arrays["codes"], count=8928).reshape(shape)
@@ -533,7 +528,7 @@ def test_synthesize_sample(run: Run) -> None:
 
     sizes = ["--height", "5", "--width", "7", "--depth", "9", "--layer-depth", "3"]
     assert run("synthesize", "sample", "--output", "other.npz", *sizes).exit_code == 0
-    assert load(read("other.npz"))["shape"].tolist() == [3, 1, 5, 7, 3]
+    assert arrays_of(read("other.npz"))["shape"].tolist() == [3, 1, 5, 7, 3]
 
 
 @pytest.mark.parametrize(

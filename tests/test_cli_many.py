@@ -25,7 +25,7 @@ from nncodec.commands.terminal import files_bar
 from nncodec.commands.worker_pool import Job, run_jobs
 from nncodec.errors import NncodecError
 from nncodec.files.array_files import npy_bytes, npz_bytes
-from tests.command_line import COMMAND, Run, assert_refused, invoke, listing, read
+from tests.command_line import COMMAND, Run, arrays_of, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
 
 SHAPE = (3, 1, 12, 10, 8)
@@ -58,11 +58,6 @@ AGAIN = ["again/a.npz", "again/b.npy", "again/c.npz"]
 
 def write(name: str, data: bytes) -> None:
     pathlib.Path(name).write_bytes(data)
-
-
-def load(name: str) -> dict[str, Any]:
-    loaded = np.load(name, allow_pickle=False)
-    return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
 
 
 def without_speed(text: str) -> str:
@@ -100,7 +95,7 @@ def test_round_trip_as_of_single_files(run: Run, jobs: list[str]) -> None:
     assert without_speed(result.stdout).splitlines() == [*lines, total]
     assert [read(name) for name in AGAIN] == [read(f"{number}") for number in range(3)]
     for ours, theirs in zip(AGAIN, INPUTS, strict=True):
-        actual, expected = load(ours), load(theirs)
+        actual, expected = arrays_of(read(ours)), arrays_of(read(theirs))
         assert actual.keys() == expected.keys()
         for key in actual:
             assert actual[key].dtype == expected[key].dtype

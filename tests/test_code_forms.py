@@ -21,6 +21,7 @@ from nncodec.files.tensor_files import file_bytes, read_tensors
 from nncodec.format import limits
 from nncodec.format.axes import LETTERS
 from nncodec.format.source import DTYPES, ArraySource, Source
+from tests.command_line import arrays_of
 from tests.samples import averaged_codes
 
 Array = npt.NDArray[Any]
@@ -50,13 +51,8 @@ def written(file: CodeFile) -> bytes:
     return out.getvalue()
 
 
-def load(data: bytes) -> dict[str, Array]:
-    loaded = np.load(io.BytesIO(data), allow_pickle=False)
-    return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-
-
 def assert_same(actual: bytes, expected: bytes) -> None:
-    ours, theirs = load(actual), load(expected)
+    ours, theirs = arrays_of(actual), arrays_of(expected)
     assert ours.keys() == theirs.keys()
     for name, array in theirs.items():
         assert_same_array(ours[name], array)
