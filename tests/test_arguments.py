@@ -28,6 +28,8 @@ NUMBER = "give a whole number, as in 4"
         (lambda: nncodec.decode(DATA, layers="1"), f"layers is of type str; {NUMBER}"),
         (lambda: nncodec.decode(DATA, layers=1.5), f"layers is of type float; {NUMBER}"),
         (lambda: nncodec.decode(DATA, model=3), "a int is no model; give its name, its path, or "),
+        (lambda: nncodec.load_model(3), "a int is no model; give its name or its path"),
+        (lambda: nncodec.load_model(None), "a NoneType is no model; give its name or its path"),
         (lambda: nncodec.open(DATA, model=3), "a int is no model; give its name, its path, or "),
         (lambda: nncodec.open(DATA).decode("1"), f"layers is of type str; {NUMBER}"),
         (lambda: nncodec.decode_many(DATA, only=1), "only is of type int; give a list"),

@@ -2,7 +2,9 @@
 
 import io
 import re
+import sys
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -600,6 +602,35 @@ def test_pytorch_tensors(dtype: str, gradient: bool) -> None:
     array = nncodec.decode(data, like="array")
     expected = codes.detach().view(torch.int16) if dtype == "bfloat16" else codes.detach()
     assert array.tobytes() == expected.numpy().tobytes()
+
+
+def test_the_directory_of_a_zip_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, file: Any, *rest: Any) -> None:
+            opened.append(file)
+            super().__init__(file, *rest)
+
+    data = saved(**{f"a{number}": CODES for number in range(5)}, other=np.arange(3))
+    monkeypatch.setattr(zipfile, "ZipFile", Counted)
+    assert len(read_code_file(io.BytesIO(data)).pictures) == 5
+    assert len(opened) == 1
+
+
+def test_a_tensor_is_given_where_pytorch_was_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = nncodec.encode(CODES)
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    with pytest.raises(CodesError, match="needs PyTorch; install torch"):
+        nncodec.decode(data, like="torch")
+    (tmp_path / "torch.py").write_text("def from_numpy(array): return array, 'a tensor'")
+    monkeypatch.syspath_prepend(tmp_path)
+    del sys.modules["torch"]
+    array, what = nncodec.decode(data, like="torch")
+    assert what == "a tensor"
+    assert (array == CODES).all()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ HOUSE: dict[str, tuple[int, set[str]]] = {
     "model.model": (8, {"numpy"}),
     "model.packing": (9, {"numpy", "safetensors"}),
     "coding": (10, {"numpy", "constriction"}),
-    "files": (11, {"numpy", "safetensors", "fsspec"}),
+    "files": (11, {"numpy", "safetensors", "fsspec", "torch"}),
     "api": (12, {"numpy"}),
     "many": (13, {"numpy"}),
     "lazy": (13, set()),

@@ -145,7 +145,8 @@ class Npz:
         self._data = data
         self.forms: dict[str, Form] = {}
         self._sizes: dict[str, int] = {}
-        with self._open() as archive:
+        with self._reading():
+            self._archive = archive = zipfile.ZipFile(io.BytesIO(data))
             infos = archive.infolist()
             names = [info.filename for info in infos]
             foreign = diagnose_names(names)
@@ -167,9 +168,9 @@ class Npz:
 
     def member(self, name: str) -> bytes:
         """Gives an array's `.npy`: of as many bytes as its header says, and no more."""
-        with self._open() as archive:
-            info = archive.getinfo(name + ".npy")
-            with archive.open(info) as member:  # with a size: the stream may go on and on
+        with self._reading():
+            info = self._archive.getinfo(name + ".npy")
+            with self._archive.open(info) as member:  # with a size: the stream may go on and on
                 return member.read(info.file_size)
 
     def size(self, name: str) -> int:
@@ -181,10 +182,10 @@ class Npz:
         return read_npy(self.member(name), self.forms[name])
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[zipfile.ZipFile]:
+    def _reading(self) -> Iterator[None]:
         try:
-            with _damage("the .npz"), zipfile.ZipFile(io.BytesIO(self._data)) as archive:
-                yield archive
+            with _damage("the .npz"):
+                yield
         except CodesError as error:
             if error.__cause__ and is_mangled(self._data):
                 raise CodesError(mangled_line("the .npz")) from error

@@ -1,6 +1,7 @@
-"""Arrays in memory: of numpy, of what turns into one, and PyTorch's tensors, which need no import.
+"""Arrays in memory: of numpy, of what turns into one, and PyTorch's tensors.
 
-A tensor is known by its class; PyTorch is loaded already where there is one.
+A tensor is known by its class, and PyTorch is loaded already where there is one. It is imported
+where a tensor is asked for, since a worker of a data loader may not have loaded it.
 """
 
 import sys
@@ -65,11 +66,12 @@ def tensor_of_array(array: Array, dtype: str) -> Any:
         dtype: likewise.
 
     Raises:
-        CodesError: PyTorch is not imported, or has no such dtype.
+        CodesError: PyTorch is not installed, or has no such dtype.
     """
-    torch = sys.modules.get("torch")
-    if torch is None:
-        raise CodesError("like='torch' needs PyTorch; import torch first")
+    try:
+        import torch  # not for those who want no tensors
+    except ImportError as error:
+        raise CodesError("like='torch' needs PyTorch; install torch") from error
     if dtype == BFLOAT16:
         return torch.from_numpy(array.view("<i2").copy()).view(torch.bfloat16)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -125,6 +125,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     Raises:
         ModelError: there is none, or it cannot be read.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise ModelError(f"a {type(name).__name__} is no model; give its name or its path")
     text = os.fspath(name)
     if is_path(text):
         return read_model(text)
