@@ -20,6 +20,7 @@ from click.testing import Result
 from tqdm import tqdm
 
 from nncodec.commands.main import main
+from nncodec.commands.many_files import MOST_LINES
 from nncodec.commands.one_file import FileReport, Watch
 from nncodec.commands.terminal import files_bar
 from nncodec.commands.worker_pool import Job, run_jobs
@@ -296,6 +297,51 @@ def test_folders_that_cannot_be(run: Run) -> None:
     assert_refused(run, ["compress", *INPUTS, "--output-dir", ""], line)
 
 
+FOLDER = "is a directory; name a file in it, or add -r for all"
+
+
+def test_folders_need_an_option(run: Run) -> None:
+    assert_refused(run, ["compress", "codes"], f"codes: {FOLDER}")
+    assert_refused(run, ["compress", "codes", "packed.nnb"], f"codes: {FOLDER}")
+    assert_refused(run, ["compress", "codes", "--solid", "all.nnb"], f"codes: {FOLDER}")
+    assert_refused(run, ["decompress", "codes"], f"codes: {FOLDER}")
+
+
+@JOBS
+def test_of_hundreds_of_files_each_has_no_line(run: Run, jobs: list[str]) -> None:
+    names = [f"codes/{number:03}.npy" for number in range(MOST_LINES + 1)]
+    for number, name in enumerate(names):
+        write(name, npy_bytes(averaged_codes((1, 1, 2, 3, 4), number)))
+    args = ["--output-dir", "packed", "--axes", "lnhwc", *jobs]
+    few = run("compress", *names[1:], *args)
+    assert [line.split(":")[0] for line in few.stdout.splitlines()] == [
+        *names[1:],
+        f"total of {MOST_LINES} files",
+    ]
+    write(names[5], b"hello")
+    many = run("compress", *names, *args, "--force")
+    assert many.stdout.startswith(f"total of {MOST_LINES} of {MOST_LINES + 1} files: ")
+    assert many.stdout.count("\n") == 1
+    assert many.stderr.splitlines()[0].startswith(f"nncodec: {names[5]}: neither a .npy, ")
+    told = run("compress", *names, *args, "--force", "-v")
+    assert told.stdout.count("header") == told.stdout.count("(lnhwc, ") == MOST_LINES
+
+
+def test_notes_on_many_files_are_counted(run: Run) -> None:
+    names = [f"codes/{number:03}.npy" for number in range(MOST_LINES + 1)]
+    for name in names[1:]:
+        write(name, npy_bytes(np.random.default_rng(0).integers(0, 2, (8, 8, 8), np.uint8)))
+    write(names[0], npy_bytes(averaged_codes((1, 1, 2, 3, 4), 3)))
+    few = run("compress", *names[1:], "--output-dir", "packed")
+    notes = few.stderr.count("nearly as cheap")
+    assert notes == MOST_LINES
+    many = run("compress", *names, "--output-dir", "packed", "--force")
+    line = f"nncodec: {notes} of {notes + 1} files have notes on how they were read; see -v\n"
+    assert many.stderr.startswith(line)
+    told = run("compress", *names, "--output-dir", "packed", "--force", "-v")
+    assert told.stderr.count("nearly as cheap") == notes
+
+
 def test_inputs_that_are_no_regular_files(run: Run) -> None:
     os.mkfifo("pipe")  # opening it would wait for ever
     for command, name in (("compress", INPUTS[0]), ("decompress", "a.bin")):
@@ -305,7 +351,7 @@ def test_inputs_that_are_no_regular_files(run: Run) -> None:
         pipe, folder = result.stderr.splitlines()
         remedy = "give it alone, with the name of its output"
         assert pipe == f"nncodec: pipe: is no regular file; {remedy}"
-        assert folder == "nncodec: codes: is a directory; name a file in it"
+        assert folder == f"nncodec: codes: {FOLDER}"
         assert len(os.listdir(f"{command}-out")) == 1
 
 

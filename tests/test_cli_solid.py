@@ -13,7 +13,7 @@ import pytest
 import nncodec
 from nncodec.coding.many import decode_members
 from nncodec.commands import restore, solid
-from nncodec.commands.member_reports import member_bytes
+from nncodec.commands.member_reports import lost_text, member_bytes
 from nncodec.files.array_files import npy_bytes, npz_bytes
 from tests.command_line import Run, assert_refused, invoke, listing, read
 from tests.samples import averaged_codes
@@ -67,6 +67,14 @@ def test_files_come_back(run: Run, group: list[str]) -> None:
     assert run("test", "all.bin").stdout == "all.bin: ok\n"
 
 
+@pytest.mark.parametrize(("group", "files"), [(0, "0"), (1, "0, 1"), (2, "2"), (3, "3")])
+def test_files_that_have_pictures_in_a_group(group: int, files: str) -> None:
+    arrays = [averaged_codes((1, count, 2, 2, 3), count) for count in (3, 1, 2, 1)]
+    header = nncodec.read_header(nncodec.encode_many(arrays, group=2))
+    text = lost_text(header, ["0", "1", "2", "3"], [group], 4)
+    assert text.startswith(f"group {group} is damaged: {files} cannot be restored; decompress -")
+
+
 def test_some_of_the_files_come_back(run: Run) -> None:
     run("compress", *INPUTS, "--solid", "all.bin", "--group", "2", *LAYOUT)
     only = ["--only", "sub/c.npz", "--only", "b.npy"]
@@ -118,6 +126,57 @@ def test_others_are_restored_beside(run: Run) -> None:
     assert sorted(os.listdir("out")) == ["a.npz", "b.npy", "c.npz"]
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_container_becomes_a_folder_of_its_name(run: Run, jobs: str) -> None:
+    os.makedirs("packed/deep")
+    run("compress", *INPUTS, "--solid", "packed/deep/all.nnb", *LAYOUT)
+    run("compress", INPUTS[0], "packed/a.npz.nnb", *LAYOUT)
+    run("compress", *INPUTS[:2], "--solid", "packed/some.nnb", *LAYOUT)
+    result = run("decompress", "-r", "packed", "--output-dir", "out", "--jobs", jobs)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [line.split(", in ")[0] for line in result.stdout.splitlines()][1:3] == [
+        "packed/deep/all.nnb: 4 files -> out/deep/all",
+        "packed/some.nnb: 2 files -> out/some",
+    ]
+    assert result.stdout.splitlines()[3].startswith("total of 3 files: ")
+    assert_restored("out/deep/all")
+    assert_restored("out/some", list(SIZES)[:2])
+    assert read("out/a.npz") == read("codes/a.npz")
+    result = run("decompress", "-r", "packed", "--json")  # beside them
+    facts = json.loads(result.stdout)
+    assert [one["output"] for one in facts["files"]] == [
+        *("packed/a.npz", "packed/deep/all", "packed/some")
+    ]
+    assert facts["output_bits"] == sum(one["output_bits"] for one in facts["files"])
+    assert_restored("packed/deep/all")
+    result = run("decompress", "packed/some.nnb", "--force")
+    assert result.stdout.startswith("packed/some.nnb: 2 files -> packed/some, in ")
+    assert_restored("packed/some", list(SIZES)[:2])
+    result = run("decompress", "-r", "packed", "--rm")
+    assert "--rm is not for containers of many files; remove" in result.stderr
+
+
+def test_a_damaged_container_does_not_stop_the_others(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "x.nnb", *LAYOUT)
+    run("compress", *INPUTS, "--solid", "y.nnb", *LAYOUT)
+    pathlib.Path("x.nnb").write_bytes(read("x.nnb")[:-1])
+    result = run("decompress", "x.nnb", "y.nnb")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("nncodec: x.nnb: the file ends early, only 1 of its 2 layers ")
+    assert_restored("y")
+    result = run("decompress", "x.nnb", "--partial", "--json")
+    line = "the file ends early; 1 of 2 layers are whole, and written"
+    assert (result.exit_code, result.stderr) == (0, f"nncodec: x.nnb: {line}\n")
+    facts = json.loads(result.stdout)
+    assert (facts["missing_layers"], facts["lost"], facts["output_bits"]) == (1, [], 6320 // 2)
+    assert np.load("x/b.npy").shape[0] == 1
+    damaged = bytearray(read("y.nnb"))
+    damaged[-1] ^= 1
+    pathlib.Path("y.nnb").write_bytes(damaged)
+    args = ["decompress", "y.nnb", "--output-dir", "z", "--partial"]
+    assert_refused(run, args, "y.nnb: no file is whole; get another copy")
+
+
 def test_damage_leaves_the_other_files(run: Run) -> None:
     run("compress", *INPUTS, "--solid", "all.bin", "--group", "1", *LAYOUT)
     data = bytearray(read("all.bin"))
@@ -134,11 +193,24 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     line = "nncodec: bad.bin: b.npy cannot be restored; get another copy for it\n"
     assert result.stderr == line
     assert_restored("some", [name for name in SIZES if name != "b.npy"])
+    result = run("test", "bad.bin", "all.bin", "--json")
+    assert [one["ok"] for one in json.loads(result.stdout)["files"]] == [False, True]
+    others = "cannot be restored; decompress --partial restores the others, or get another copy"
+    line = f"nncodec: bad.bin: group 1 is damaged: b.npy {others}\n"
+    assert (result.exit_code, result.stderr) == (1, line)
     pathlib.Path("cut.bin").write_bytes(data[: -sum(lengths[2:])])
     result = run("decompress", "cut.bin", "--output-dir", "few", "--partial", "--json")
     facts = json.loads(result.stdout)
     assert (facts["files"], facts["lost"]) == (["a.npz"], list(SIZES)[1:])
     assert "b.npy, sub/c.npz, sub/deep/d.npz cannot be restored; get another" in result.stderr
+    result = run("test", "cut.bin")
+    some = "group 1 is damaged and the file ends early, only 2 of its 4 groups are whole"
+    assert result.stderr == f"nncodec: cut.bin: {some}: {', '.join(list(SIZES)[1:])} {others}\n"
+    data[-sum(lengths) + 5] ^= 16
+    pathlib.Path("cut.bin").write_bytes(data[: -sum(lengths[2:])])
+    result = run("test", "cut.bin")
+    assert "groups 0, 1 are damaged and the file ends early, only 2 of its" in result.stderr
+    assert result.stderr.endswith(" groups are whole; no file is whole, get another copy\n")
     result = run("decompress", "bad.bin", "one.npy", "--only", "b.npy")
     assert result.exit_code == 1
     assert not os.path.exists("one.npy")
@@ -221,7 +293,7 @@ def test_names_lead_nowhere_else() -> None:
             with pytest.raises(
                 nncodec.NncodecError, match="is no name of a file here; use another"
             ):
-                restore._output("folder", name)
+                restore.output_below("folder", name)
 
 
 def test_what_decodes_to_other_codes_is_not_written(
@@ -243,10 +315,10 @@ def test_what_decodes_to_other_codes_is_not_written(
 def test_containers_do_not_replace_each_other_nor_themselves(run: Run) -> None:
     run("compress", *INPUTS[:2], "--solid", "one.nnb", *LAYOUT)
     run("compress", *INPUTS[:2], "--solid", "two.nnb", *LAYOUT)
-    line = "out/a.npz: would be of both one.nnb and two.nnb; name a folder for each"
+    line = "out/a.npz: is the output of both one.nnb and two.nnb; name a folder for each"
     assert_refused(run, ["decompress", "one.nnb", "two.nnb", "--output-dir", "out"], line)
     run("compress", INPUTS[0], "a.npz.nnb", *LAYOUT)
-    line = "out/a.npz: would be of both a.npz.nnb and one.nnb; name a folder for each"
+    line = "out/a.npz: is the output of both one.nnb and a.npz.nnb; name a folder for each"
     args = ["decompress", "one.nnb", "a.npz.nnb", "--output-dir", "out", "--force"]
     assert_refused(run, args, line)
     os.mkdir("y")

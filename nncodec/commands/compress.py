@@ -5,13 +5,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import click
 
 from nncodec.coding.threads import thread_count
-from nncodec.commands.many_files import Printing, convert_files
+from nncodec.commands.many_files import Printing, Restoring, convert_files, restore_many
 from nncodec.commands.one_file import Compression, Decompression, FileReport, Watch
 from nncodec.commands.options import (
     Given,
@@ -32,10 +33,10 @@ from nncodec.commands.options import (
     threads_option,
     verbose_option,
 )
-from nncodec.commands.outputs import inputs_of, plan
+from nncodec.commands.outputs import Arguments, inputs_of
 from nncodec.commands.reading import Reading
 from nncodec.commands.reports import speed_text
-from nncodec.commands.restore import check_apart, extract, holds_files, restore_one
+from nncodec.commands.restore import extract, restore_one
 from nncodec.commands.solid import compress_solid
 from nncodec.commands.solid_hint import solid_hint
 from nncodec.commands.terminal import print_text, progress_bar
@@ -92,8 +93,8 @@ def compress(
     .safetensors): then both are inputs, as more are.
 
     Prints how many bytes every layer took, beside its theoretical size under the model (its code
-    length, in bytes); of many files, one line each. Layers on which the model does not pay are
-    stored.
+    length, in bytes); of many files, one line each, of more than 32 their sums. Layers on which the
+    model does not pay are stored.
 
     \b
     Example:
@@ -128,7 +129,7 @@ def compress(
         watch = Watch(functools.partial(progress_bar, quiet=quiet or as_json))
         _print(lambda: compress_solid(compression, inputs, solid, watch), solid, printing)
         return
-    _convert(compression, given, jobs, dask, printing)
+    _convert(compression, given.arguments(compression.suffixes), jobs, dask, printing)
     if not (quiet or as_json or dask or remove):
         inputs = inputs_of(given.arguments(compression.suffixes))
         if hint := solid_hint(compression, inputs):
@@ -140,7 +141,7 @@ def compress(
 @only_option
 @layers_option
 @decoding_model_option
-@click.option("--partial", is_flag=True, help="Take the whole layers of a file that was cut off.")
+@click.option("--partial", is_flag=True, help="Take what is whole of a file.")
 @max_bits_option
 @threads_option
 @force_option
@@ -170,7 +171,8 @@ def decompress(
     """Restores the code file OUTPUT from the compressed INPUT, or one from each INPUT.
 
     Without OUTPUT, it gets the name of INPUT without .nnb. Two arguments are INPUT and OUTPUT,
-    unless the second ends with .nnb: then both are inputs, as more are.
+    unless the second ends with .nnb: then both are inputs, as more are. An INPUT that holds many
+    files becomes a folder of that name; if it is named beside --output-dir, they go into DIR.
 
     The arrays get the names, types, shapes and values that they had, in a .npz, .npy or
     .safetensors, as it was.
@@ -207,38 +209,37 @@ def decompress(
         input_, target = check_only(given, only)
         if target is not None:
             restore = functools.partial(restore_one, decompression, input_, target, only[0], watch)
-            _print(restore, target, printing)
-            return
-    solid = [name for name in files if output_dir is not None and holds_files(name)]
-    if remove and solid:
+        else:
+            below = output_dir or ""
+            restore = functools.partial(extract, decompression, input_, below, only, watch)
+        _print(restore, target or "", printing)
+        return
+    arguments = given.arguments(decompression.suffixes)
+    single = arguments.single()
+    many: dict[str, Restoring] = {}
+    if single is None or single[1] is None:
+        here = replace(decompression, threads=thread_count(threads, jobs))
+        many = restore_many(here, arguments)
+    if remove and many:
         raise click.UsageError(_REMOVE_MANY)
-    if output_dir is not None and (solid or only):
-        rest = replace(given, files=tuple(name for name in files if name not in solid))
-        if not only and len(files) > 1:
-            others = plan(rest.arguments(decompression.suffixes), decompression.name_output)
-            check_apart(solid, output_dir, others)
-        for name in files if only else solid:
-            here = replace(decompression, threads=thread_count(threads, jobs))
-            restore = functools.partial(extract, here, name, output_dir, only, watch)
-            _print(restore, "", printing)
-        if only or not rest.files:
-            return
-        given = rest
-    _convert(decompression, given, jobs, dask, printing)
+    if files[0] in many and len(files) == 1:
+        _print(functools.partial(many[files[0]].run, watch), "", printing)
+        return
+    _convert(decompression, arguments, jobs, dask, printing, many)
 
 
 def _convert(
     conversion: Compression | Decompression,
-    given: Given,
+    arguments: Arguments,
     jobs: int,
     dask: str | None,
     printing: Printing,
+    many: Mapping[str, Restoring] = MappingProxyType({}),
 ) -> None:
     check_dask(dask, jobs)
-    arguments = given.arguments(conversion.suffixes)
     single = arguments.single()
     if single is None:
-        if not convert_files(conversion, arguments, jobs, printing, dask):
+        if not convert_files(conversion, arguments, jobs, printing, dask, many):
             sys.exit(1)
         return
     if jobs > 1:

@@ -9,7 +9,7 @@ import click
 
 from nncodec.coding.codec import decode_parts
 from nncodec.coding.threads import Threads, thread_count
-from nncodec.commands.member_reports import member_facts, members_text
+from nncodec.commands.member_reports import lost_text, member_facts, members_text
 from nncodec.commands.options import (
     decoding_model_option,
     json_option,
@@ -26,13 +26,15 @@ from nncodec.commands.reports import (
     model_facts,
     model_table,
 )
+from nncodec.commands.restore import names_of
 from nncodec.commands.terminal import print_text, progress_bar
-from nncodec.errors import NncodecError
+from nncodec.errors import BitstreamError, NncodecError
 from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import list_models, name_of_model
 from nncodec.files.streams import STANDARD_STREAM, file_label, open_input
 from nncodec.format.container import ContainerReader
 from nncodec.format.header import Header, read_header
+from nncodec.model.model import Model
 
 
 @click.command()
@@ -142,10 +144,25 @@ def _test_file(
         with open_input(name) as (stream, label):
             reader = ContainerReader(stream, max_bits=max_bits)
             model = model_to_decode(reader, model_name)
+            names = names_of(reader.header, name)
             with progress_bar(label, reader.header.bits) as progress:
-                who = Threads(threads, progress)
-                for _ in decode_parts(reader.header, reader.parts(), model=model, threads=who):
-                    pass
+                _test_groups(reader, names, model, Threads(threads, progress))
     except NncodecError as error:
         return error
     return None
+
+
+def _test_groups(
+    reader: ContainerReader, names: Sequence[str], model: Model | None, threads: Threads
+) -> None:
+    """Decodes all groups; where some files may be whole, those that are not are named."""
+    header = reader.header
+    partial = header.holds_files and len(header.groups) > 1
+    parts = reader.parts(partial=partial)
+    damaged, there = [], 0
+    for group, codes in decode_parts(header, parts, model=model, partial=partial, threads=threads):
+        there = group + 1
+        if codes is None:
+            damaged.append(group)
+    if damaged or there < len(header.groups):
+        raise BitstreamError(lost_text(header, names, damaged, there))

@@ -1,6 +1,8 @@
 """Reports of containers of several members."""
 
+import bisect
 import itertools
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from nncodec.commands.reports import (
@@ -14,6 +16,9 @@ from nncodec.commands.reports import (
 )
 from nncodec.format.container import packed_bytes
 from nncodec.format.header import VERSION, Header
+
+NAMED = 5
+"""How many names a line has at most."""
 
 
 def member_bytes(header: Header) -> list[float]:
@@ -57,6 +62,52 @@ def member_facts(header: Header) -> dict[str, Any]:
         for member, extents, size in rows
     ]
     return {"groups": [group.pictures for group in header.groups], "members": members}
+
+
+def lost_text(header: Header, names: Sequence[str], damaged: Sequence[int], there: int) -> str:
+    """Says which groups of a container are not whole, which files are lost, and what can be done.
+
+    Args:
+        header: of the container.
+        names: of its files.
+        damaged: the numbers of groups, from 0.
+        there: how many groups, from the first, the file has.
+    """
+    count = len(header.groups)
+    causes = []
+    if damaged:
+        numbers = some_of([str(number) for number in damaged])
+        one = len(damaged) == 1
+        causes.append(f"group {numbers} is damaged" if one else f"groups {numbers} are damaged")
+    if there < count:
+        causes.append(f"the file ends early, only {there} of its {count} groups are whole")
+    lost = _files_in(header, {*damaged, *range(there, count)})
+    if len(lost) == len(names):
+        return f"{' and '.join(causes)}; no file is whole, get another copy"
+    them = some_of([names[number] for number in lost])
+    return (
+        f"{' and '.join(causes)}: {them} cannot be restored; decompress --partial restores the "
+        "others, or get another copy"
+    )
+
+
+def _files_in(header: Header, groups: Collection[int]) -> list[int]:
+    """The numbers of the files of which pictures lie in some groups."""
+    ends = list(itertools.accumulate(group.pictures for group in header.groups))
+    found, begin = [], 0
+    for number, member in enumerate(header.members):
+        end = begin + sum(member.pictures)
+        first, last = bisect.bisect_right(ends, begin), bisect.bisect_left(ends, end)
+        if any(group in groups for group in range(first, last + 1)):
+            found.append(number)
+        begin = end
+    return found
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Lists the first of some names, and says how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def solid_line(label: str, header: Header, size: int, model: str) -> str:

@@ -251,9 +251,7 @@ class Decompression:
         }
         warnings = []
         if layers < wanted:
-            warnings.append(
-                f"{label}: the file ends early; {layers} of {wanted} layers are whole, and written"
-            )
+            warnings.append(f"{label}: {layers_left(layers, wanted)}")
         if loses_coverage(tensors, source):
             warnings.append(f"{label}: {NOT_SAID}")
         if pictures < header.extent.pictures:
@@ -263,6 +261,11 @@ class Decompression:
             )
         line = f"{label}: {extents_text(tensors)} -> {output_label(output)}"
         return FileReport(facts, line, warnings=tuple(warnings))
+
+
+def layers_left(layers: int, wanted: int) -> str:
+    """Says that a file was cut off."""
+    return f"the file ends early; {layers} of {wanted} layers are whole, and written"
 
 
 def _verify(

@@ -31,7 +31,10 @@ quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="Print nothing but errors and warnings."
 )
 verbose_option = click.option(
-    "-v", "--verbose", is_flag=True, help="Of many files, print the table of each."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Of many files, print the table of each; of more than 32, the line of each, too.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 decoding_model_option = click.option(

@@ -24,9 +24,14 @@ def code_file_name(container: str, suffix: str) -> str:
         container: its path.
         suffix: what the name of such a code file ends with.
     """
-    name = os.path.basename(container)
-    stem = name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else os.path.splitext(name)[0]
+    stem = folder_name(container)
     return stem if stem.lower().endswith(suffix) else stem + suffix
+
+
+def folder_name(container: str) -> str:
+    """Gives the name of the folder of the files of a container, without the folder that is in."""
+    name = os.path.basename(container)
+    return name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else os.path.splitext(name)[0]
 
 
 def check_suffix(output: str, suffix: str) -> None:

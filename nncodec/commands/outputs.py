@@ -10,6 +10,8 @@ from nncodec.errors import NncodecError
 from nncodec.files.streams import STANDARD_STREAM, file_label, naming
 from nncodec.files.urls import is_url
 
+_FOLDER = "is a directory; name a file in it, or add -r for all"
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -34,6 +36,7 @@ class Arguments:
 
         Raises:
             click.UsageError: these are no such arguments.
+            NncodecError: the input is a folder.
         """
         files, output = self.files, self.output
         if not files:
@@ -50,11 +53,15 @@ class Arguments:
                 raise click.UsageError("- is no input beside others or for a folder; name files")
         if self.folder is not None or self.recursive:
             return None
-        if len(files) == 1:
-            return files[0], STANDARD_STREAM if files[0] == STANDARD_STREAM else output
-        if len(files) == 2 and not files[1].lower().endswith(self.suffixes):
-            return files[0], files[1]
-        return None
+        second = files[1] if len(files) == 2 else None
+        if second is not None and not second.lower().endswith(self.suffixes):
+            output = second
+        elif len(files) > 1:
+            return None
+        elif files[0] == STANDARD_STREAM:
+            output = STANDARD_STREAM
+        _refuse_folder(files[0])
+        return files[0], output
 
 
 def plan(
@@ -71,9 +78,9 @@ def plan(
     common = {url: os.path.commonpath(some) for url, some in roots.items() if some}
     for name, _ in inputs:
         label = file_label(name)
-        if not os.path.isfile(name) and os.path.exists(name) and not os.path.isdir(name):
+        if not os.path.isfile(name) and os.path.exists(name):
             line = "is no regular file; give it alone, with the name of its output"
-            yield name, NncodecError(f"{label}: {line}")
+            yield name, NncodecError(f"{label}: {_FOLDER if os.path.isdir(name) else line}")
             continue
         folder = os.path.dirname(name)
         if arguments.folder is not None:
@@ -94,8 +101,20 @@ def _below(folder: str, path: str) -> str:
 
 
 def inputs_of(arguments: Arguments) -> list[str]:
-    """Lists the inputs."""
-    return [name for name, _ in _inputs(arguments)]
+    """Lists the inputs.
+
+    Raises:
+        NncodecError: one is a folder.
+    """
+    names = [name for name, _ in _inputs(arguments)]
+    for name in names:
+        _refuse_folder(name)
+    return names
+
+
+def _refuse_folder(name: str) -> None:
+    if os.path.isdir(name):
+        raise NncodecError(f"{file_label(name)}: {_FOLDER}")
 
 
 def _inputs(arguments: Arguments) -> Iterator[tuple[str, str]]:

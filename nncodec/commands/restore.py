@@ -6,12 +6,14 @@ Nothing is printed here, and click is not imported, as in one_file.py.
 import contextlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from nncodec.coding.many import decode_members
 from nncodec.coding.threads import Threads
-from nncodec.commands.one_file import Decompression, FileReport, Watch
-from nncodec.commands.output_names import check_suffix, claim
+from nncodec.commands.member_reports import some_of
+from nncodec.commands.one_file import Decompression, FileReport, Watch, layers_left
+from nncodec.commands.output_names import check_suffix
 from nncodec.commands.reports import NOT_SAID, counted, loses_coverage
 from nncodec.errors import BitstreamError, NncodecError, TruncatedError
 from nncodec.files.code_files import write_marked
@@ -29,9 +31,6 @@ from nncodec.files.urls import is_url, open_url
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import ContainerReader, packed_bytes
 from nncodec.format.header import Header, read_header
-
-NAMED_IN_WARNING = 5
-"""Of how many lost files a warning says the names."""
 
 
 def names_of(header: Header, path: str) -> list[str]:
@@ -53,31 +52,6 @@ def holds_files(path: str) -> bool:
             return read_header(stream).holds_files
     except NncodecError:
         return False
-
-
-def check_apart(
-    inputs: Sequence[str], folder: str, others: Iterable[tuple[str, str | NncodecError]]
-) -> None:
-    """Refuses containers of which two would write one file, before any of them is restored.
-
-    Args:
-        inputs: containers of many files.
-        folder: below which these are restored.
-        others: further inputs with their outputs, as `plan` lists them.
-
-    Raises:
-        NncodecError: of one line that begins with the name of an output.
-    """
-    pairs = [(file_label(name), output) for name, output in others if isinstance(output, str)]
-    for input_ in inputs:
-        with open_input(input_) as (stream, label):
-            names = names_of(read_header(stream), input_)
-        pairs += [(label, _output(folder, name)) for name in names]
-    source_of: dict[str, str] = {}
-    for label, output in pairs:
-        if both := claim(source_of, output, label):
-            line = f"would be of both {both}; name a folder for each"
-            raise NncodecError(f"{file_label(output)}: {line}")
 
 
 def extract(
@@ -111,29 +85,48 @@ def extract(
         with naming(file_label(folder)):
             if os.path.exists(folder) and not os.path.isdir(folder):
                 raise NncodecError("is no folder; name another")
-        outputs = {number: _output(folder, names[number]) for number in wanted}
+        outputs = {number: output_below(folder, names[number]) for number in wanted}
         for output in outputs.values():
             _check(output, force=decompression.force, source=input_)
-        lost, unsaid = _extract(decompression, reader, outputs, label, watch)
-        header = reader.header
-    extents = header.member_extents()
+        outcome = _extract(decompression, reader, outputs, label, watch)
+        header, lost = reader.header, outcome.lost
+    extents, layers = header.member_extents(), min(outcome.layers, reader.wanted)
     kept = [one for number in wanted if number not in lost for one in extents[number]]
-    bits = sum(one.first_layers(reader.wanted).bits for one in kept)
+    bits = sum(one.first_layers(layers).bits for one in kept)
     done = len(wanted) - len(lost)
+    if not done:
+        raise NncodecError(f"{label}: no file is whole; get another copy")
     facts = {
         "input_bytes": _size(input_, header),
         "output_bits": bits,
         "files": [names[number] for number in wanted if number not in lost],
         "lost": [names[number] for number in lost],
+        "missing_layers": reader.wanted - layers,
     }
-    warnings = [f"{label}: {names[unsaid[0]]}: {NOT_SAID}"] if unsaid else []
+    warnings = [f"{label}: {names[outcome.unsaid[0]]}: {NOT_SAID}"] if outcome.unsaid else []
+    if layers < reader.wanted:
+        warnings.append(f"{label}: {layers_left(layers, reader.wanted)}")
     if lost:
-        some = ", ".join(names[number] for number in lost[:NAMED_IN_WARNING])
         them = "it" if len(lost) == 1 else "them"
-        more = f" and {len(lost) - NAMED_IN_WARNING} more" if len(lost) > NAMED_IN_WARNING else ""
-        warnings.append(f"{label}: {some}{more} cannot be restored; get another copy for {them}")
+        some = some_of([names[number] for number in lost])
+        warnings.append(f"{label}: {some} cannot be restored; get another copy for {them}")
     line = f"{label}: {counted(done, 'file')} -> {file_label(folder)}"
     return FileReport(facts, line, warnings=tuple(warnings))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of the files of a container.
+
+    Attributes:
+        lost: the numbers of those that are not whole.
+        unsaid: of those that do not say where their positions end.
+        layers: how many the others have at least.
+    """
+
+    lost: list[int]
+    unsaid: list[int]
+    layers: int
 
 
 def _extract(
@@ -142,9 +135,10 @@ def _extract(
     outputs: dict[int, str],
     label: str,
     watch: Watch,
-) -> tuple[list[int], list[int]]:
-    """Writes files; gives the numbers of those that are lost, and of those without coverages."""
+) -> _Outcome:
+    """Writes files."""
     header = reader.header
+    layers = header.layers
     with naming(label):
         model = model_to_decode(reader, decompression.model)
     some = None if len(outputs) == len(header.members) else outputs.keys()
@@ -160,6 +154,7 @@ def _extract(
         for number, tensors in _named(decoded, label):
             content = io.BytesIO()
             output = left.pop(number)
+            layers = min(layers, *map(len, tensors))
             if loses_coverage(tensors, header.members[number].source):
                 unsaid.append(number)
             with naming(output_label(output)):
@@ -168,7 +163,7 @@ def _extract(
                     os.makedirs(os.path.dirname(output), exist_ok=True)
             with watch.writing(), open_output(output, force=decompression.force) as target:
                 target.write(content.getbuffer())
-    return list(left), unsaid
+    return _Outcome(list(left), unsaid, layers)
 
 
 def _named(
@@ -243,7 +238,7 @@ def _size(path: str, header: Header) -> int:
     return packed_bytes(header)
 
 
-def _output(folder: str, name: str) -> str:
+def output_below(folder: str, name: str) -> str:
     """Where a file goes, below a folder, whatever its name would mean on this system."""
     parts = name.split("/")
     if any(os.path.splitdrive(part)[0] or os.path.basename(part) != part for part in parts):
