@@ -626,6 +626,7 @@ def test_inputs_that_are_no_files(run: Run, command: list[str]) -> None:
     line = "missing: no such file or folder; check the name"
     assert_refused(run, [*command, "missing", *output], line)
     line = "folder: is a directory; name a file in it"
+    line += ", or add -r for all" if output else ""
     assert_refused(run, [*command, "folder", *output], line)
 
 

@@ -233,7 +233,8 @@ def test_what_is_refused(run: Run) -> None:
     np.save("other.npy", averaged_codes((2, 1, 5, 6, 9), 0))
     args = ["compress", *INPUTS, "other.npy", "--solid", "all.bin", *LAYOUT]
     line = (
-        "other.npy: has 2 layers of 9 bits, codes/sub/c.npz 2 of 8; put it into another container"
+        "other.npy: read as lnhwc, has 2 layers of 9 bits, codes/sub/c.npz 2 of 8; put it into "
+        "another container"
     )
     assert_refused(run, args, line)
     args = ["compress", INPUTS[0], "./" + INPUTS[0], "--solid", "all.bin"]
@@ -284,6 +285,35 @@ def test_arguments_that_do_not_go_together(run: Run, args: list[str], message: s
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
     assert listing() == before
+
+
+def test_files_of_other_axes_go_together(run: Run) -> None:
+    """What the axes of one are is no reason to refuse others, where nobody named them."""
+    arrays = {
+        "picture.npy": averaged_codes((1, 1, 9, 7, 8), 0)[0, 0],
+        "batch.npy": averaged_codes((1, 3, 9, 7, 8), 1)[0],
+        "layer.npy": averaged_codes((1, 1, 5, 7, 8), 2),
+    }
+    for name, array in arrays.items():
+        np.save(name, array)
+    for names in (list(arrays), list(arrays)[::-1]):
+        result = run("compress", *names, "--solid", "all.nnb", "--force")
+        assert result.exit_code == 0
+        assert run("decompress", "all.nnb", "--output-dir", "out", "--force").exit_code == 0
+        for name, array in arrays.items():
+            assert (np.load(f"out/{name}") == array).all()
+    np.save("vectors.npy", averaged_codes((1, 1, 5, 7, 8), 2)[0, 0, 0])
+    np.save("layers.npy", averaged_codes((2, 1, 5, 7, 8), 2))
+    args = ["compress", "--solid", "more.nnb", "picture.npy", "batch.npy"]
+    line = "vectors.npy: the array has 2 axes; 3 to 5 are known without a name, others by --axes: "
+    result = run(*args, "vectors.npy")
+    assert result.stderr.startswith(f"nncodec: {line}")
+    line = (
+        "layers.npy: read as lnhwc, has 2 layers of 8 bits, batch.npy 1 of 8; put it into another"
+    )
+    assert run(*args, "layers.npy").stderr.startswith(f"nncodec: {line}")
+    line = "picture.npy: the array has 3 axes, and axes nhwc name 4; name each by a letter: l laye"
+    assert run(*args, "--axes", "nhwc").stderr.startswith(f"nncodec: {line}")
 
 
 def test_names_lead_nowhere_else() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import nncodec
 from nncodec.errors import BitstreamError, CodesError
 from nncodec.files.array_files import Npz
+from nncodec.files.code_arrays import example_axes
 from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
 from nncodec.files.extras import pack_extras
 from nncodec.files.tensor_files import file_bytes, read_tensors
@@ -244,7 +245,7 @@ TOKENS = np.arange(12).reshape(3, 4)
         ),
         (TOKENS, {"bits": 0}, "bits 0 of a token; give 1 to 64"),
         (TOKENS, {"bits": 65}, "bits 65 of a token; give 1 to 64"),
-        (TOKENS, {"bits": 4, "axes": "hc"}, "axes hc of tokens: the bits of a number are c; leave"),
+        (TOKENS, {"bits": 4, "axes": "hc"}, "axes hc of tokens: the bits of a number are c; name "),
         (
             TOKENS,
             {"bits": 4, "layer_depth": 2},
@@ -259,7 +260,19 @@ TOKENS = np.arange(12).reshape(3, 4)
         (
             TOKENS[0],
             {"bits": 4},
-            "the array has 1 axes; 2 to 4 are known without a name, others by",
+            "the array has 1 axis; 2 to 4 are known without a name, others by --axes: l layer, n "
+            "picture, t frame, h, w (as in t)",
+        ),
+        (
+            TOKENS[0].reshape((1,) * 5 + TOKENS[0].shape),
+            {"bits": 4},
+            "the array has 6 axes; at most 5 of tokens can be named, reshape it",
+        ),
+        (
+            TOKENS,
+            {"bits": 4, "axes": "nhw"},
+            "the array has 2 axes, and axes nhw name 3; name each by a letter: l layer, n picture, "
+            "t frame, h, w (as in hw)",
         ),
         (
             TOKENS,
@@ -439,7 +452,7 @@ def test_safetensors_refused() -> None:
             "the shape of a tensor is its own; leave --shape-array out",
         ),
         ("axes", {"axes": "lnhw"}, "none of which can be codes; name one by --array to hear why"),
-        ("named", {"array": "b"}, "tensor 'b' has 1 axes; 3 to 5 are known without a name"),
+        ("named", {"array": "b"}, "tensor 'b' has 1 axis; 3 to 5 are known without a name"),
     ):
         with pytest.raises(CodesError, match=re.escape(line)):
             read(good, **options)
@@ -654,6 +667,14 @@ def test_a_tensor_is_given_where_pytorch_was_not_imported(
             "the array has 4 axes, and axes lnhwc name 5; "
             'give axes=..., as in "nhwc", or axes="auto"',
         ),
+        (
+            np.zeros(2),
+            'the array has 1 axis, and axes lnhwc name 5; give axes=..., as in "c"',
+        ),
+        (
+            np.zeros((2,) * 7),
+            "the array has 7 axes, and axes lnhwc name 5; reshape it to 6 at most",
+        ),
         # What other axes would not mend comes before them.
         (np.zeros((2, 2), complex), "the array has the unsupported dtype <c16; convert it"),
         (np.zeros((0, 2)), "the array (0, 2) has an empty axis; there are no codes in it"),
@@ -667,6 +688,17 @@ def test_a_tensor_is_given_where_pytorch_was_not_imported(
 def test_what_is_no_array_of_codes(codes: Any, line: str) -> None:
     with pytest.raises(CodesError, match=re.escape(line)):
         nncodec.encode(codes)
+
+
+@pytest.mark.parametrize(("bits", "most"), [(None, 6), (1, 5)])
+def test_axes_that_are_named_as_examples_are_taken(bits: int | None, most: int) -> None:
+    for count in range(1, most + 1):
+        array = (np.arange(2**count) % 2).reshape((2,) * count)
+        axes = example_axes(count, tokens=bool(bits))
+        data = nncodec.encode(array, "adaptive", axes=axes, bits=bits)
+        assert (nncodec.decode(data, like="array") == array).all()
+        with pytest.raises(CodesError, match=re.escape(f"(as in {axes})")):
+            nncodec.encode(array, axes="lnthw"[: count % 5 + 1], bits=bits)
 
 
 def test_an_array_with_a_mask_of_nothing_is_taken() -> None:

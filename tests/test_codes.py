@@ -401,7 +401,7 @@ BOMB = raw_npy("|u1", (1 << 20, 1 << 20, 1 << 20))
             "the .npz holds 'a', 'b', none of which can be codes; name one by --array to hear why",
         ),
         (npz(**{f"a{i}": i for i in range(20)}), "'a7' and 12 more, none of which can be codes"),
-        (npz(codes=PACKED), "array 'codes' has 1 axes; 3 to 5 are known without a name"),
+        (npz(codes=PACKED), "array 'codes' has 1 axis; 3 to 5 are known without a name"),
         (npz(codes=PACKED, shape=[[4, 5, 2]]), r"'shape', has dtype int64 and the shape \(1, 3\)"),
         (npz(codes=PACKED.astype("i4"), shape=[4, 5, 2]), "'codes' has dtype int32; pack bits"),
         (npz(codes=PACKED, shape=[4.0, 5, 2]), "'shape', has dtype float64 and the shape"),

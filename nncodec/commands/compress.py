@@ -141,7 +141,11 @@ def compress(
 @only_option
 @layers_option
 @decoding_model_option
-@click.option("--partial", is_flag=True, help="Take what is whole of a file.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Take the whole layers of a file that was cut off; of many files in one, the whole files.",
+)
 @max_bits_option
 @threads_option
 @force_option

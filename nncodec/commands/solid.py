@@ -3,6 +3,7 @@
 Nothing is printed here, and click is not imported, as in one_file.py.
 """
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -45,10 +46,12 @@ class CodeFiles(Sequence[Codes]):
     Attributes:
         reading: how to read them.
         inputs: their paths.
+        otherwise: how to read those that cannot be read so.
     """
 
     reading: Reading
     inputs: Sequence[str]
+    otherwise: Reading
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -58,8 +61,12 @@ class CodeFiles(Sequence[Codes]):
 
     def read(self, number: int) -> CodeFile:
         """Reads a file; errors begin with its name."""
-        with open_input(self.inputs[number]) as (stream, _):
-            return self.reading.read(stream)
+        name = self.inputs[number]
+        if self.otherwise != self.reading:
+            with contextlib.suppress(NncodecError), open_input(name) as (stream, _):
+                return self.reading.read(stream)
+        with open_input(name) as (stream, _):
+            return self.otherwise.read(stream)
 
 
 def compress_solid(
@@ -80,8 +87,9 @@ def compress_solid(
     for input_ in inputs:
         check_output(output, force=compression.force, source=input_)
     # What the axes are is found out once: small files are easily taken for others.
-    middle = CodeFiles(compression.reading, inputs).read(len(inputs) // 2)
-    files = CodeFiles(_as(compression.reading, middle), inputs)
+    reading = compression.reading
+    middle = CodeFiles(reading, inputs, reading).read(len(inputs) // 2)
+    files = CodeFiles(_as(reading, middle), inputs, reading)
     threads = compression.threads
     chosen = compression.choose(files, middle.sequence)
     coding = chosen.coding(compression.embed_model, compression.group)
@@ -90,8 +98,9 @@ def compress_solid(
         for number, name in enumerate(names):
             file = files.read(number)
             with naming(file_label(inputs[number])):
-                for codes in file.pictures:
-                    _check_like(codes, middle.pictures[0], file_label(inputs[len(inputs) // 2]))
+                for codes, source in zip(file.pictures, file.source.arrays, strict=True):
+                    label = file_label(inputs[len(inputs) // 2])
+                    _check_like(codes, middle.pictures[0], label, source.array_axes)
             counts = tuple(codes.shape[1] for codes in file.pictures)
             yield Member(counts, file.source, name), file.marked_pictures
 
@@ -109,14 +118,14 @@ def compress_solid(
     return FileReport(facts, line, size_table(encoded), chosen.warnings, notes)
 
 
-def _check_like(codes: Codes, others: Codes, label: str) -> None:
+def _check_like(codes: Codes, others: Codes, label: str, axes: str) -> None:
     """Refuses codes that cannot be in a container with others, or in any."""
     check_limits(Extent.of_shape(codes[:, :1].shape))
     sizes, expected = ((len(one), one.shape[4]) for one in (codes, others))
     if sizes != expected:
         raise CodesError(
-            f"has {counted(sizes[0], 'layer')} of {sizes[1]} bits, {label} {expected[0]} of "
-            f"{expected[1]}; put it into another container"
+            f"read as {axes}, has {counted(sizes[0], 'layer')} of {sizes[1]} bits, {label} "
+            f"{expected[0]} of {expected[1]}; put it into another container"
         )
 
 

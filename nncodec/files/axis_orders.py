@@ -63,7 +63,7 @@ class Reading:
             raise CodesError(f"unknown bit order {self.bit_order!r}; choose auto, msb or lsb")
         if self.bits is not None and self.axes != AUTO and "c" in self.axes:
             raise CodesError(
-                f"axes {self.axes} of tokens: the bits of a number are c; leave that letter out"
+                f"axes {self.axes} of tokens: the bits of a number are c; name the others, as in hw"
             )
         if self.bits is not None and self.layer_depth not in (None, self.bits):
             raise CodesError(

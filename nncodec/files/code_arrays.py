@@ -28,6 +28,11 @@ from nncodec.format.source import DTYPES, TOKENS, ArraySource
 Array = npt.NDArray[Any]
 
 
+_BIT_AXES = ("c", "nc", "hwc", "nhwc", "lnhwc", "lnthwc")
+_TOKEN_AXES = ("t", "hw", "thw", "lthw", "lnthw")
+"""What arrays of one, two, ... axes may have for them; of tokens, without their bits."""
+
+
 @dataclass(frozen=True, eq=False)
 class CodeArray:
     """An array that was taken as codes.
@@ -59,20 +64,29 @@ def possible_axes(count: int, reading: Reading, what: str) -> tuple[str, ...]:
     found = [axes for axes in reading.named_axes() if len(axes) == count]
     if found:
         return tuple(axes + "c" if reading.bits else axes for axes in found)
-    letters = "l layer, n picture, t frame, h, w, c bits"
+    has = f"{what} has {count} {'axis' if count == 1 else 'axes'}"
+    examples = _TOKEN_AXES if reading.bits else _BIT_AXES
+    if count > len(examples):
+        of = " of tokens" if reading.bits else ""
+        raise CodesError(f"{has}; at most {len(examples)}{of} can be named, reshape it")
+    letters = "l layer, n picture, t frame, h, w" + ("" if reading.bits else ", c bits")
+    letters += f" (as in {example_axes(count, tokens=bool(reading.bits))})"
     if reading.axes != AUTO:
-        raise CodesError(
-            f"{what} has {count} axes, and axes {reading.axes} name {len(reading.axes)}; name each "
-            f"by a letter: {letters}"
-            if "," not in reading.axes
-            else f"{what} has {count} axes, which none of {reading.axes} name; name each by a "
-            f"letter: {letters}"
-        )
+        named = f"which none of {reading.axes} name"
+        if "," not in reading.axes:
+            named = f"and axes {reading.axes} name {len(reading.axes)}"
+        raise CodesError(f"{has}, {named}; name each by a letter: {letters}")
     taken = "2 to 4" if reading.bits else "3 to 5"
     raise CodesError(
-        f"{what} has {count} axes; {taken} are known without a name, others by --axes: {letters} "
-        "(as in nc or thwc)" + ("" if reading.bits else "; tokens of B bits by --bits B")
+        f"{has}; {taken} are known without a name, others by --axes: {letters}"
+        + ("" if reading.bits else "; tokens of B bits by --bits B")
     )
+
+
+def example_axes(count: int, *, tokens: bool = False) -> str:
+    """Gives likely axes of an array of so many; of more than there are letters, the most."""
+    examples = _TOKEN_AXES if tokens else _BIT_AXES
+    return examples[min(count, len(examples)) - 1]
 
 
 def check_array(
@@ -163,11 +177,14 @@ def _refuse_axes(array: Array, dtype: str, what: str) -> None:
     if array.dtype.kind == "f" and np.isnan(array).any():
         at = tuple(np.argwhere(np.isnan(array))[0].tolist())
         raise CodesError(f"value NaN at index {at} of {what}; {BINARISE}")
-    remedy = 'give axes=..., as in "nc"'
+    remedy = f'give axes=..., as in "{example_axes(array.ndim)}"'
     if array.ndim in map(len, AUTO_AXES):
-        remedy = 'give axes=..., as in "nhwc", or axes="auto"'
+        remedy += ', or axes="auto"'
+    if array.ndim > len(_BIT_AXES):
+        remedy = f"reshape it to {len(_BIT_AXES)} at most"
+    axes = "axis" if array.ndim == 1 else "axes"
     raise CodesError(
-        f"{what} has {array.ndim} axes, and axes {CANONICAL} name {len(CANONICAL)}; {remedy}"
+        f"{what} has {array.ndim} {axes}, and axes {CANONICAL} name {len(CANONICAL)}; {remedy}"
     )
 
 
