@@ -116,6 +116,9 @@ def test_arrays_without_names_are_numbered(run: Run) -> None:
     assert sorted(os.listdir("out")) == [f"arrays-{number:02}.npy" for number in range(11)]
     for number, codes in enumerate(arrays):
         assert (np.load(f"out/arrays-{number:02}.npy") == codes).all()
+    assert "arrays-03.npy  2 x 1 x 5 x 6 x 8" in run("info", "arrays.bin").stdout
+    run("decompress", "arrays.bin", "--only", "arrays-03.npy", "one.npy")
+    assert read("one.npy") == read("out/arrays-03.npy")
 
 
 def test_others_are_restored_beside(run: Run) -> None:
@@ -251,7 +254,7 @@ def test_what_is_refused(run: Run) -> None:
     line = "all.bin: holds no file 'c.npz'; nncodec info lists those that it holds"
     assert_refused(run, ["decompress", "all.bin", "x.npz", "--only", "c.npz"], line)
     assert_refused(run, ["decompress", "all.bin", "--output-dir", "x", "--only", "c.npz"], line)
-    line = "one.bin: holds one file without a name; leave --only out"
+    line = "one.bin: holds one file, which comes back as a whole; leave --only out"
     assert_refused(run, ["decompress", "one.bin", "x.npz", "--only", "c.npz"], line)
     assert_refused(run, ["decompress", "one.bin", "--output-dir", "x", "--only", "c.npz"], line)
     line = "one.bin: is no folder; name another"
@@ -378,7 +381,15 @@ def test_scales_of_one_picture_are_read_alike(run: Run) -> None:
     }
     pathlib.Path("scales.npz").write_bytes(npz_bytes(arrays))
     assert run("compress", "scales.npz").exit_code == 0
-    assert "scale1, scale2, scale4, scale8, scale16" in run("info", "scales.npz.nnb").stdout
+    listed = run("info", "scales.npz.nnb").stdout
+    assert "  holds   5 arrays of one file, 5 pictures\n" in listed
+    assert [line.split()[:10] for line in listed.splitlines()[7:-1]] == [
+        [name, *f"1 x 1 x {size} x {size} x 16".split()]
+        for name, size in zip(arrays, (1, 2, 4, 8, 16), strict=True)
+    ]
+    args = ["decompress", "scales.npz.nnb", "--only", "scale1", "x.npz"]
+    line = "scales.npz.nnb: holds one file, which comes back as a whole; leave --only out"
+    assert_refused(run, args, line)
     assert run("decompress", "scales.npz.nnb", "again.npz").exit_code == 0
     again = np.load(io.BytesIO(read("again.npz")))
     assert all((again[name] == codes).all() for name, codes in arrays.items())
@@ -391,7 +402,9 @@ def test_a_file_of_several_arrays_comes_back(run: Run) -> None:
     names = [flag for name in list(arrays)[:4] for flag in ("--array", name)]
     assert run("compress", "scales.npz", *names, *LAYOUT).exit_code == 0
     assert run("test", "scales.npz.nnb").stdout == "scales.npz.nnb: ok\n"
-    assert "2 x 1 x 1 x 1 x 8 and 3 more" in run("info", "scales.npz.nnb").stdout
+    assert "scale4  2 x 1 x 4 x 4 x 8" in run("info", "scales.npz.nnb").stdout
+    run("compress", "scales.npz", *names, "--solid", "solid.nnb", *LAYOUT)
+    assert "scales.npz: scale4  2 x 1 x 4 x 4 x 8" in run("info", "solid.nnb").stdout
     result = run("decompress", "scales.npz.nnb", "-o", "again.npz")
     assert (result.exit_code, result.stderr) == (0, "")
     again = np.load(io.BytesIO(read("again.npz")))

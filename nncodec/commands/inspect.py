@@ -72,9 +72,13 @@ def info(files: Sequence[str], plot: str | None, force: bool, as_json: bool) -> 
         plot_containers(drawn, plot, force=force)
     if len(files) == 1 and headers:
         label, header, model = headers[0]
-        facts = container_facts(header, model) | (member_facts(header) if header.members else {})
-        describe = members_text if header.members else container_text
-        print_text(json.dumps(facts) if as_json else describe(label, header, model))
+        if as_json:
+            more = member_facts(header) if header.members else {}
+            print_text(json.dumps(container_facts(header, model) | more))
+        elif header.members:
+            print_text(members_text(label, header, model, names_of(header, files[0])))
+        else:
+            print_text(container_text(label, header, model))
     elif as_json and len(files) > 1:
         print_text(json.dumps(containers_facts(headers, failed)))
     elif headers:

@@ -26,19 +26,24 @@ def member_bytes(header: Header) -> list[float]:
 
     How its bits cost is not known from the header: pictures that are coded together share.
     """
-    sizes = [0.0] * len(header.members)
-    counts, owners, groups = [], [], []  # of the pieces into which groups cut members
-    ends = itertools.accumulate(sum(member.pictures) for member in header.members)
-    number, member_end, begin, end = 0, next(ends), 0, 0
+    return _shares(header, [sum(member.pictures) for member in header.members])
+
+
+def _shares(header: Header, pictures: Sequence[int]) -> list[float]:
+    """Shares the payload bytes of groups among owners of so many pictures, by their code bits."""
+    sizes = [0.0] * len(pictures)
+    counts, owners, groups = [], [], []  # of the pieces into which groups cut what owners have
+    ends = itertools.accumulate(pictures)
+    number, owner_end, begin, end = 0, next(ends), 0, 0
     for group_number, group in enumerate(header.groups):
         end += group.pictures
         while begin < end:
-            last = min(end, member_end)
+            last = min(end, owner_end)
             counts.append(last - begin)
             owners.append(number)
             groups.append(group_number)
-            if last == member_end:
-                number, member_end = number + 1, next(ends, 0)
+            if last == owner_end:
+                number, owner_end = number + 1, next(ends, 0)
             begin = last
     bits_of_groups = [extent.positions for extent in header.group_extents()]
     pieces = zip(owners, groups, header.extent.cut(counts), strict=True)
@@ -119,38 +124,45 @@ def solid_line(label: str, header: Header, size: int, model: str) -> str:
     )
 
 
-def members_text(label: str, header: Header, model: str) -> str:
-    """Describes a container of members by its header, and names its model as it is called here."""
-    facts = member_facts(header)
+def members_text(label: str, header: Header, model: str, names: Sequence[str]) -> str:
+    """Describes a container of members by its header.
+
+    Args:
+        label: its name.
+        header: what it says of itself.
+        model: what its model is called here.
+        names: of its files, by which they can be asked for; none if it holds one file.
+    """
     size = packed_bytes(header)
-    rows = [
-        {
-            "file": row["name"] or _arrays_text(header, number),
-            "codes": shapes_text(row["shapes"]),
-            "bits": row["input_bits"],
-            "bytes": row["output_bytes"],
-            "rate": row["rate"],
-        }
-        for number, row in enumerate(facts["members"])
-    ]
+    arrays = [one for member in header.members for one in member.source.arrays]
+    held = counted(len(names), "file") if names else f"{counted(len(arrays), 'array')} of one file"
     pictures = [group.pictures for group in header.groups]
     most = f"{counted(max(pictures), 'picture')}" + (" at most" if len(set(pictures)) > 1 else "")
     return (
         f"{label}: nncodec container, version {VERSION}\n"
-        f"  holds   {counted(len(header.members), 'file')}, "
-        f"{counted(header.extent.pictures, 'picture')}{frames(header)}\n"
+        f"  holds   {held}, {counted(header.extent.pictures, 'picture')}{frames(header)}\n"
         f"  groups  {len(pictures)}, of {most}; each is decoded apart\n"
         f"  model   {model_text(header, model)}\n"
         f"{coverage_line(header)}"
         f"  size    {header.coded_bits} bits -> {size} bytes, "
         f"rate {rate_of(8 * size, header.coded_bits):.4f}\n"
         f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode a group\n"
-        f"{table(rows)}\n"
-        "What a file takes is its share of the bytes of its groups, by its code bits."
+        f"{table(_array_rows(header, names))}\n"
+        f"What {'a file' if names else 'an array'} takes is its share of the bytes of its groups, "
+        "by its code bits."
     )
 
 
-def _arrays_text(header: Header, number: int) -> str:
-    """Names the arrays of a member without a name, or its number where they have none."""
-    names = [one.array_names[0] for one in header.members[number].source.arrays]
-    return ", ".join(names) if all(names) else str(number)
+def _array_rows(header: Header, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of a table, one for each array of each file."""
+    pictures = [count for member in header.members for count in member.pictures]
+    rows, sizes, extents = [], iter(_shares(header, pictures)), iter(header.array_extents)
+    for number, member in enumerate(header.members):
+        for source in member.source.arrays:
+            title = [names[number]] if names else []
+            title += [source.array_names[0]] if len(member.pictures) > 1 else []
+            extent, size = next(extents), next(sizes)
+            row = {"codes": shapes_text([extent.shape]), "bits": extent.bits, "bytes": size}
+            what = "file" if names else "array"
+            rows.append({what: ": ".join(title), **row, "rate": rate_of(8 * size, extent.bits)})
+    return rows

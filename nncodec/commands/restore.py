@@ -34,7 +34,14 @@ from nncodec.format.header import Header, read_header
 
 
 def names_of(header: Header, path: str) -> list[str]:
-    """What the files of a container are called; those without names by their numbers."""
+    """What the files of a container are called; those without names by their numbers.
+
+    Args:
+        header: of the container; where it holds one file, that has no name in it.
+        path: of the container.
+    """
+    if not header.holds_files:
+        return []
     stem = os.path.splitext(os.path.basename(path))[0]
     digits = len(str(len(header.members) - 1))
     return [
@@ -221,7 +228,9 @@ def numbers_of(names: Sequence[str], only: Sequence[str], label: str) -> list[in
         NncodecError: there is none of such a name.
     """
     if not names:
-        raise NncodecError(f"{label}: holds one file without a name; leave --only out")
+        raise NncodecError(
+            f"{label}: holds one file, which comes back as a whole; leave --only out"
+        )
     numbers = {name: number for number, name in enumerate(names)}
     for name in only:
         if name not in numbers:
