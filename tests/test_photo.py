@@ -107,6 +107,17 @@ def test_a_prefix_of_the_file_decodes_to_a_prefix_of_the_layers(layers: int, fil
     assert np.array_equal(photo.codes, whole.codes[:layers])
 
 
+def test_a_file_that_was_cut_off_says_which_layers_can_be_had(file: Path, tmp_path: Path) -> None:
+    cut, out, whole = tmp_path / "cut.bin", tmp_path / "out.png", LAYERS - 1
+    cut.write_bytes(file.read_bytes()[:-1])
+    line = f"only {whole} of its layers are whole; decode --layers {whole} gives these, or get ano"
+    assert line in run("decode", cut, out).stderr
+    assert run("decode", cut, out, "--layers", whole).exit_code == 0
+    cut.write_bytes(file.read_bytes()[:200])
+    line = "the file ends early, no layer is whole; get another copy"
+    assert line in run("decode", cut, out, "--force").stderr
+
+
 def test_pictures_become_better_with_layers_and_what_ships_is_good(
     network: PhotoNetwork, scene: Pixels
 ) -> None:

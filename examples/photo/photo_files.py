@@ -14,7 +14,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from examples.photo.quality import Pixels
 from nncodec import Model, NncodecError, load_model, read_code_file, write_code_file
 from nncodec.coding.codec import decode_container, encode_source
 from nncodec.coding.threads import Threads, thread_count
+from nncodec.errors import TruncatedError
 from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import ADAPTIVE
 from nncodec.files.streams import file_label, naming
@@ -153,7 +154,7 @@ def read_photo(
     label = file_label(file)
     with naming(label), open(file, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
-        container = read_container(stream, layers=layers)
+        container = _read_container(stream, layers)
     header = container.header
     with naming(label):
         found = _find_model(container, model)
@@ -163,6 +164,19 @@ def read_photo(
     write_code_file(arrays, codes, header.source, coverage)
     height, width = _picture_size(arrays, header.shape, label)
     return PhotoCodes(codes, height, width, coverage), _sizes(size, header.layer_bytes())
+
+
+def _read_container(stream: BinaryIO, layers: int | None) -> Container:
+    try:
+        return read_container(stream, layers=layers)
+    except TruncatedError as error:
+        whole = error.whole_layers
+        if not whole:
+            raise
+        raise NncodecError(
+            f"the file ends early, only {whole} of its layers are whole; decode --layers {whole} "
+            "gives these, or get another copy"
+        ) from error
 
 
 def _find_model(container: Container, model: str | None) -> Model | None:
