@@ -223,12 +223,18 @@ ONE = b"\x00\x01\x00"
             body(flags=16, groups=b"\x02\x02", segments=SEGMENT * 2),
             "the groups hold 4 pictures, not 2; ",
         ),
-        (body(flags=32, members=b"no zlib"), "the members cannot be unpacked; "),
-        (body(flags=32, members=described(ONE, ONE)[:-1]), "another length than they; "),
-        (body(flags=32, members=described(ONE, ONE) + b"\0"), "another length than they; "),
+        (body(flags=32, members=b"no zlib"), "the field of the members cannot be unpacked; "),
+        (
+            body(flags=32, members=described(ONE, ONE)[:-1]),
+            "the field of the members does not end where it should; ",
+        ),
+        (
+            body(flags=32, members=described(ONE, ONE) + b"\0"),
+            "the field of the members does not end where it should; ",
+        ),
         (
             body(flags=32, members=described(bytes(MAX_MEMBERS_BYTES + 1))),
-            "another length than they; ",
+            "the field of the members does not end where it should; ",
         ),
         (body(flags=32, members=described(ONE, ONE, sources=b"\x00")), "are not in order; "),
         (

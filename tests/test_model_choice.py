@@ -433,9 +433,12 @@ def damaged(model: bytes) -> bytes:
     ("model", "message"),
     [
         (pack_embedded(TRAINED), "the file holds another model than it names; "),
-        (pack_embedded(OTHER)[:-1], "the model in the file does not end where it should; "),
-        (pack_embedded(OTHER) + b"x", "the model in the file does not end where it should; "),
-        (b"x" * 50, "the model in the file is damaged; "),
+        (pack_embedded(OTHER)[:-1], "the model in the file does not end where "),
+        (
+            pack_embedded(OTHER) + b"x",
+            "the model in the file does not end where ",
+        ),
+        (b"x" * 50, "the model in the file cannot be unpacked; the file is damaged"),
         (zlib.compress(b"none"), "the model in the file: damaged, or no model file; get another"),
         (zlib.compress(b""), "the model in the file: damaged, or no model file; get another"),
     ],
@@ -449,7 +452,7 @@ def test_a_model_that_never_ends_takes_no_memory(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(packing, "MAX_MODEL_BYTES", 1 << 16)
     bomb = zlib.compress(bytes(1 << 20))
     assert refusal(damaged(bomb), BitstreamError).startswith(
-        "the model in the file does not end where it should; "
+        "the model in the file does not end where "
     )
 
 

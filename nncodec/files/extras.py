@@ -7,8 +7,8 @@ they were, and nothing in them is taken apart. Of a `.safetensors` they are a fi
 import zlib
 from collections.abc import Mapping
 
-from nncodec.errors import CodesError
-from nncodec.format.fields import DAMAGED, Fields, varint
+from nncodec.errors import BitstreamError, CodesError
+from nncodec.format.fields import DAMAGED, Fields, inflate, varint
 from nncodec.format.limits import MAX_EXTRAS_BYTES, MAX_EXTRAS_UNPACKED, MAX_NAME_BYTES
 
 
@@ -42,17 +42,13 @@ def unpack_extras(packed: bytes) -> dict[str, bytes]:
     """Undoes `pack_extras`.
 
     Raises:
-        CodesError: `packed` is not what it gives.
+        BitstreamError: `packed` is not what it gives.
     """
     if not packed:
         return {}
-    stream = zlib.decompressobj()
-    try:
-        data = stream.decompress(packed, MAX_EXTRAS_UNPACKED)
-    except zlib.error as error:
-        raise CodesError(f"the arrays beside the codes are damaged; {DAMAGED}") from error
-    if not stream.eof or stream.unused_data or not data:
-        raise CodesError(f"the arrays beside the codes have another length; {DAMAGED}")
+    data = inflate(packed, MAX_EXTRAS_UNPACKED, "what is beside the codes")
+    if not data:
+        raise BitstreamError(f"nothing is beside the codes, and takes bytes; {DAMAGED}")
     fields, members = Fields(data), {}
     while fields.rest:
         name = fields.text(MAX_NAME_BYTES)

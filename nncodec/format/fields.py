@@ -4,6 +4,7 @@ A field is a number (a varint: FORMAT.md, section 3), a text, or some bytes.
 """
 
 import io
+import zlib
 from typing import BinaryIO
 
 from nncodec.errors import BitstreamError, TruncatedError
@@ -45,6 +46,27 @@ def skip(file: BinaryIO, size: int) -> bool:
             return False
         size -= len(chunk)
     return True
+
+
+def inflate(packed: bytes, limit: int, what: str) -> bytes:
+    """Unpacks a zlib stream, and takes no memory beyond a limit.
+
+    Args:
+        packed: the stream, and nothing else.
+        limit: the most bytes that it may unpack to.
+        what: what messages call it, in the singular.
+
+    Raises:
+        BitstreamError: it is none, or is longer, packed or unpacked.
+    """
+    stream = zlib.decompressobj()
+    try:
+        unpacked = stream.decompress(packed, limit)
+    except zlib.error as error:
+        raise BitstreamError(f"{what} cannot be unpacked; {DAMAGED}") from error
+    if not stream.eof or stream.unused_data:
+        raise BitstreamError(f"{what} does not end where it should; {DAMAGED}")
+    return unpacked
 
 
 def read_exactly(file: BinaryIO, size: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nncodec.errors import BitstreamError, CodesError
-from nncodec.format.fields import DAMAGED, Fields, varint
+from nncodec.format.fields import DAMAGED, Fields, inflate, varint
 from nncodec.format.limits import MAX_MEMBER_NAME_BYTES, MAX_MEMBERS, MAX_MEMBERS_BYTES
 from nncodec.format.source import Source
 from nncodec.format.source_fields import pack_source, unpack_source
@@ -104,14 +104,8 @@ def unpack_members(fields: Fields) -> tuple[Member, ...]:
         BitstreamError: the field is not what `pack_members` gives, or its source is none.
         CodesError: no member can be like that, or there are too many.
     """
-    stream = zlib.decompressobj()
-    try:
-        unpacked = stream.decompress(fields.take(fields.varint()), MAX_MEMBERS_BYTES)
-    except zlib.error as error:
-        raise BitstreamError(f"the members cannot be unpacked; {DAMAGED}") from error
-    if not stream.eof or stream.unused_data:
-        raise BitstreamError(f"the members' field has another length than they; {DAMAGED}")
-    rest = Fields(unpacked)
+    packed = fields.take(fields.varint())
+    rest = Fields(inflate(packed, MAX_MEMBERS_BYTES, "the field of the members"))
     sources: list[Source] = []
     count = rest.varint()
     while len(sources) < min(count, MAX_MEMBERS):

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nncodec.errors import BitstreamError, ModelError
+from nncodec.format.fields import inflate
 from nncodec.format.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES
 from nncodec.model.adaptive.start import Start
 from nncodec.model.model import Model
@@ -108,17 +109,7 @@ def unpack_embedded(data: bytes) -> Model:
     Raises:
         BitstreamError: `data` is damaged.
     """
-    inflate = zlib.decompressobj()
-    try:
-        unpacked = inflate.decompress(data, MAX_MODEL_BYTES)
-    except zlib.error as error:
-        raise BitstreamError(
-            "the model in the file is damaged; get another copy of the file"
-        ) from error
-    if not inflate.eof or inflate.unused_data:
-        raise BitstreamError(
-            "the model in the file does not end where it should; get another copy of the file"
-        )
+    unpacked = inflate(data, MAX_MODEL_BYTES, "the model in the file")
     try:
         return unpack_model(unpacked)
     except ModelError as error:
