@@ -257,7 +257,7 @@ def test_what_is_refused(run: Run) -> None:
     line = "one.bin: holds one file, which comes back as a whole; leave --only out"
     assert_refused(run, ["decompress", "one.bin", "x.npz", "--only", "c.npz"], line)
     assert_refused(run, ["decompress", "one.bin", "--output-dir", "x", "--only", "c.npz"], line)
-    line = "one.bin: is no folder; name another"
+    line = "one.bin: is no folder; name another by --output-dir"
     assert_refused(run, ["decompress", "all.bin", "--output-dir", "one.bin"], line)
 
 

@@ -91,7 +91,7 @@ def extract(
             wanted = numbers_of(names, only, label)
         with naming(file_label(folder)):
             if os.path.exists(folder) and not os.path.isdir(folder):
-                raise NncodecError("is no folder; name another")
+                raise NncodecError("is no folder; name another by --output-dir")
         outputs = {number: output_below(folder, names[number]) for number in wanted}
         for output in outputs.values():
             _check(output, force=decompression.force, source=input_)
