@@ -150,7 +150,8 @@ sys.exit(f"imported {heavy}" if heavy else 0)
 
 
 def test_worker_processes_need_no_click() -> None:
-    code = "import sys, nncodec.commands.worker_pool; sys.exit('click' in sys.modules)"
+    modules = "nncodec.commands.worker_pool, nncodec.commands.restore"
+    code = f"import sys, {modules}; sys.exit('click' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
