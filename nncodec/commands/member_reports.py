@@ -1,8 +1,8 @@
 """Reports of containers of several members."""
 
-import bisect
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 from nncodec.commands.reports import (
@@ -26,13 +26,24 @@ def member_bytes(header: Header) -> list[float]:
 
     How its bits cost is not known from the header: pictures that are coded together share.
     """
-    return _shares(header, [sum(member.pictures) for member in header.members])
+    return _bytes(header, [sum(member.pictures) for member in header.members])
 
 
-def _shares(header: Header, pictures: Sequence[int]) -> list[float]:
-    """Shares the payload bytes of groups among owners of so many pictures, by their code bits."""
+def _bytes(header: Header, pictures: Sequence[int]) -> list[float]:
+    """Gives the same of owners of so many pictures each: members, or arrays."""
     sizes = [0.0] * len(pictures)
-    counts, owners, groups = [], [], []  # of the pieces into which groups cut what owners have
+    for owner, number, share in _pieces(header, pictures):
+        sizes[owner] += float(share * header.groups[number].byte_length)
+    return sizes
+
+
+def _pieces(header: Header, pictures: Sequence[int]) -> Iterator[tuple[int, int, Fraction]]:
+    """Gives the pieces into which groups cut what owners of so many pictures have.
+
+    Yields:
+        The numbers of the owner and of the group, and which part of its positions a piece has.
+    """
+    counts, owners, groups = [], [], []
     ends = itertools.accumulate(pictures)
     number, owner_end, begin, end = 0, next(ends), 0, 0
     for group_number, group in enumerate(header.groups):
@@ -45,12 +56,9 @@ def _shares(header: Header, pictures: Sequence[int]) -> list[float]:
             if last == owner_end:
                 number, owner_end = number + 1, next(ends, 0)
             begin = last
-    bits_of_groups = [extent.positions for extent in header.group_extents()]
-    pieces = zip(owners, groups, header.extent.cut(counts), strict=True)
-    for owner, group_number, piece in pieces:
-        share = piece.positions / bits_of_groups[group_number]
-        sizes[owner] += share * header.groups[group_number].byte_length
-    return sizes
+    positions = [extent.positions for extent in header.group_extents()]
+    for owner, group_number, piece in zip(owners, groups, header.extent.cut(counts), strict=True):
+        yield owner, group_number, Fraction(piece.positions, positions[group_number])
 
 
 def member_facts(header: Header) -> dict[str, Any]:
@@ -86,7 +94,9 @@ def lost_text(header: Header, names: Sequence[str], damaged: Sequence[int], ther
         causes.append(f"group {numbers} is damaged" if one else f"groups {numbers} are damaged")
     if there < count:
         causes.append(f"the file ends early, only {there} of its {count} groups are whole")
-    lost = _files_in(header, {*damaged, *range(there, count)})
+    pictures = [sum(member.pictures) for member in header.members]
+    not_whole = {*damaged, *range(there, count)}
+    lost = sorted({owner for owner, group, _ in _pieces(header, pictures) if group in not_whole})
     if len(lost) == len(names):
         return f"{' and '.join(causes)}; no file is whole, get another copy"
     them = some_of([names[number] for number in lost])
@@ -94,19 +104,6 @@ def lost_text(header: Header, names: Sequence[str], damaged: Sequence[int], ther
         f"{' and '.join(causes)}: {them} cannot be restored; decompress --partial restores the "
         "others, or get another copy"
     )
-
-
-def _files_in(header: Header, groups: Collection[int]) -> list[int]:
-    """The numbers of the files of which pictures lie in some groups."""
-    ends = list(itertools.accumulate(group.pictures for group in header.groups))
-    found, begin = [], 0
-    for number, member in enumerate(header.members):
-        end = begin + sum(member.pictures)
-        first, last = bisect.bisect_right(ends, begin), bisect.bisect_left(ends, end)
-        if any(group in groups for group in range(first, last + 1)):
-            found.append(number)
-        begin = end
-    return found
 
 
 def some_of(names: Sequence[str]) -> str:
@@ -156,7 +153,7 @@ def members_text(label: str, header: Header, model: str, names: Sequence[str]) -
 def _array_rows(header: Header, names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of a table, one for each array of each file."""
     pictures = [count for member in header.members for count in member.pictures]
-    rows, sizes, extents = [], iter(_shares(header, pictures)), iter(header.array_extents)
+    rows, sizes, extents = [], iter(_bytes(header, pictures)), iter(header.array_extents)
     for number, member in enumerate(header.members):
         for source in member.source.arrays:
             title = [names[number]] if names else []
