@@ -131,7 +131,10 @@ def test_a_coverage_of_nothing_compresses(tmp_path: pathlib.Path) -> None:
     run("evaluate", "--axes", "lnhwc", path)
 
 
-def test_a_file_that_was_cut_off_has_the_coverage_of_its_layers(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_was_cut_off_has_the_coverage_of_its_layers(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nncodec.coding.segments.ENDING_SEGMENT_BITS", 1 << 10)
     codes, coverage = tensor()
     path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
     run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")

@@ -14,6 +14,10 @@ from nncodec.model.fixed_point import FREQUENCY_ONE
 SEGMENT_BITS = 3072
 """Layers smaller than this share a segment with the next ones, to save their 8 bytes each."""
 
+ENDING_SEGMENT_BITS = 12288
+"""The same where positions end early: layers of few bits are the rule there, and have to share.
+Such a segment is about as long as a packet of a network."""
+
 
 @dataclass(frozen=True)
 class CodedSegment:
@@ -90,16 +94,21 @@ def _sums(bits: Codes, frequencies: Frequencies) -> list[float]:
     ]
 
 
-def segment_layers(bits: Sequence[int]) -> list[range]:
+def segment_layers(bits: Sequence[int], *, ending: bool = False) -> list[range]:
     """Says which layers each segment of a group holds.
 
     Args:
         bits: how many each layer has.
+        ending: whether positions end early; then the last segment has no fewer bits than others.
     """
-    segments, begin, held = [], 0, 0
+    least = ENDING_SEGMENT_BITS if ending else SEGMENT_BITS
+    segments: list[range] = []
+    begin, held = 0, 0
     for layer, count in enumerate(bits):
         held += count
-        if held >= SEGMENT_BITS or layer == len(bits) - 1:
+        if held >= least or layer == len(bits) - 1:
+            if ending and held < least and segments:
+                begin = segments.pop().start
             segments.append(range(begin, layer + 1))
             begin, held = layer + 1, 0
     return segments
