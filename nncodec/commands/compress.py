@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import click
 
@@ -76,7 +77,7 @@ def compress(
     array: tuple[str, ...],
     shape_array: tuple[str, ...],
     layers: int | None,
-    coverage: str | None,
+    coverage: str | Literal[False] | None,
     max_bits: int,
     threads: int | None,
     embed_model: bool,

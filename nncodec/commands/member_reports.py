@@ -1,6 +1,8 @@
 """Reports of containers of several members."""
 
 import itertools
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from nncodec.commands.reports import (
@@ -17,12 +19,38 @@ from nncodec.format.header import VERSION, Header
 
 
 def member_bytes(header: Header) -> list[float]:
-    """Gives the payload bytes of each member: its share of those of its groups, by its code bits.
+    """Gives the payload bytes of each member: its share of those of its groups, by its positions.
 
     How its bits cost is not known from the header: pictures that are coded together share.
     """
     sizes = [0.0] * len(header.members)
-    counts, owners, groups = [], [], []  # of the pieces into which groups cut members
+    for owner, number, share in _pieces(header):
+        sizes[owner] += float(share * header.groups[number].byte_length)
+    return sizes
+
+
+def member_bits(header: Header) -> list[int | None]:
+    """Gives the code bits of each member, where positions end early those that are coded.
+
+    None where that is not known: a member shares a group in which positions end early.
+    """
+    bits: list[int | None] = [0] * len(header.members)
+    parts = zip(header.groups, header.group_extents(), strict=True)
+    counts = [group.coded_bits(part) for group, part in parts]
+    for owner, number, share in _pieces(header):
+        known = share == 1 or not any(header.groups[number].decisions or ())
+        before = bits[owner]
+        bits[owner] = before + int(share * counts[number]) if known and before is not None else None
+    return bits
+
+
+def _pieces(header: Header) -> Iterator[tuple[int, int, Fraction]]:
+    """Gives the pieces into which groups cut members.
+
+    Yields:
+        The numbers of the member and of the group, and which part of its positions a piece has.
+    """
+    counts, owners, groups = [], [], []
     ends = itertools.accumulate(sum(member.pictures) for member in header.members)
     number, member_end, begin, end = 0, next(ends), 0, 0
     for group_number, group in enumerate(header.groups):
@@ -35,26 +63,33 @@ def member_bytes(header: Header) -> list[float]:
             if last == member_end:
                 number, member_end = number + 1, next(ends, 0)
             begin = last
-    bits_of_groups = [extent.positions for extent in header.group_extents()]
-    pieces = zip(owners, groups, header.extent.cut(counts), strict=True)
-    for owner, group_number, piece in pieces:
-        share = piece.positions / bits_of_groups[group_number]
-        sizes[owner] += share * header.groups[group_number].byte_length
-    return sizes
+    positions = [extent.positions for extent in header.group_extents()]
+    for owner, group_number, piece in zip(owners, groups, header.extent.cut(counts), strict=True):
+        share = Fraction(piece.positions, positions[group_number])
+        yield owner, group_number, share
 
 
 def member_facts(header: Header) -> dict[str, Any]:
-    """Gives what --json prints of groups and members, beside what it prints of any container."""
-    rows = zip(header.members, header.member_extents(), member_bytes(header), strict=True)
+    """Gives what --json prints of groups and members, beside what it prints of any container.
+
+    Bits and rate of a member are null where they are not known (`member_bits`).
+    """
+    rows = zip(
+        header.members,
+        header.member_extents(),
+        member_bytes(header),
+        member_bits(header),
+        strict=True,
+    )
     members = [
         {
             "name": member.name or None,
             "shapes": [list(extent.shape) for extent in extents],
-            "input_bits": sum(extent.bits for extent in extents),
+            "input_bits": bits,
             "output_bytes": round(size, 1),
-            "rate": size * 8 / sum(extent.bits for extent in extents),
+            "rate": None if bits is None else rate_of(8 * size, bits),
         }
-        for member, extents, size in rows
+        for member, extents, size, bits in rows
     ]
     return {"groups": [group.pictures for group in header.groups], "members": members}
 
@@ -76,13 +111,18 @@ def members_text(label: str, header: Header, model: str) -> str:
         {
             "file": row["name"] or _arrays_text(header, number),
             "codes": shapes_text(row["shapes"]),
-            "bits": row["input_bits"],
+            "bits": "?" if row["input_bits"] is None else row["input_bits"],
             "bytes": row["output_bytes"],
-            "rate": row["rate"],
+            "rate": "?" if row["rate"] is None else row["rate"],
         }
         for number, row in enumerate(facts["members"])
     ]
     pictures = [group.pictures for group in header.groups]
+    unknown = ""
+    if any(row["rate"] is None for row in facts["members"]):
+        unknown = (
+            " How many of the bits of a group are whose is not stored where positions end early."
+        )
     most = f"{counted(max(pictures), 'picture')}" + (" at most" if len(set(pictures)) > 1 else "")
     return (
         f"{label}: nncodec container, version {VERSION}\n"
@@ -95,7 +135,7 @@ def members_text(label: str, header: Header, model: str) -> str:
         f"rate {rate_of(8 * size, header.coded_bits):.4f}\n"
         f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode a group\n"
         f"{table(rows)}\n"
-        "What a file takes is its share of the bytes of its groups, by its code bits."
+        f"What a file takes is its share of the bytes of its groups, by its positions.{unknown}"
     )
 
 
