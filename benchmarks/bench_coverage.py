@@ -33,7 +33,7 @@ from benchmarks.common import (
     require_same,
     table,
 )
-from nncodec import Model, decode_covered, encode, read_header
+from nncodec import Covered, Model, decode_covered, encode, read_header
 from nncodec.coding.codec import traverse_known
 from nncodec.coding.range_coder import code_lengths
 from nncodec.coding.segments import CodedSegment
@@ -130,12 +130,13 @@ def measure(codes: Codes, choice: str, repeat: int) -> Iterator[dict[str, Any]]:
     """Codes a tensor by every coverage, and decodes it again."""
     model = choose_predictor(codes, choice, False).model
     given: Any = model or "adaptive"
-    whole = encode(codes, given, sequence=False, threads=1)
+    code: Callable[..., bytes] = partial(encode, model=given, sequence=False, threads=1)
+    decode: Callable[..., Covered] = partial(decode_covered, model=model, threads=1)
+    whole = code(codes)
+    works: tuple[Callable[[], object], ...] = (partial(code, codes), partial(decode, whole))
+    paces = [seconds(work, repeat) / codes.size for work in works]
     of_bits, _ = lengths_of(codes, model)
     over = len(whole) / of_bits.sum()
-    pace = _pace(
-        partial(encode, codes, given, sequence=False, threads=1), whole, repeat, codes.size
-    )
     layers = np.arange(len(codes))[:, None, None, None]
     for part in LEFT:
         for kind in MAPS:
@@ -143,14 +144,18 @@ def measure(codes: Codes, choice: str, repeat: int) -> Iterator[dict[str, Any]]:
             coverage = np.stack(maps)
             marked = mark_absent(codes, coverage)
             left = split_absent(marked)[0]
-            code = partial(encode, left, given, sequence=False, coverage=coverage, threads=1)
-            data = code()
-            again = decode_covered(data, threads=1)
+            data = code(left, coverage=coverage)
+            again = decode(data)
             require_same("codes", again.codes, left)
             require_same("coverage", again.coverage.astype(np.uint8), coverage.astype(np.uint8))
             bits, decisions = lengths_of(marked, model)
             own = of_bits[np.broadcast_to(layers < coverage, of_bits.shape[:4])].sum()
-            own_pace = _pace(code, data, repeat, read_header(data).coded_bits)
+            works = (partial(code, left, coverage=coverage), partial(decode, data))
+            coded = read_header(data).coded_bits
+            encoding, decoding = (
+                seconds(work, repeat) / coded / pace
+                for work, pace in zip(works, paces, strict=True)
+            )
             yield {
                 "part": part,
                 "map": kind,
@@ -160,16 +165,9 @@ def measure(codes: Codes, choice: str, repeat: int) -> Iterator[dict[str, Any]]:
                 "decisions": decisions / (own * over),
                 "bits": (bits.sum() - own) / (own * over),
                 "rest": (len(data) - decisions - bits.sum() - own * (over - 1)) / (own * over),
-                "encode": own_pace[0] / pace[0],
-                "decode": own_pace[1] / pace[1],
+                "encode": encoding,
+                "decode": decoding,
             }
-
-
-def _pace(code: Callable[[], object], data: bytes, repeat: int, bits: int) -> tuple[float, float]:
-    """Seconds a coded bit, to encode and to decode."""
-    works = (code, partial(decode_covered, data, threads=1))
-    encoding, decoding = (seconds(work, repeat) / bits for work in works)
-    return encoding, decoding
 
 
 @click.command()
