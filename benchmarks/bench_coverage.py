@@ -133,7 +133,7 @@ def measure(codes: Codes, choice: str, repeat: int) -> Iterator[dict[str, Any]]:
     code: Callable[..., bytes] = partial(encode, model=given, sequence=False, threads=1)
     decode: Callable[..., Covered] = partial(decode_covered, model=model, threads=1)
     whole = code(codes)
-    works: tuple[Callable[[], object], ...] = (partial(code, codes), partial(decode, whole))
+    works: list[Callable[[], object]] = [partial(code, codes), partial(decode, whole)]
     paces = [seconds(work, repeat) / codes.size for work in works]
     of_bits, _ = lengths_of(codes, model)
     over = len(whole) / of_bits.sum()
@@ -150,7 +150,7 @@ def measure(codes: Codes, choice: str, repeat: int) -> Iterator[dict[str, Any]]:
             require_same("coverage", again.coverage.astype(np.uint8), coverage.astype(np.uint8))
             bits, decisions = lengths_of(marked, model)
             own = of_bits[np.broadcast_to(layers < coverage, of_bits.shape[:4])].sum()
-            works = (partial(code, left, coverage=coverage), partial(decode, data))
+            works = [partial(code, left, coverage=coverage), partial(decode, data)]
             coded = read_header(data).coded_bits
             encoding, decoding = (
                 seconds(work, repeat) / coded / pace
