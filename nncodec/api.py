@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from nncodec.coding.codec import decode_container, encode_source
 from nncodec.coding.threads import Threads, thread_count
-from nncodec.errors import BitstreamError, CodesError, ModelError
+from nncodec.errors import CodesError, ModelError
 from nncodec.files.axis_orders import Reading
 from nncodec.files.code_arrays import CodeArray, array_of, take_given
 from nncodec.files.memory_arrays import tensor_of_array
@@ -24,6 +23,7 @@ from nncodec.files.model_choice import (
     choose_predictor,
     model_to_decode,
 )
+from nncodec.files.readable import stream_of
 from nncodec.format.axes import CANONICAL
 from nncodec.format.code_tensor import Codes, Covered, covered, validate_covered
 from nncodec.format.container import read_container
@@ -193,18 +193,6 @@ def only_source(header: Header) -> ArraySource:
     if others:
         raise CodesError(f"the container holds {1 + len(others)} arrays; use decode_many")
     return source
-
-
-def stream_of(data: Any) -> io.BytesIO:
-    """Opens bytes, or what holds bytes."""
-    try:
-        view = memoryview(data)
-        return io.BytesIO(view if view.c_contiguous else view.tobytes())
-    except TypeError as error:
-        raise BitstreamError(
-            f'a container of type {type(data).__name__} is no bytes; read the file ("rb") or '
-            "give what encode gave"
-        ) from error
 
 
 def read_header(data: Buffer) -> Header:

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import io
 import itertools
-import os
 import queue
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
-from nncodec.api import check_like, check_model, give_like, only_source, stream_of
+from nncodec.api import check_like, check_model, give_like, only_source
 from nncodec.coding.codec import decode_container
 from nncodec.coding.threads import Threads, thread_count
 from nncodec.errors import NncodecError
 from nncodec.files.late_payloads import LatePayloads, LateReader
 from nncodec.files.model_choice import ModelChoice, model_to_decode
 from nncodec.files.model_files import name_of_model
-from nncodec.files.streams import file_label, naming_errors
-from nncodec.files.urls import is_url, open_url
-from nncodec.format.code_tensor import Codes, covered
+from nncodec.files.readable import Readable, open_readable
+from nncodec.files.streams import naming_errors
+from nncodec.format.code_tensor import Codes, Covered, covered
 from nncodec.format.container import Container, Part, needed_segments
 from nncodec.format.extent import Shape
 from nncodec.format.header import Header, read_header
 from nncodec.format.limits import MAX_BITS
 from nncodec.format.source import Source
 from nncodec.model.model import Model
-
-Readable = str | os.PathLike[str] | BinaryIO | bytes | bytearray | memoryview
-"""A path, a URL, an open binary stream, or the bytes themselves."""
 
 _LOOK_SECONDS = 0.05
 """How often a decoder that has a layer to give looks whether it is still wanted."""
@@ -82,7 +76,7 @@ class LazyFile:
         self, file: Readable, model: ModelChoice | None, max_bits: int, threads: int
     ) -> None:
         """Opens a file; arguments and errors as for `open`."""
-        self._stream, self._label, self._owned = _open_readable(file)
+        self._stream, self._label, self._owned = open_readable(file)
         self._choice, self._max_bits, self._threads, self._closed = model, max_bits, threads, False
         try:
             with naming_errors(self._label):
@@ -142,11 +136,23 @@ class LazyFile:
                 than `max_bits`.
             ModelError: the model is missing, or not the one that the container names.
         """
+        return self.decode_covered(layers, like=like).codes
+
+    def decode_covered(self, layers: int | None = None, *, like: str = "codes") -> Covered:
+        """Gives what `decode` gives, and how many of these layers each position has.
+
+        Args:
+            layers, like: as for `decode`.
+
+        Raises:
+            NncodecError: as for `decode`.
+        """
         with self._opened():
             check_like(like)
             container, model = self._first(layers)
-            codes = decode_container(container, model=model, threads=Threads(self._threads))
-            return give_like(like, covered(codes[:layers]).codes, only_source(self.header))
+            marked = decode_container(container, model=model, threads=Threads(self._threads))
+            codes, coverage = covered(marked[:layers])
+            return Covered(give_like(like, codes, only_source(self.header)), coverage)
 
     def layers(self, layers: int | None = None) -> Iterator[Codes]:
         """Gives one layer after another, each as soon as it is decoded.
@@ -264,36 +270,6 @@ class LazyFile:
                 put(error)
             else:
                 put(None)
-
-
-def _open_readable(file: Readable) -> tuple[BinaryIO, str, bool]:
-    """Opens what holds a container, at its start.
-
-    Args:
-        file: a stream is read from where it is.
-
-    Returns:
-        A binary stream, its name for messages, and whether the caller has to close it.
-
-    Raises:
-        NncodecError: it cannot be opened, or is nothing of this kind.
-    """
-    if isinstance(file, bytes | bytearray | memoryview):
-        return stream_of(file), "", True
-    if isinstance(file, str | os.PathLike):
-        name, label = os.fspath(file), file_label(file)
-        try:
-            with naming_errors(label):
-                return open_url(name) if is_url(name) else builtins.open(name, "rb"), label, True
-        except ValueError as error:  # it has a character that no name can have
-            raise NncodecError(f"{label}: is no name of a file; check the name") from error
-    if not hasattr(file, "read"):
-        kind = type(file).__name__
-        raise NncodecError(f"a {kind} is no file; give a path, a URL, a binary stream or bytes")
-    if isinstance(file, io.TextIOBase):
-        raise NncodecError('a stream of text holds no container; open it with "rb"')
-    called = getattr(file, "name", None)
-    return file, file_label(called) if isinstance(called, str) else "", False
 
 
 class _StoppedError(Exception):

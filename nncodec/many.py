@@ -16,7 +16,6 @@ from nncodec.api import (
     check_model,
     choose,
     give_like,
-    stream_of,
 )
 from nncodec.coding.many import decode_arrays, encode_members
 from nncodec.coding.threads import Threads, thread_count
@@ -24,6 +23,7 @@ from nncodec.errors import CodesError
 from nncodec.files.axis_orders import Reading
 from nncodec.files.code_arrays import CodeArray, take_given
 from nncodec.files.model_choice import AUTO, STANDARD, ModelChoice, model_to_decode, sample_of_many
+from nncodec.files.readable import stream_of
 from nncodec.format.axes import CANONICAL
 from nncodec.format.code_tensor import Covered, covered, validate_covered
 from nncodec.format.container import ContainerReader

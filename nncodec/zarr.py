@@ -4,7 +4,8 @@
                       serializer=nncodec.zarr.Codes(axes="nlhwc"), compressors=None)
 
 `array[:, :2]` fetches the first part of every chunk, which has the first two layers. zarr finds the
-codec by itself where nncodec is installed.
+codec by itself where nncodec is installed. An array of zarr has all of its numbers: there is no
+coverage, and where positions end early, the bits beyond are coded as any others.
 """
 
 from __future__ import annotations

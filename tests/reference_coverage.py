@@ -31,7 +31,7 @@ class ReferenceCoverage:
         """Takes for every layer whether it has decisions."""
         self._decided, self._pictures, self._sequence = decided, pictures, sequence
         self._has: dict[Place, bool] = {}
-        self._weights = [[weight << 22 for weight in DECISION_START] for _ in decided]
+        self._weights = [[weight << 21 for weight in DECISION_START] for _ in decided]
         self.missing = [0] * len(decided)
 
     def has(self, place: Place) -> bool:
@@ -59,6 +59,14 @@ class ReferenceCoverage:
         self._has[place] = has
         self.missing[layer] += not has
         return has
+
+    def inherits(self, layer: int) -> bool:
+        """Whether a layer begins with what the one before hands over, if there is that layer."""
+        return any(self._decided[: layer + 1]) and 0 < layer < len(self._decided)
+
+    def hand_over(self, layer: int) -> None:
+        """Makes the next layer's decisions begin with the weights of a layer's."""
+        self._weights[layer + 1] = self._weights[layer].copy()
 
     def _mark(self, place: Place, frames: int, back: int, down: int, right: int) -> int:
         """1 where the position at a tap has the layer there, -1 where it has not, 0 outside."""

@@ -22,6 +22,7 @@ from tests.reference_numbers import (
     FRAME_TENTHS,
     FRAME_TRUST,
     HALF_LIFE_OF_KIND,
+    HANDOVER,
     LAYER_GATE,
     MIXER_CONSTANT,
     MOTION_TAPS,
@@ -135,6 +136,7 @@ class ReferenceStage:
             self.network = ReferenceNetwork(
                 network, self.signs, self.pictures, sequence=sequence, has=has
             )
+        self._has_model = start is not None
         start = start or untrained(layers, channels)
         self.rates, self.half_lives = start["rates"], start["half_lives"]
         self.units = {
@@ -166,17 +168,18 @@ class ReferenceStage:
         layers, *_, channels = self.shape
         for block in blocks(layers, self.pictures, channels):
             place, channel = block[0][:4], block[0][4]
-            if self.coverage and decision_of:
-                if channel == 0:
-                    self.coverage.decide(place, partial(decision_of, place))
-                if not self.coverage.has(place):
-                    continue
-            predictions, values = [], []
-            for bit in block:
-                predictions.append(Prediction(self, bit))
-                values.append(value_of(predictions[-1]))
-                self._learn_from_bit(predictions[-1], values[-1])
-            self._learn_from_block(predictions)
+            if self.coverage and decision_of and channel == 0:
+                self.coverage.decide(place, partial(decision_of, place))
+            if not self.coverage or self.coverage.has(place):
+                predictions, values = [], []
+                for bit in block:
+                    predictions.append(Prediction(self, bit))
+                    values.append(value_of(predictions[-1]))
+                    self._learn_from_bit(predictions[-1], values[-1])
+                self._learn_from_block(predictions)
+            last = min(HANDOVER, sum(rows * columns for rows, columns in self.pictures)) - 1
+            if block[-1][4] == channels - 1 and self._number(place) == last:
+                self._hand_over(place[0])
 
     def learned(self) -> dict[str, list[int]]:
         """The weights as they have become, by the names of those that there are."""
@@ -240,9 +243,8 @@ class ReferenceStage:
     def rate(self, bit: Bit, kind: int) -> int:
         """R of a kind of weights, for a bit."""
         layer, picture, row, column, _ = bit
-        before = sum(rows * columns for rows, columns in self.pictures[:picture])
         half_life: int = self.half_lives[layer][HALF_LIFE_OF_KIND[kind]]
-        seen = before + row * self.pictures[picture][1] + column
+        seen = self._number((layer, picture, row, column))
         if self.coverage:
             seen -= self.coverage.missing[layer]
         if seen >= 64:
@@ -251,6 +253,31 @@ class ReferenceStage:
         share = math.isqrt((half_life << 40) // (half_life + seen))
         rate: int = self.rates[layer][kind]
         return rate * share >> 20
+
+    def _number(self, place: Place) -> int:
+        """How many positions of its layer come before one, whether they have it or not."""
+        _, picture, row, column = place
+        before = sum(rows * columns for rows, columns in self.pictures[:picture])
+        return before + row * self.pictures[picture][1] + column
+
+    def _hand_over(self, layer: int) -> None:
+        """Makes the next layer begin with the weights of a layer, where it does."""
+        if not self.coverage or not self.coverage.inherits(layer + 1):
+            return
+        self.coverage.hand_over(layer)
+        if self._has_model:
+            return
+        for channel in range(self.shape[4]):
+            old, new = self.units[layer, channel], self.units[layer + 1, channel]
+            new.known = [weight * 3 >> 2 for weight in old.known]
+            new.surprise = [weight >> 1 for weight in old.surprise]
+            new.beside = [weight >> 2 for weight in old.beside]
+            new.before = [weight >> 2 for weight in old.before]
+            for t, tap in enumerate(AROUND_TAPS):
+                if tap[1] <= layer:
+                    new.around[t] = [weight >> 2 for weight in old.around[t]]
+            new.constant = old.constant
+        self.layers[layer + 1].sets = [row.copy() for row in self.layers[layer].sets]
 
     def _learn_from_bit(self, prediction: "Prediction", value: int) -> None:
         layer, picture, row, column, channel = prediction.bit

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.bench_coverage import LEFT, MAPS, coverage_of
 from benchmarks.bench_order import rate
 from benchmarks.bench_steps import PARTS
 from benchmarks.fit_start import final_weights
@@ -276,6 +277,24 @@ def test_groups_are_of_the_same_pictures(tmp_path: Path) -> None:
             groups = {group["group"]: group for group in one["together"]}
             assert groups[1]["groups"] == pictures
             assert groups[None]["rate"] == groups[0]["rate"] < one["apart"]
+
+
+def test_coverages_leave_a_part_of_the_bits(tmp_path: Path) -> None:
+    path = tmp_path / "codes.npy"
+    codes = averaged_codes((4, 2, 20, 24, 8), seed=0)
+    np.save(path, codes)
+    arguments = (path, "--axes", "lnhwc", "--model", "adaptive", "--repeat", "1")
+    found = report("bench_coverage.py", *arguments)["coverages"]
+    assert len(found) == len(LEFT) * len(MAPS)
+    for one in found:
+        assert one["expected"] > 0
+        parts = one["decisions"] + one["bits"] + one["rest"]
+        assert one["more"] == pytest.approx(parts)
+    for kind in MAPS:
+        for part in LEFT:
+            coverage = coverage_of(codes[:, 0], part, kind)
+            assert coverage.mean() == pytest.approx(part * len(codes), rel=0.1)
+            assert set(np.unique(coverage)) <= ({0, 4} if kind == "regions" else set(range(5)))
 
 
 def test_the_start_is_fitted_to_encoders(files: list[Path], tmp_path: Path) -> None:

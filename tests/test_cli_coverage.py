@@ -131,7 +131,10 @@ def test_a_coverage_of_nothing_compresses(tmp_path: pathlib.Path) -> None:
     run("evaluate", "--axes", "lnhwc", path)
 
 
-def test_a_file_that_was_cut_off_has_the_coverage_of_its_layers(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_was_cut_off_has_the_coverage_of_its_layers(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nncodec.coding.segments.ENDING_SEGMENT_BITS", 1 << 10)
     codes, coverage = tensor()
     path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
     run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
@@ -174,7 +177,26 @@ def test_coverages_that_are_none_are_refused(
     path = save(tmp_path / "codes.npz", codes=codes, **arrays)
     line = fails("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
     assert message in line
+    assert line.endswith("; if it is none, give --no-coverage")
     assert not (tmp_path / "codes.bin").exists()
+    named = fails("compress", "--axes", "lnhwc", "--coverage", "coverage", path, "-c")
+    assert message in named
+    assert "--no-coverage" not in named
+
+
+@pytest.mark.parametrize("other", [np.linspace(0, 1, 5), np.full((HEIGHT, WIDTH), LAYERS - 1)])
+def test_an_array_called_coverage_need_not_be_one(other: Array, tmp_path: pathlib.Path) -> None:
+    codes = averaged_codes((LAYERS, 1, HEIGHT, WIDTH, DEPTH), 1)
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=other)
+    file = read_code_file(path, axes="lnhwc", coverage=False)
+    assert file.coverage is None
+    np.testing.assert_array_equal(file.codes, codes)
+    run("evaluate", "--axes", "lnhwc", "--no-coverage", path)
+    run("compress", "--axes", "lnhwc", "--no-coverage", path, tmp_path / "codes.bin")
+    run("decompress", tmp_path / "codes.bin", tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as found:
+        np.testing.assert_array_equal(found["codes"], codes)
+        np.testing.assert_array_equal(found["coverage"], other)
 
 
 def test_other_arrays_stay_beside_a_coverage(tmp_path: pathlib.Path) -> None:
@@ -225,6 +247,32 @@ def test_files_of_a_container_keep_their_coverages(tmp_path: pathlib.Path) -> No
                 np.testing.assert_array_equal(found[name], given[name])
 
 
+def test_info_counts_the_bits_of_files_where_they_are_known(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    (whole, _), first, second = tensor(), tmp_path / "first.npz", tmp_path / "second.npz"
+    save(first, codes=codes, coverage=coverage)
+    save(second, codes=whole)
+    sizes = [int(coverage.sum()) * DEPTH, whole.size]
+    solid = tmp_path / "all.nnb"
+    options = ("--force", "--axes", "lnhwc", "--solid", solid, first, second)
+    run("compress", "--group", "1", *options)
+    members = json.loads(run("info", "--json", solid).stdout)["members"]
+    assert [member["input_bits"] for member in members] == sizes
+    for member in members:
+        assert member["rate"] == pytest.approx(
+            8 * member["output_bytes"] / member["input_bits"], rel=1e-3
+        )
+    assert "?" not in run("info", solid).stdout
+    run("compress", "--group", "2", *options)
+    facts = json.loads(run("info", "--json", solid).stdout)
+    assert facts["input_bits"] == sum(sizes)
+    assert [member["input_bits"] for member in facts["members"]] == [None, None]
+    assert [member["rate"] for member in facts["members"]] == [None, None]
+    text = run("info", solid).stdout
+    assert "is not stored where positions end early" in text
+    assert text.count("?") == 4
+
+
 def test_members_without_room_for_a_coverage_are_told_of(tmp_path: pathlib.Path) -> None:
     codes, coverage = tensor()
     solid = tmp_path / "all.nnb"
@@ -238,6 +286,9 @@ def test_a_coverage_that_is_not_there_is_refused(tmp_path: pathlib.Path) -> None
     path = save(tmp_path / "codes.npz", codes=codes)
     line = fails("compress", "--coverage", "depth", path, tmp_path / "codes.bin")
     assert "there is no coverage 'depth' in it; that is an array of a .npz file" in line
+    both = invoke("compress", "--coverage", "depth", "--no-coverage", str(path))
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "give --coverage or --no-coverage, not both" in both.stderr
     np.save(tmp_path / "codes.npy", codes)
     line = fails("compress", "--coverage", "depth", tmp_path / "codes.npy", tmp_path / "codes.bin")
     assert "there is no coverage 'depth' in it; that is an array of a .npz file" in line

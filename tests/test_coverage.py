@@ -2,7 +2,9 @@
 
 import io
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nncodec
+from nncodec.coding import segments
 from nncodec.coding.codec import (
     code_lengths,
     decode_container,
@@ -41,6 +44,13 @@ Codes = npt.NDArray[np.uint8]
 Coverage = npt.NDArray[np.int64]
 
 seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_segments() -> Iterator[None]:
+    """Small codes have several segments, too."""
+    with patch.object(segments, "ENDING_SEGMENT_BITS", 256):
+        yield
 
 
 @st.composite
@@ -224,14 +234,16 @@ def test_noise_costs_no_more_than_its_bits_and_decisions() -> None:
 # --- what is seen ------------------------------------------------------------------------------
 
 
-def frequencies(codes: Codes, *, sequence: bool) -> npt.NDArray[np.uint16]:
+def frequencies(
+    codes: Codes, model: Model | None = None, *, sequence: bool
+) -> npt.NDArray[np.uint16]:
     """Of all bits, in the shape of the codes; 0 where there are none."""
     found: list[npt.NDArray[np.uint16]] = []
 
     def keep(segment: CodedSegment) -> None:
         found.append(segment.frequencies)
 
-    traverse_known(codes, None, keep, sequence=sequence)
+    traverse_known(codes, model, keep, sequence=sequence)
     return np.concatenate(found)
 
 
@@ -240,13 +252,42 @@ def test_positions_without_layers_are_as_outside(
     sequence: bool, seed: int, above: int, beside: int
 ) -> None:
     codes = averaged_codes((3, 2, 5, 6, 4), seed)
-    expected = frequencies(codes, sequence=sequence)
+    # With a model, no layer begins with what another has learned.
+    model = Model(untrained(3, 4))
+    expected = frequencies(codes, model, sequence=sequence)
     margins = ((0, 0), (0, 0), (above, 1), (beside, 2), (0, 0))
     wider = np.pad(codes, margins, constant_values=ABSENT)
-    found = frequencies(wider, sequence=sequence)
+    found = frequencies(wider, model, sequence=sequence)
     inside = (slice(None), slice(None), slice(above, above + 5), slice(beside, beside + 6))
     np.testing.assert_array_equal(found[inside], expected)
     assert found.sum() == expected.sum()
+
+
+def test_a_layer_begins_with_what_the_one_before_has_learned() -> None:
+    """Where channels agree in both, they cost less in the second: not where all have it."""
+    codes = np.random.default_rng(0).integers(0, 2, (2, 1, 12, 12, 1), dtype=np.uint8)
+    codes = np.repeat(codes, 16, axis=-1)
+    coverage = np.full((1, 12, 12), 2)
+    whole = code_lengths(mark_absent(codes, coverage))
+    coverage[0, 0, 0] = 1
+    found = code_lengths(mark_absent(codes, coverage))
+    assert found[0] == pytest.approx(whole[0])
+    assert found[1] < 0.9 * whole[1]
+
+
+@pytest.mark.parametrize("model", [None, Model(untrained(3, 8))])
+def test_threads_wait_until_a_layer_has_handed_over(model: Model | None) -> None:
+    codes = averaged_codes((3, 2, 70, 75, 8), 0)
+    row = np.indices((2, 70, 75))[1]
+    marked = mark_absent(codes, 1 + row // 30)
+    one = encode_source(marked, Source(), model=model)
+    assert len(one.header.segments) == 3
+    for threads in (2, 3):
+        made = encode_source(marked, Source(), model=model, threads=Threads(threads))
+        assert made.data == one.data
+        read = read_container(io.BytesIO(one.data))
+        decoded = decode_container(read, model=model, threads=Threads(threads))
+        np.testing.assert_array_equal(decoded, marked)
 
 
 def test_the_numbers_are_those_of_the_page() -> None:

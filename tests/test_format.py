@@ -52,7 +52,7 @@ def test_parameters_are_those_of_the_reference_and_of_the_package() -> None:
 def test_every_parameter_of_the_page_has_a_value() -> None:
     printed = {name for name, *_ in format_page.table("| name | value | |")}
     prose = re.sub(r"```.*?```", "", format_page.TEXT, flags=re.DOTALL)
-    used = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bBLOCK\b|\bDOUBT\b", prose))
+    used = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bBLOCK\b|\bDOUBT\b|\bHANDOVER\b", prose))
     lists = {"CHANNEL_TAPS", "AROUND_TAPS", "AROUND_STEPS", "MOTION_TAPS", "FRAME_TENTHS"}
     lists |= {"DECISION_TAPS", "DECISION_START"}
     assert used - lists == printed

@@ -152,6 +152,20 @@ def test_groups_that_are_cut_off() -> None:
         nncodec.open(data[: len(data) // 5]).decode(1)
 
 
+def test_where_positions_end_is_given() -> None:
+    coverage = np.indices((1, 16, 24))[1:].sum(axis=0) // 6
+    codes = CODES * (np.arange(6)[:, None, None, None] < coverage)[..., None].astype(np.uint8)
+    with nncodec.open(nncodec.encode(codes, "adaptive", coverage=coverage)) as f:
+        for layers in (1, 3, 6):
+            found = f.decode_covered(layers)
+            np.testing.assert_array_equal(found.codes, codes[:layers])
+            np.testing.assert_array_equal(found.coverage, np.minimum(coverage, layers))
+            np.testing.assert_array_equal(f.decode(layers), codes[:layers])
+        assert f.decode_covered(like="array").codes.shape == codes.shape
+    with nncodec.open(DATA) as f:
+        assert (f.decode_covered().coverage == 6).all()
+
+
 def test_several_arrays_are_for_decode_many() -> None:
     arrays = [CODES, averaged_codes((6, 2, 5, 7, 8), 3)]
     data = nncodec.encode_many(arrays, "adaptive")

@@ -1,6 +1,7 @@
 """The schedule: no segment comes to a position before what that sees of earlier layers is known."""
 
 import itertools
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from nncodec.format.extent import Extent
 from nncodec.model.contexts import AROUND_TAPS, BEFORE_TAPS, CHANNEL_TAPS, MOTION_TAPS, Tap
+from nncodec.model.coverage import DECISION_TAPS
 from nncodec.model.schedule import BLOCK, Schedule, block_count, block_size
 
 Position = tuple[int, int, int, int]
@@ -23,7 +25,8 @@ def schedules(draw: st.DrawFn, *, equal: bool = False) -> Coded:
     size = st.tuples(*(st.integers(1, most) for most in (2, 4, 5)))
     sizes = draw(st.lists(size, min_size=1, max_size=1 if equal else 3))
     extent = Extent.of_shapes([(sum(counts), *one, 2) for one in sizes])
-    schedule = Schedule(extent, draw(st.booleans()))
+    ends = draw(st.none() | st.just((True,) * sum(counts)))
+    schedule = Schedule(extent, draw(st.booleans()), None if equal else ends)
     bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
     rows_below = draw(st.none() | st.integers(0, 3))
     return schedule, [range(*bound) for bound in bounds], rows_below
@@ -35,11 +38,13 @@ def pictures_of(schedule: Schedule) -> list[tuple[int, int]]:
 
 
 def taps_of(schedule: Schedule, column: int, rows_below: int | None) -> set[Tap]:
-    """Where a bit looks beside its own position: learner, gates, trust, and a network.
+    """Where a bit looks beside its own position: learner, gates, trust, decision, and a network.
 
     That has whole rows of earlier layers.
     """
     taps: set[Tap] = {*CHANNEL_TAPS, *BEFORE_TAPS, *AROUND_TAPS, *MOTION_TAPS}
+    if schedule.decisions is not None:
+        taps |= {*DECISION_TAPS}
     if rows_below is not None:
         columns = [at - column for at in range(schedule.width)]
         backs, downs = range(1, schedule.layers), range(-3, rows_below + 1)
@@ -89,10 +94,17 @@ def test_segments_number_their_positions_in_the_order_of_the_tensor(coded: Coded
         assert before.stop <= after.stop
 
 
-@given(schedules())
-def test_a_segment_comes_to_no_position_before_what_it_sees_is_known(coded: Coded) -> None:
+@given(schedules(), st.integers(1, 20))
+def test_a_segment_comes_to_no_position_before_what_it_sees_is_known(
+    coded: Coded, handover: int
+) -> None:
     schedule, segments, rows_below = coded
-    numbers, steps = numbered(coded), schedule.steps(segments, rows_below)
+    with patch("nncodec.model.schedule.HANDOVER", handover):
+        numbers, steps = numbered(coded), schedule.steps(segments, rows_below)
+    if schedule.decisions is not None:
+        wait = min(handover, schedule.positions)
+        for before, after in itertools.pairwise(steps):
+            assert after.start >= before.stop - schedule.positions + wait
     for position, (segment, step) in numbers.items():
         # How far the others are at least: each has passed the last step of the one behind it.
         done = {segment: step}

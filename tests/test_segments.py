@@ -4,7 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nncodec.coding.segments import SEGMENT_BITS, CodedSegment, segment_layers
+from nncodec.coding.segments import (
+    ENDING_SEGMENT_BITS,
+    SEGMENT_BITS,
+    CodedSegment,
+    segment_layers,
+)
 
 shapes = st.tuples(*(st.integers(1, most) for most in (40, 3, 30, 30, 9)))
 
@@ -17,6 +22,16 @@ def test_every_layer_is_in_one_segment_and_small_ones_are_together(bits: list[in
         of_layers = bits[layers.start : layers.stop]
         assert sum(of_layers) >= SEGMENT_BITS > sum(of_layers[:-1])
     assert segments[-1]
+
+
+@given(st.lists(st.integers(0, 20000), min_size=1, max_size=40))
+def test_where_positions_end_no_segment_is_small_but_the_only_one(bits: list[int]) -> None:
+    segments = segment_layers(bits, ending=True)
+    assert [layer for layers in segments for layer in layers] == list(range(len(bits)))
+    for layers in segments[: len(segments) if len(segments) > 1 else 0]:
+        assert sum(bits[layers.start : layers.stop]) >= ENDING_SEGMENT_BITS
+    for layers in segments[:-1]:
+        assert sum(bits[layers.start : layers.stop - 1]) < ENDING_SEGMENT_BITS
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -138,7 +138,7 @@ def traverse_group(
             return AdaptiveStage(least, *(model.start, model.network) if model else ())
         codes, bits = codes[: len(marks)], (counts[: len(marks)] * extent.channels).tolist()
         schedule = replace(schedule, extent=extent.first_layers(len(marks)))
-    segments = segment_layers(bits)
+    segments = segment_layers(bits, ending=marks is not None)
     coders = encoders(codes, len(segments), marks)
     frequencies = coders.frequencies.reshape(codes.shape)
     decisions = None if marks is None else coders.decisions.reshape(marks.shape)

@@ -1,8 +1,9 @@
 """Segments: some adjacent layers that share a payload, whose bits lie together in the tensor."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,10 @@ from nncodec.model.fixed_point import FREQUENCY_ONE
 
 SEGMENT_BITS = 3072
 """Layers smaller than this share a segment with the next ones, to save their 8 bytes each."""
+
+ENDING_SEGMENT_BITS = 12288
+"""The same where positions end early: layers of few bits are the rule there, and have to share.
+Such a segment is about as long as a packet of a network."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class CodedSegment:
 
     def code_lengths(self) -> list[float]:
         """The sum of -log2 of the probability of all that each of its layers codes, in bits."""
-        lengths = _sums(self.codes, self.frequencies)
+        lengths = self._lengths
         if self.marks is not None and self.decisions is not None:
             more = _sums(self.marks, self.decisions)
             lengths = [sum(both) for both in zip(lengths, more, strict=True)]
@@ -43,7 +48,20 @@ class CodedSegment:
 
     def bits_length(self) -> float:
         """The sum of -log2 of the probability of every bit, without decisions."""
-        return sum(_sums(self.codes, self.frequencies))
+        return sum(self._lengths)
+
+    @cached_property
+    def _lengths(self) -> list[float]:
+        """Of the bits of each layer."""
+        if self.marks is None:
+            return _sums(self.codes, self.frequencies)
+        sizes, some = (*self.marks.shape, -1), self.marks > 0
+        codes, frequencies = self.codes.reshape(sizes), self.frequencies.reshape(sizes)
+        layers = range(len(some))
+        return _sums(
+            [codes[layer, some[layer]] for layer in layers],
+            [frequencies[layer, some[layer]] for layer in layers],
+        )
 
     def bits(self) -> list[int]:
         """How many bits each of its layers codes, without decisions."""
@@ -83,23 +101,28 @@ class CodedSegment:
         return logits
 
 
-def _sums(bits: Codes, frequencies: Frequencies) -> list[float]:
+def _sums(bits: Iterable[Codes], frequencies: Iterable[Frequencies]) -> list[float]:
     return [
         float(code_lengths(*layer).sum(dtype=float))
         for layer in zip(bits, frequencies, strict=True)
     ]
 
 
-def segment_layers(bits: Sequence[int]) -> list[range]:
+def segment_layers(bits: Sequence[int], *, ending: bool = False) -> list[range]:
     """Says which layers each segment of a group holds.
 
     Args:
         bits: how many each layer has.
+        ending: whether positions end early; then the last segment has no fewer bits than others.
     """
-    segments, begin, held = [], 0, 0
+    least = ENDING_SEGMENT_BITS if ending else SEGMENT_BITS
+    segments: list[range] = []
+    begin, held = 0, 0
     for layer, count in enumerate(bits):
         held += count
-        if held >= SEGMENT_BITS or layer == len(bits) - 1:
+        if held >= least or layer == len(bits) - 1:
+            if ending and held < least and segments:
+                begin = segments.pop().start
             segments.append(range(begin, layer + 1))
             begin, held = layer + 1, 0
     return segments

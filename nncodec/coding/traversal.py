@@ -13,6 +13,7 @@ from nncodec.coding.range_coder import Coders, code_bit, code_decision
 from nncodec.coding.threads import ONE_THREAD, Threads, run
 from nncodec.errors import ModelError
 from nncodec.format.limits import most_threads
+from nncodec.model.adaptive.handover import hand_over
 from nncodec.model.adaptive.learner import begin_block
 from nncodec.model.adaptive.learning import finish_block
 from nncodec.model.adaptive.stage import AdaptiveStage, Stage, learn, place_of, predict
@@ -27,6 +28,7 @@ from nncodec.model.contexts import (
 )
 from nncodec.model.coverage import (
     CoverageStage,
+    hand_over_decisions,
     has_layer,
     learn_decision,
     mark_of,
@@ -157,22 +159,33 @@ def _code_positions(
             begin_position(network, grid, coverage, spot, coders.bits, shown)
         if coverage is not None and seen < 0:
             index += sizes[CHANNELS]
-            continue
-        for block in range(sizes[BLOCKS]):
-            place = place_of(stage, spot, block, seen)
-            begin_block(weights, grid, workspace, place)
-            for rank in range(place.channels):
-                logit = 0
-                if network is not None:
-                    channel = block * sizes[OF_BLOCK] + rank
-                    logit = predict_network(network, grid, spot, channel)
-                frequency = predict(stage, place, rank, logit)
-                if coverage is not None and coders.plain[segment]:
-                    frequency = FREQUENCY_ONE >> 1
-                bit = code_bit(coders, segment, index, frequency)
-                learn(stage, place, rank, bit)
-                index += 1
-            finish_block(weights, grid, workspace, place)
+        else:
+            for block in range(sizes[BLOCKS]):
+                place = place_of(stage, spot, block, seen)
+                begin_block(weights, grid, workspace, place)
+                for rank in range(place.channels):
+                    logit = 0
+                    if network is not None:
+                        channel = block * sizes[OF_BLOCK] + rank
+                        logit = predict_network(network, grid, spot, channel)
+                    frequency = predict(stage, place, rank, logit)
+                    if coverage is not None and coders.plain[segment]:
+                        frequency = FREQUENCY_ONE >> 1
+                    bit = code_bit(coders, segment, index, frequency)
+                    learn(stage, place, rank, bit)
+                    index += 1
+                finish_block(weights, grid, workspace, place)
+        if coverage is not None and position == coverage.handover:
+            _hand_over(stage, coverage, layer)
+
+
+@inlined
+def _hand_over(stage: Stage, coverage: CoverageStage, layer: int) -> None:
+    """Makes the next layer begin with what this one has learned, where it does."""
+    if layer + 1 < len(coverage.inherits) and coverage.inherits[layer + 1]:
+        hand_over_decisions(coverage, layer)
+        if coverage.of_bits:
+            hand_over(stage.weights, stage.grid, layer)
 
 
 @inlined

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Literal
 
 import click
 
@@ -77,7 +78,7 @@ def compress(
     array: tuple[str, ...],
     shape_array: tuple[str, ...],
     layers: int | None,
-    coverage: str | None,
+    coverage: str | Literal[False] | None,
     max_bits: int,
     threads: int | None,
     embed_model: bool,

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 import click
 import numpy as np
@@ -74,7 +75,7 @@ def evaluate(
     array: tuple[str, ...],
     shape_array: tuple[str, ...],
     layers: int | None,
-    coverage: str | None,
+    coverage: str | Literal[False] | None,
     max_bits: int,
     threads: int | None,
     as_json: bool,

@@ -22,11 +22,31 @@ NAMED = 5
 
 
 def member_bytes(header: Header) -> list[float]:
-    """Gives the payload bytes of each member: its share of those of its groups, by its code bits.
+    """Gives the payload bytes of each member: its share of those of its groups, by its positions.
 
     How its bits cost is not known from the header: pictures that are coded together share.
     """
     return _bytes(header, [sum(member.pictures) for member in header.members])
+
+
+def member_bits(header: Header) -> list[int | None]:
+    """Gives the code bits of each member, where positions end early those that are coded.
+
+    None where that is not known: a member shares a group in which positions end early.
+    """
+    return _bits(header, [sum(member.pictures) for member in header.members])
+
+
+def _bits(header: Header, pictures: Sequence[int]) -> list[int | None]:
+    """Gives the same of owners of so many pictures each: members, or arrays."""
+    bits: list[int | None] = [0] * len(pictures)
+    parts = zip(header.groups, header.group_extents(), strict=True)
+    counts = [group.coded_bits(part) for group, part in parts]
+    for owner, number, share in _pieces(header, pictures):
+        known = share == 1 or not any(header.groups[number].decisions or ())
+        before = bits[owner]
+        bits[owner] = before + int(share * counts[number]) if known and before is not None else None
+    return bits
 
 
 def _bytes(header: Header, pictures: Sequence[int]) -> list[float]:
@@ -62,17 +82,26 @@ def _pieces(header: Header, pictures: Sequence[int]) -> Iterator[tuple[int, int,
 
 
 def member_facts(header: Header) -> dict[str, Any]:
-    """Gives what --json prints of groups and members, beside what it prints of any container."""
-    rows = zip(header.members, header.member_extents(), member_bytes(header), strict=True)
+    """Gives what --json prints of groups and members, beside what it prints of any container.
+
+    Bits and rate of a member are null where they are not known (`member_bits`).
+    """
+    rows = zip(
+        header.members,
+        header.member_extents(),
+        member_bytes(header),
+        member_bits(header),
+        strict=True,
+    )
     members = [
         {
             "name": member.name or None,
             "shapes": [list(extent.shape) for extent in extents],
-            "input_bits": sum(extent.bits for extent in extents),
+            "input_bits": bits,
             "output_bytes": round(size, 1),
-            "rate": size * 8 / sum(extent.bits for extent in extents),
+            "rate": None if bits is None else rate_of(8 * size, bits),
         }
-        for member, extents, size in rows
+        for member, extents, size, bits in rows
     ]
     return {"groups": [group.pictures for group in header.groups], "members": members}
 
@@ -130,11 +159,16 @@ def members_text(label: str, header: Header, model: str, names: Sequence[str]) -
         model: what its model is called here.
         names: of its files, by which they can be asked for; none if it holds one file.
     """
-    size = packed_bytes(header)
+    size, rows = packed_bytes(header), _array_rows(header, names)
     arrays = [one for member in header.members for one in member.source.arrays]
     held = counted(len(names), "file") if names else f"{counted(len(arrays), 'array')} of one file"
     pictures = [group.pictures for group in header.groups]
     most = f"{counted(max(pictures), 'picture')}" + (" at most" if len(set(pictures)) > 1 else "")
+    unknown = ""
+    if any(row["rate"] == "?" for row in rows):
+        unknown = (
+            " How many of the bits of a group are whose is not stored where positions end early."
+        )
     return (
         f"{label}: nncodec container, version {VERSION}\n"
         f"  holds   {held}, {counted(header.extent.pictures, 'picture')}{frames(header)}\n"
@@ -144,22 +178,24 @@ def members_text(label: str, header: Header, model: str, names: Sequence[str]) -
         f"  size    {header.coded_bits} bits -> {size} bytes, "
         f"rate {rate_of(8 * size, header.coded_bits):.4f}\n"
         f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode a group\n"
-        f"{table(_array_rows(header, names))}\n"
+        f"{table(rows)}\n"
         f"What {'a file' if names else 'an array'} takes is its share of the bytes of its groups, "
-        "by its code bits."
+        f"by its positions.{unknown}"
     )
 
 
 def _array_rows(header: Header, names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of a table, one for each array of each file."""
     pictures = [count for member in header.members for count in member.pictures]
-    rows, sizes, extents = [], iter(_bytes(header, pictures)), iter(header.array_extents)
+    sizes, bits = iter(_bytes(header, pictures)), iter(_bits(header, pictures))
+    rows, extents = [], iter(header.array_extents)
     for number, member in enumerate(header.members):
         for source in member.source.arrays:
             title = [names[number]] if names else []
             title += [source.array_names[0]] if len(member.pictures) > 1 else []
-            extent, size = next(extents), next(sizes)
-            row = {"codes": shapes_text([extent.shape]), "bits": extent.bits, "bytes": size}
-            what = "file" if names else "array"
-            rows.append({what: ": ".join(title), **row, "rate": rate_of(8 * size, extent.bits)})
+            size, count = next(sizes), next(bits)
+            row: dict[str, Any] = {"file" if names else "array": ": ".join(title)}
+            row |= {"codes": shapes_text([next(extents).shape])}
+            row |= {"bits": "?" if count is None else count, "bytes": size}
+            rows.append({**row, "rate": "?" if count is None else rate_of(8 * size, count)})
     return rows

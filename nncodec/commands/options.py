@@ -1,8 +1,9 @@
 """Options and arguments that several commands have."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -69,12 +70,34 @@ device_option = click.option(
     show_default=True,
     help="Where a float network computes; auto is CUDA where there is any.",
 )
-coverage_option = click.option(
-    "--coverage",
-    metavar="NAME",
-    show_default="coverage, if there is one",
-    help="The array of a .npz that says how many layers each position has; bits beyond are not "
-    "coded.",
+
+
+def _one_coverage(function: Function) -> Function:
+    """Gives a command one argument `coverage` of both options: a name, False, or None."""
+
+    @functools.wraps(function)
+    def with_one(*, coverage: str | None, no_coverage: bool, **others: Any) -> Any:
+        if no_coverage and coverage is not None:
+            raise click.UsageError("give --coverage or --no-coverage, not both")
+        return function(coverage=False if no_coverage else coverage, **others)
+
+    return cast(Function, with_one)
+
+
+coverage_options = _options(
+    click.option(
+        "--coverage",
+        metavar="NAME",
+        show_default="coverage, if there is one",
+        help="The array of a .npz that says how many layers each position has; bits beyond are not "
+        "coded.",
+    ),
+    click.option(
+        "--no-coverage",
+        is_flag=True,
+        help="An array `coverage` is one like others: all positions have all layers.",
+    ),
+    _one_coverage,
 )
 reading_options = _options(
     click.option(
@@ -138,7 +161,7 @@ reading_options = _options(
         help="The array with the shape of packed codes, if not `shape`.",
     ),
     layers_option,
-    coverage_option,
+    coverage_options,
     max_bits_option,
     threads_option,
 )

@@ -1,7 +1,7 @@
 """How code files are read, as the options of a command say. No click is needed here."""
 
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from nncodec.files.code_files import CodeFile, read_code_file
 
@@ -22,7 +22,7 @@ class Reading:
     array: tuple[str, ...]
     shape_array: tuple[str, ...]
     layers: int | None
-    coverage: str | None
+    coverage: str | Literal[False] | None
     max_bits: int
 
     def read(self, stream: BinaryIO) -> CodeFile:

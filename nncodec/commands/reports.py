@@ -74,7 +74,7 @@ def container_text(label: str, header: Header, model: str) -> str:
         f"  codes   {extent(header.shape)} (batch x height x width x bits){frames(header)}\n"
         f"  source  {source_text(header.source)}\n"
         f"  model   {model_text(header, model)}\n"
-        f"{coverage_line(header)}"
+        f"{coverage_line(header, '; bits below are as if all had all')}"
         f"  size    {header.coded_bits} bits -> {facts['output_bytes']} bytes, "
         f"rate {facts['rate']:.4f}\n"
         f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode\n"
@@ -190,8 +190,8 @@ def rate_of(length: float, bits: int) -> float:
     return length / bits if bits else 0.0
 
 
-def coverage_line(header: Header) -> str:
-    """Says which layers positions have, as far as a header tells, if they end early."""
+def coverage_line(header: Header, more: str = "") -> str:
+    """Says which layers positions have, as far as a header tells, and more, if they end early."""
     if not header.ends_early:
         return ""
     most = max(sum(one.layers for one in group.segments) for group in header.groups)
@@ -199,7 +199,7 @@ def coverage_line(header: Header) -> str:
     mean = header.coded_bits / header.bits_per_layer
     return (
         f"  ends    positions end early: each has {whole} to {counted(most, 'layer')}, in the mean "
-        f"{mean:.2f}; bits below are as if all had all\n"
+        f"{mean:.2f}{more}\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -29,14 +30,14 @@ class Taking:
         shape_names: of the arrays with their shapes, one for each; none if they have none, or to
             find out.
         max_bits: the most code bits.
-        coverage: the name of the array with the coverage; None to find out.
+        coverage: the name of the array with the coverage; None to find out, False if there is none.
     """
 
     reading: Reading
     names: tuple[str, ...]
     shape_names: tuple[str, ...]
     max_bits: int
-    coverage: str | None = None
+    coverage: str | Literal[False] | None = None
 
 
 def take_codes(data: bytes, taking: Taking) -> tuple[list[CodeArray], bytes]:
@@ -99,7 +100,12 @@ def _of_npz(file: Npz, taking: Taking) -> tuple[list[CodeArray], bytes]:
         )
     if coverage:
         _check_name(coverage)
-        found = take_coverage(file, coverage, found)
+        try:
+            found = take_coverage(file, coverage, found)
+        except CodesError as error:
+            if taking.coverage:
+                raise
+            raise CodesError(f"{error}; if it is none, give --no-coverage") from error.__cause__
     used = {name for one in found for name in one.source.used_names}
     others: dict[str, bytes] = {}
     left = MAX_EXTRAS_UNPACKED

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +100,7 @@ def read_code_file(
     array: Names = None,
     shape_array: Names = None,
     layers: int | None = None,
-    coverage: str | None = None,
+    coverage: str | Literal[False] | None = None,
     max_bits: int = MAX_BITS,
 ) -> CodeFile:
     """Reads a code file.
@@ -123,7 +123,8 @@ def read_code_file(
         layers: how many layers to give, from the first; all by default.
         coverage: the name of an array of a .npz that says how many layers each position has, from
             the first: whole numbers, batch x height x width of the code tensor, or without those of
-            size 1. By default it is "coverage", if there is such an array beside others.
+            size 1. By default it is "coverage", if there is such an array beside others; False says
+            that there is none, whatever the arrays are called.
         max_bits: the most code bits to read; more are refused before memory is taken for them.
 
     Returns:

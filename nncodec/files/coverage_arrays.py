@@ -7,6 +7,7 @@ have a coverage of height x width.
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +20,23 @@ from nncodec.format.source import COVERAGE, ArraySource, CoverageSource
 
 _AXES = (True, False)
 
+Asked = str | Literal[False] | None
 
-def find_coverage(names: Iterable[str], asked: str | None, used: Iterable[str]) -> str | None:
+
+def find_coverage(names: Iterable[str], asked: Asked, used: Iterable[str]) -> str | None:
     """Finds the name of the array with the coverage; None if there is none.
 
     Args:
         names: of the arrays of a `.npz`.
-        asked: the name that was asked for; by default it is "coverage".
+        asked: the name that was asked for; None for "coverage", if there is one; False for none.
         used: the names of arrays that are asked for as something else.
 
     Raises:
         CodesError: there is no array of the name that was asked for.
     """
     others = set(names)
+    if asked is False:
+        return None
     if asked is not None:
         check_named(asked in others, asked)
         return asked
@@ -39,9 +44,9 @@ def find_coverage(names: Iterable[str], asked: str | None, used: Iterable[str]) 
     return COVERAGE if COVERAGE in others - set(used) and len(others) > 1 else None
 
 
-def check_named(found: bool, asked: str | None) -> None:
+def check_named(found: bool, asked: Asked) -> None:
     """Refuses a file without the coverage that was asked for."""
-    if asked is not None and not found:
+    if isinstance(asked, str) and not found:
         raise CodesError(f"there is no coverage {asked!r} in it; that is an array of a .npz file")
 
 

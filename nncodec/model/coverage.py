@@ -42,18 +42,19 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 DECISION_TAPS: tuple[Tap, ...] = (
-    *((0, 0, 0, -1), (0, 0, -1, 0), (0, 0, -1, 1), (0, 0, -1, -1)),
-    *((0, 1, 0, 1), (0, 1, 1, 0)),
+    *((0, 0, 0, -1), (0, 0, -1, 0), (0, 0, -1, 1), (0, 0, 0, -2), (0, 0, -2, 0)),
+    *((0, 0, -1, 2), (0, 0, -2, 1), (0, 0, -2, -1), (0, 0, -1, -2)),
+    *((0, 1, 0, 1), (0, 1, 1, 0), (0, 1, 1, 1)),
     (1, 0, 0, 0),
 )
 """Whose marks a decision is predicted from; after them comes a constant, 1."""
 
-DECISION_START = (8, 5, 4, -2, 1, 2, 4, 2)
-"""What the weights of these start from, in every layer: with 2 fractional bits."""
+DECISION_START = (24, 15, 10, -2, -1, 5, -6, -4, -4, -1, 1, 4, 8, 0)
+"""What the weights of these start from, with 3 fractional bits: fitted to maps of local detail."""
 
 _WEIGHT_BITS = 24
 _WEIGHT_LIMIT = 4 << _WEIGHT_BITS
-DECISION_RATE = round(0.1 * (1 << _WEIGHT_BITS))
+DECISION_RATE = round(0.05 * (1 << _WEIGHT_BITS))
 """How fast they learn, with as many fractional bits as they have."""
 
 _LINE = 16  # numbers of a layer: a line of a processor's cache, which threads would else fight for
@@ -70,6 +71,9 @@ class CoverageStage(NamedTuple):
         inputs: int8 (layers, 16), what a decision was predicted from.
         seen: int64 (layers, 16), how many positions of a layer had bits, in the first column.
         taps: where the DECISION_TAPS lie in the grid.
+        inherits: bool (layers,), whether a layer begins with what the one before has learned.
+        handover: the last position before that one hands over.
+        of_bits: whether that is so of the bits, too, and not of decisions alone.
     """
 
     marks: Int8
@@ -78,13 +82,24 @@ class CoverageStage(NamedTuple):
     inputs: Int8
     seen: Int64
     taps: Taps
+    inherits: npt.NDArray[np.bool_]
+    handover: int
+    of_bits: bool
 
 
-def make_coverage_stage(grid: Grid, schedule: Schedule) -> CoverageStage:
-    """Makes the stage of a schedule with decisions, before the first of them is known."""
+def make_coverage_stage(grid: Grid, schedule: Schedule, *, of_bits: bool) -> CoverageStage:
+    """Makes the stage of a schedule with decisions, before the first of them is known.
+
+    Args:
+        grid: of the schedule.
+        schedule: what is coded.
+        of_bits: whether layers hand over what they have learned of bits.
+    """
     layers = schedule.layers
     weights = np.zeros((layers, _LINE), dtype=np.int32)
-    weights[:, : len(DECISION_START)] = np.array(DECISION_START) << _WEIGHT_BITS - 2
+    weights[:, : len(DECISION_START)] = np.array(DECISION_START) << _WEIGHT_BITS - 3
+    inherits = np.logical_or.accumulate(np.array(schedule.decisions, dtype=np.bool_))
+    inherits[:1] = False
     inputs = np.zeros((layers, _LINE), dtype=np.int8)
     inputs[:, len(DECISION_TAPS)] = 1
     return CoverageStage(
@@ -94,6 +109,9 @@ def make_coverage_stage(grid: Grid, schedule: Schedule) -> CoverageStage:
         inputs=inputs,
         seen=np.zeros((layers, _LINE), dtype=np.int64),
         taps=place_taps(DECISION_TAPS, schedule),
+        inherits=inherits,
+        handover=schedule.handover - 1,
+        of_bits=of_bits,
     )
 
 
@@ -173,3 +191,10 @@ def learn_decision(coverage: CoverageStage, layer: int, frequency: int, has: int
     for number in range(len(DECISION_START)):
         weight = coverage.weights[layer, number] + move * coverage.inputs[layer, number]
         coverage.weights[layer, number] = clamped(weight, _WEIGHT_LIMIT)
+
+
+@inlined
+def hand_over_decisions(coverage: CoverageStage, layer: int) -> None:
+    """Makes the decisions of the next layer begin with what those of a layer have learned."""
+    for number in range(len(DECISION_START)):
+        coverage.weights[layer + 1, number] = coverage.weights[layer, number]

@@ -15,7 +15,8 @@ can read them as they come.
 
 A bit sees whole positions before its own in its layer, and of the layers before nothing below the
 next row. Layers learn nothing together. So each may be coded behind the one before it, by a thread
-of its own (coding/threads.py), as soon as that is a row ahead.
+of its own (coding/threads.py), as soon as that is a row ahead. Where positions end early, a layer
+begins with what the one before has learned from its first positions, and waits for these.
 
 The channels of a position are cut into equal *blocks* of at most BLOCK. A bit sees the bits of its
 own block, here and elsewhere; layers of more bits than that are predicted block by block.
@@ -29,6 +30,10 @@ from nncodec.format.extent import Extent, Run
 
 BLOCK = 64
 """The most channels of a block."""
+
+HANDOVER = 4096
+"""Where positions end early, a layer hands over what it has learned to the next after so many
+positions: enough to have learned most, and few where threads are worth while."""
 
 
 def block_size(channels: int) -> int:
@@ -72,6 +77,11 @@ class Schedule:
         """The positions of a layer, over all pictures."""
         return self.extent.positions
 
+    @property
+    def handover(self) -> int:
+        """After how many positions a layer hands over what it has learned, where positions end."""
+        return min(HANDOVER, self.positions)
+
     @cached_property
     def height(self) -> int:
         """The rows of the tallest picture."""
@@ -93,6 +103,8 @@ class Schedule:
                 which it needs; None where there is no network.
         """
         behind = max(_behind(run, rows_below) for run in self.extent.runs)
+        if self.decisions is not None:  # a decision sees one position more
+            behind = max(behind + 1, self.handover)
         steps, begin = [], 0
         for layers in segments:
             end = begin + len(layers) * self.positions

@@ -300,7 +300,8 @@ CASES = {
         lambda: ending(smooth(4, 1, 11, 9, 24), least=2),
         source=Source((ArraySource("packed", dtype="<i8", coverage=COVERAGE_OF_ONE),)),
     ),
-    "early-stored": Case(lambda: ending(noise(3, 1, 14, 14, 16), least=1)),
+    "early-stored": Case(lambda: ending(noise(3, 1, 130, 100, 1), least=1)),
+    "early-handover": Case(lambda: ending(smooth(3, 1, 80, 60, 2))),
     "early-everywhere": Case(
         lambda: ending(smooth(6, 1, 7, 5, 12), least=2, most=2),
         source=Source((ArraySource("npz", name="bits", coverage=CoverageSource(name="depth")),)),

@@ -87,6 +87,7 @@ class AdaptiveStage:
             start: what to learn from; by default what suits codes that nobody trained for.
             network: whose logits the learner and the mixer weigh too.
         """
+        without_model = start is None
         if start is None:
             start = untrained(schedule.layers, schedule.channels, with_network=network is not None)
         self.schedule, self._start = schedule, start
@@ -97,7 +98,7 @@ class AdaptiveStage:
             self.network = make_network_stage(network, schedule, self.stage.squash)
         self.coverage: CoverageStage | None = None
         if schedule.decisions is not None:
-            self.coverage = make_coverage_stage(grid, schedule)
+            self.coverage = make_coverage_stage(grid, schedule, of_bits=without_model)
 
     def of_another_thread(self) -> tuple[Stage, NetworkStage | None]:
         """Gives the same model with workspaces of its own."""
