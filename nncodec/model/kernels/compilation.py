@@ -2,8 +2,9 @@
 
 Every bit takes hundreds of small sums before the next can be predicted, too few at a time for
 whole-array operations to be fast. Compiled functions are loops over plain integers; they take and
-return what they would without being compiled. The traversal is the one function that Python calls;
-all others become part of it, so that everything is compiled once.
+return what they would without being compiled. The traversal is the one function that Python calls.
+What runs for every bit becomes part of it. What runs for a position, and is long, is a function of
+its own: to become part of another costs the compiler more than to be called costs the codec.
 
 Compiled functions pass whole arrays and the index of a row: a view of a row, or an array that is
 passed on, has a counter of references, which costs as much as a sum over a row.
@@ -47,6 +48,13 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Makes a function a part of the compiled functions that call it."""
     fast: Callable[P, R] = numba.njit(inline="always", **_OPTIONS)(function)
+    return fast
+
+
+def called(function: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a function that compiled functions call; Python cannot call it."""
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
+    fast: Callable[P, R] = numba.njit(**options)(function)
     return fast
 
 
