@@ -383,6 +383,7 @@ def test_a_bar_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {f"{kind}_config": f"{kind}.json" for kind in CONFIGS}
     assert train.callback
     options: dict[str, Any] = {"data": (), "validation": (), "layer_depth": None, "minutes": None}
+    options["axes"] = "auto"
     options |= {"train_dir": "trained", "resume": False, "device": "cpu", "quiet": False}
     train.callback(model="shallow", **options, **files)
     bar = r"training: +[1-9]\d*%.* [1-9]/6 .*step/s, rate 0\.\d{4}, validation 0\.\d{4} "

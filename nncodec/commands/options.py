@@ -73,6 +73,14 @@ coverage_option = click.option(
     help="The array of a .npz that says how many layers each position has; bits beyond are not "
     "coded.",
 )
+axes_option = click.option(
+    "--axes",
+    default=AUTO,
+    metavar="LETTERS",
+    help="The axes of the codes, a letter each: l layer, n picture, t frame of a sequence, h row, "
+    "w column, c bits of a position, as in lnhwc (TensorFlow), lnchw (PyTorch), thwc or nc; auto "
+    "takes 3 to 5 axes as [l][n]hwc or [l][n]chw, whichever is cheaper.",
+)
 reading_options = _options(
     click.option(
         "--model",
@@ -95,14 +103,7 @@ reading_options = _options(
         show_default="found out",
         help="Whether the pictures of a batch are frames, each predicted from those before it.",
     ),
-    click.option(
-        "--axes",
-        default=AUTO,
-        metavar="LETTERS",
-        help="The axes of the codes, a letter each: l layer, n picture, t frame of a sequence, h "
-        "row, w column, c bits of a position, as in lnhwc (TensorFlow), lnchw (PyTorch), thwc or "
-        "nc; auto takes 3 to 5 axes as [l][n]hwc or [l][n]chw, whichever is cheaper.",
-    ),
+    axes_option,
     click.option(
         "--layer-depth",
         type=click.IntRange(min=1),

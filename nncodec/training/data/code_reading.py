@@ -60,6 +60,11 @@ class Piece:
     codes: PackedCodes
     stacks: bool
 
+    @property
+    def frames(self) -> bool:
+        """Whether its pictures are frames of a sequence."""
+        return "t" in self.codes.axes
+
 
 class CodeReader:
     """Reads the files of a training one after another.
