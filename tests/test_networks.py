@@ -231,8 +231,6 @@ def test_a_coverage_of_all_layers_changes_nothing(name: str) -> None:
 @torch.no_grad()
 def test_residual_sees_the_frame_before_up_to_its_layer_and_no_farther() -> None:
     model, codes = network("residual-64", frame_before=True), random_codes(1, 5, 6, 6)
-    with torch.no_grad():
-        model.direct_frame.zero_()
     frame = random_codes(1, 5, 6, 6)
     bits = frame.numel()
     flipped = frame * (1 - 2 * torch.eye(bits).double()).reshape(bits, *frame.shape[1:])

@@ -231,6 +231,5 @@ def _read_code_file(path: str, axes: str, layer_depth: int | None) -> CodeFile:
     what = "layers" if "l" in axes else "a depth"
     raise CodesError(
         f"layer_depth {layer_depth} does not fit {what} of {file.codes.shape[-1]} bits "
-        f"(axes {axes}); correct it in the model configuration, or the axes in "
-        "the input configuration"
+        f"(axes {axes}); give another by --layer-depth, or other axes by --axes"
     )

@@ -107,7 +107,7 @@ def _check_depth(pieces: Sequence[Piece]) -> None:
             depths = [f"{one.codes.shape[-1]} bits in {one.label}" for one in (first, piece)]
             raise CodesError(
                 f"layers have {depths[0]}, and {depths[1]}; train a model for the codes of one "
-                "encoder, or name the axes in the input configuration"
+                "encoder, or name the axes by --axes"
             )
 
 
