@@ -5,7 +5,7 @@
     bits before the position, of the layer ─────────────┤                               │
     bits of the layer in the frame before ──────────────┘                               │
     bits at the position, of earlier layers ────────────────────────────────── units, logits
-    bits at the position in the frame before ───────────────────────────────── logits
+    bits at the position in the frame before ───────────────────────────────── units, logits
     bits of lower channels ─────────────────────────────────────────────────── units, logits
 
 Convolutions are shared by all layers, so that many layers do not cost as many networks; what says
@@ -118,6 +118,7 @@ class Residual(Network):
         if config.frame_before:
             frame = len(FRAME_TAPS) * depth
             self.frame = weights(count, width, frame, inputs=frame)
+            self.unit_frame = weights(count, units, depth, inputs=width + depth)
             self.direct_frame = zeros(count, depth, depth)
 
         layer_of_input = torch.arange(earlier) // depth
@@ -162,12 +163,10 @@ class Residual(Network):
         linear = rounded(linear * self._before, 2)[:count, :, :used]
         sums = (every @ linear.flatten(0, 1).T).reshape(-1, count, linear.shape[1]).transpose(0, 1)
         own = torch.bmm(_seen(bits, OWN_TAPS), rounded(self.own, 2)[:count].mT)
-        direct = sums[..., config.width :]
+        frame = bits[..., :0]  # of no channels, where it is not seen
         if self.sees_frame_before:
             frame = torch.zeros_like(bits) if frame_before is None else frame_before.to(bits.dtype)
             own = own + torch.bmm(_seen(frame, FRAME_TAPS), rounded(self.frame, 2)[:count].mT)
-            at_position = frame.reshape(count, -1, depth)
-            direct = direct + torch.bmm(at_position, rounded(self.direct_frame, 2)[:count].mT)
         hidden = own + sums[..., : config.width] + self.hidden_bias[:count, None]
         hidden = _planes(hidden.reshape(count * batch, height, width, -1))
         hidden = _masked(F.hardtanh(hidden + seen, 0, LARGEST), has)
@@ -182,11 +181,12 @@ class Residual(Network):
             hidden = _masked(F.hardtanh(hidden + change, 0, LARGEST), has)
 
         hidden = hidden.permute(0, 2, 3, 1).reshape(count, -1, config.width)
-        inputs = torch.cat([hidden, bits.reshape(count, -1, depth).to(hidden.dtype)], -1)
+        here = torch.cat([frame, bits], -1).reshape(count, hidden.shape[1], -1)
+        inputs = torch.cat([hidden, here.to(hidden.dtype)], -1)
         unit, output = (matrix[:count] for matrix in (self._unit_matrix(), self._output_matrix()))
         units = F.relu(torch.bmm(inputs, unit.mT) + self.unit_bias[:count, None])
         logits = torch.bmm(torch.cat([inputs, units.to(inputs.dtype)], -1), output.mT)
-        logits = logits + direct + self.bias[:count, None]
+        logits = logits + sums[..., config.width :] + self.bias[:count, None]
         return logits.reshape(layers.shape).to(layers.dtype)
 
     def quantise(self) -> IntegerNetwork:
@@ -205,8 +205,6 @@ class Residual(Network):
         if self.sees_frame_before:
             frame = [Tap(0, 1, 0, down, right) for down, right in FRAME_TAPS]
             plane = builder.convolve(frame, self.frame, None, "linear", skip=plane)
-            at_position = [Tap(0, 1, 0, 0, 0)]
-            logits = builder.convolve(at_position, self.direct_frame, None, "linear", skip=logits)
         own = [Tap(0, 0, 0, down, right) for down, right in OWN_TAPS]
         plane = builder.convolve(own, self.own, self.hidden_bias, "relu", skip=plane)
         for causal, causal_bias, back, back_bias in zip(
@@ -218,12 +216,13 @@ class Residual(Network):
             taps = [(down - 1, right - 1) for down, right in seen]
             change = builder.convolve(_on(plane, taps), kernel, causal_bias, "relu")
             plane = builder.convolve(_on(change, here), back, back_bias, "relu", skip=plane)
+        at_position = [Tap(0, 1, 0, 0, 0)] if self.sees_frame_before else []
         builder.head(
-            _on(plane, here),
-            unit=self.unit,
+            [*_on(plane, here), *at_position],
+            unit=self._with_frame(self.unit, "unit_frame"),
             unit_lower=self.unit_lower * self._unit_lower,
             unit_bias=self.unit_bias,
-            direct=self.direct,
+            direct=self._with_frame(self.direct, "direct_frame"),
             direct_lower=self.direct_lower * self._lower,
             output=self.output * self._units_of,
             bias=self.bias,
@@ -239,12 +238,18 @@ class Residual(Network):
         return torch.cat([torch.zeros_like(sums[:1]), sums[:-1]]).cumsum(0)
 
     def _unit_matrix(self) -> Tensor:
-        return rounded(torch.cat([self.unit, self.unit_lower * self._unit_lower], 2), 2)
+        seen = self._with_frame(self.unit, "unit_frame")
+        return rounded(torch.cat([seen, self.unit_lower * self._unit_lower], 2), 2)
 
     def _output_matrix(self) -> Tensor:
-        """Of hidden values, lower bits, and units, in this order."""
-        direct = rounded(torch.cat([self.direct, self.direct_lower * self._lower], 2), 2)
+        """Of hidden values, the frame before, lower bits, and units, in this order."""
+        seen = self._with_frame(self.direct, "direct_frame")
+        direct = rounded(torch.cat([seen, self.direct_lower * self._lower], 2), 2)
         return torch.cat([direct, rounded(self.output * self._units_of, 2)], 2)
+
+    def _with_frame(self, weights: Tensor, name: str) -> Tensor:
+        """Weights of hidden values, followed by those of the frame before if that is seen."""
+        return torch.cat([weights, getattr(self, name)], 2) if self.sees_frame_before else weights
 
     def _spread(self, bias: Tensor, layers: Tensor) -> Tensor:
         """A bias of every layer as it is added to planes [layers * batch, channels, ...]."""
