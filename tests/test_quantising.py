@@ -1,5 +1,6 @@
 """Networks in integers say what they say in floats."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,17 +8,22 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from nncodec.coding.codec import code_lengths, traverse_known
+from nncodec.coding.codec import code_lengths, decode_container, encode_source, traverse_known
 from nncodec.coding.segments import CodedSegment
 from nncodec.errors import ModelError
 from nncodec.format.code_tensor import Codes, mark_absent
+from nncodec.format.container import read_container
+from nncodec.format.source import Source
+from nncodec.model.adaptive.start import untrained
 from nncodec.model.model import Model
 from nncodec.model.network.integer_network import IntegerNetwork
+from nncodec.model.packing import pack_model
 from nncodec.training.code_length import code_lengths_of_network
 from nncodec.training.networks.network import Network
 from nncodec.training.networks.original_weights import load_original_weights
 from nncodec.training.networks.registry import make_network
-from nncodec.training.start_fitting import of_network_alone
+from nncodec.training.start_fitting import beside_network, of_network_alone
+from tests.reference_decoder import decode
 from tests.samples import averaged_codes
 from tests.test_networks import LOOK_AHEAD, network
 
@@ -112,6 +118,19 @@ def test_integers_see_of_the_frame_before_what_floats_see(name: str, covered: bo
         np.testing.assert_allclose(lengths_of_integers(integers, codes), apart, rtol=0.01)
         one = lengths_of_integers(integers, codes[:, :1], sequence=True)
         np.testing.assert_allclose(one, code_lengths_of_network(made, codes[:, :1]), rtol=0.01)
+
+
+def test_a_network_that_sees_the_frame_before_codes_sequences_and_other_pictures() -> None:
+    codes = frames((2, 3, 4, 5, 2), seed=6)
+    integers = trained("residual-64", codes, frame_before=True).quantise()
+    model = Model(beside_network(untrained(3, 2)), integers)
+    for sequence in (True, False):
+        data = encode_source(codes, Source(), model=model, sequence=sequence).data
+        with io.BytesIO(data) as stream:
+            assert np.array_equal(decode_container(read_container(stream), model=model), codes)
+        reference = decode(data, model=pack_model(model))
+        assert reference.sequence == sequence
+        assert reference.bits == codes.ravel().tolist()
 
 
 @every_network
