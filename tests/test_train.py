@@ -109,8 +109,8 @@ def test_a_training_folder(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     codes, *steps, last = result.stdout.splitlines()
     assert codes == (
-        "codes: 3 files (1,512 bits) to train on, 1 file (504 bits) to validate with; at most 3 "
-        "layers of 4 bits, axes lnhwc"
+        "codes: 3 pictures (1,512 bits) to train on, 1 picture (504 bits) to validate with; at "
+        "most 3 layers of 4 bits, axes lnhwc"
     )
     assert [line.split(":")[0] for line in steps] == [f"step {step} of 6" for step in (2, 4, 6)]
     for part in (", validation ", ", layers ", " million bits a second, ", " left"):

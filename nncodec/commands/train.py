@@ -159,7 +159,7 @@ class _Run:
                 progress=progress,
             )
         sizes = [
-            f"{len(codes.shapes):,} file{'s' * (len(codes.shapes) != 1)} ({codes.bits:,} bits)"
+            f"{codes.samples:,} picture{'s' * (codes.samples != 1)} ({codes.bits:,} bits)"
             for codes in sets
         ]
         layers, axes = sets.layers, sets.training.axes
