@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nncodec.errors import NncodecError
 from nncodec.files.array_files import npz_bytes
 from nncodec.files.code_files import read_code_file
-from nncodec.format.code_tensor import Codes
+from nncodec.format.code_tensor import ABSENT, Codes
 from nncodec.training.configs import InputConfig, ModelConfig, make_config
 from nncodec.training.data import code_reading
 from nncodec.training.data.batches import Batches, CodeSet, SyntheticSet
@@ -21,6 +21,7 @@ from nncodec.training.data.code_reading import AXES_FILES, STACK_BITS, Layers
 from nncodec.training.data.code_sets import SYNTHETIC_SAMPLES, CodeSets, read_code_sets
 from nncodec.training.data.epochs import Epochs
 from nncodec.training.data.examples import write_samples
+from nncodec.training.data.packed_codes import PackedCodes
 
 
 def random_codes(*shape: int, seed: int = 0) -> Codes:
@@ -473,7 +474,7 @@ def test_layers_that_code_files_say(tmp_path: pathlib.Path) -> None:
     save_codes(tmp_path / "d.npz", random_codes(3, 1, 5, 5, 7))
     assert refusal(tmp_path, layers=Layers(), unique=False) == (
         f"layers have 6 bits in {tmp_path}/a.npz, and 7 bits in {tmp_path}/d.npz; train a model "
-        "for the codes of one encoder, or name the axes in the input configuration"
+        "for the codes of one encoder, or name the axes by --axes"
     )
     save_records(tmp_path / "e.tfrecord", [random_codes(4, 5, 8)])
     assert refusal(tmp_path / "e.tfrecord", layers=Layers()) == (
@@ -587,7 +588,7 @@ def test_too_few_layers(tmp_path: pathlib.Path) -> None:
 
 def test_layer_depth_that_does_not_fit(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "codes.npz"
-    advice = "correct it in the model configuration, or the axes in the input configuration"
+    advice = "give another by --layer-depth, or other axes by --axes"
     save_codes(path, random_codes(2, 1, 4, 5, 6))
     assert refusal(path) == (
         f"{path}: layer_depth 4 does not fit layers of 6 bits (axes lnhwc); {advice}"
@@ -599,6 +600,65 @@ def test_layer_depth_that_does_not_fit(tmp_path: pathlib.Path) -> None:
     records = tmp_path / "codes.tfrecord"
     save_records(records, [random_codes(4, 5, 6)])
     assert refusal(records).startswith(f"{records}: record 1: layer_depth 4 does not divide")
+
+
+# --- sequences ---------------------------------------------------------------------------------
+
+
+def frame_before(file: Codes, codes: Codes) -> Codes:
+    """The frame before one [height, width, depth] of a file of different frames; or ABSENT."""
+    frames = [np.moveaxis(file[:, i], 0, 2).reshape(codes.shape) for i in range(file.shape[1])]
+    (number,) = (i for i, frame in enumerate(frames) if np.array_equal(frame, codes))
+    return frames[number - 1] if number else np.full_like(codes, ABSENT)
+
+
+def test_the_frame_before_is_drawn_with_every_frame() -> None:
+    shapes = [(2, 5, 4, 5, 4), (2, 1, 4, 5, 4), (2, 4, 4, 5, 4)]
+    files = [random_codes(*shape, seed=i) for i, shape in enumerate(shapes)]
+    codes = CodeSet([PackedCodes(file) for file in files], sequence=True)
+    before = codes.frames_before
+    assert before
+    for drawn, others in (
+        (codes.in_order(2), before.in_order(2)),
+        (
+            (codes.batches(3, seed=1).draw(step) for step in range(4)),
+            (before.batches(3, seed=1).draw(step) for step in range(4)),
+        ),
+    ):
+        seen = 0
+        for batch, batch_before in zip(drawn, others, strict=True):
+            for one, other in zip(batch, batch_before, strict=True):
+                (file,) = (
+                    file
+                    for file in files
+                    if any(
+                        np.array_equal(np.moveaxis(file[:, i], 0, 2).reshape(one.shape), one)
+                        for i in range(file.shape[1])
+                    )
+                )
+                assert np.array_equal(other, frame_before(file, one))
+                seen += 1
+        assert seen == 10
+    words: dict[str, Any] = {"batch_bits": 200, "seed": 2, "crop": 3}
+    piece, piece_before = (one.batches(3, **words).draw(0) for one in (codes, before))
+    assert piece.shape == piece_before.shape
+    assert CodeSet(files).frames_before is None
+
+
+def test_the_last_frames_of_a_sequence_are_kept_for_validation(tmp_path: pathlib.Path) -> None:
+    codes = random_codes(2, 8, 4, 5, 4)
+    np.save(tmp_path / "frames.npy", codes)
+    training, validation = read(tmp_path, axes="lthwc", share=0.25)
+    assert training.sequence
+    assert validation.sequence
+    np.testing.assert_array_equal(training.files[0], codes[:, :6])
+    np.testing.assert_array_equal(validation.files[0], codes[:, 6:])
+    assert not any(one.sequence for one in read(tmp_path, axes="lnhwc", share=0.25))
+    np.save(tmp_path / "picture.npy", random_codes(4, 5, 8))
+    assert refusal(tmp_path, axes="lthwc,hwc", unique=False) == (
+        f"the pictures of {tmp_path}/frames.npy are frames, those of {tmp_path}/picture.npy are "
+        "not; train on each apart, or name axes without t"
+    )
 
 
 def test_nothing_to_validate_with(tmp_path: pathlib.Path) -> None:

@@ -228,6 +228,41 @@ def test_a_coverage_of_all_layers_changes_nothing(name: str) -> None:
     torch.testing.assert_close(model(codes, torch.full((2, 4, 5), 3)), model(codes))
 
 
+@torch.no_grad()
+def test_residual_sees_the_frame_before_up_to_its_layer_and_no_farther() -> None:
+    model, codes = network("residual-64", frame_before=True), random_codes(1, 5, 6, 6)
+    frame = random_codes(1, 5, 6, 6)
+    bits = frame.numel()
+    flipped = frame * (1 - 2 * torch.eye(bits).double()).reshape(bits, *frame.shape[1:])
+    repeated = codes.expand(bits + 1, -1, -1, -1)
+    logits = model(repeated, frame_before=torch.cat((frame, flipped))).movedim(1, 0)
+    order = model.split(torch.arange(bits).reshape(frame.shape))[:, 0]
+    changes = (logits[1:] - logits[0]).abs()[order]
+    layer, row, column = np.indices((3, 5, 6))
+    for own in np.ndindex(3, 5, 6):
+        near = (abs(row - own[1]) <= 1) & (abs(column - own[2]) <= 1) & (layer == own[0])
+        of_own = changes[..., own[0], own[1], own[2], :]
+        seen = of_own[torch.from_numpy(near)]
+        assert (seen > INFLUENCE).float().mean() > 0.9  # a hidden value may be at its limit
+        others = torch.from_numpy(layer != own[0])
+        assert of_own[others].max() < ROUNDING
+
+
+@torch.no_grad()
+def test_where_there_is_no_frame_before_residual_reads_zeros() -> None:
+    model, codes = network("residual-64", frame_before=True), random_codes(2, 4, 5, 6)
+    zeros = model(codes, frame_before=torch.zeros_like(codes))
+    torch.testing.assert_close(model(codes), zeros, rtol=0, atol=0)
+    assert (model(codes, frame_before=codes) - zeros).abs().max() > INFLUENCE
+
+
+@pytest.mark.parametrize("name", ["progressive", "shallow", "residual-64"])
+@torch.no_grad()
+def test_others_do_not_look_at_a_frame_before(name: str) -> None:
+    model, codes = network(name), random_codes(2, 4, 5, 6)
+    torch.testing.assert_close(model(codes, frame_before=codes), model(codes), rtol=0, atol=0)
+
+
 @every_network
 def test_weights_are_drawn_from_the_seed(name: str) -> None:
     def weights(seed: int) -> Tensor:

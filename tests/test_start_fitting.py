@@ -13,7 +13,7 @@ from nncodec.model.adaptive.untrained_weights import START_BITS
 from nncodec.model.model import Model
 from nncodec.training import start_fitting
 from nncodec.training.data.batches import CodeSet
-from nncodec.training.model_building import SPEEDS, bits_to_build, build_model
+from nncodec.training.model_building import SPEEDS, bits_to_build, build_model, left_by_stage
 from nncodec.training.start_fitting import (
     PASSES,
     Pass,
@@ -21,7 +21,6 @@ from nncodec.training.start_fitting import (
     beside_network,
     best_by_layer,
     fit_start,
-    left_by_stage,
     refit_start,
     with_coding_rates,
 )
@@ -98,7 +97,7 @@ def test_what_was_learned_after_every_file_counts_alike() -> None:
         patch.setattr(start_fitting, "PASSES", (one,))
         whole = fit_start(FILES[:2], 2)
         first = fit_start(FILES[:1], 2)
-    _, ends = start_fitting._pass(FILES[:2], untrained(2, 6), one, None, None)
+    _, ends = start_fitting._pass(FILES[:2], untrained(2, 6), one, None, None, False)
     assert same(with_coding_rates(ends[0]), first)
     for name in WEIGHTS:
         mean = np.mean([getattr(end, name) for end in ends], axis=0)
@@ -109,7 +108,7 @@ def test_a_pass_forgets_what_is_around_by_every_position_of_a_file() -> None:
     start = random_start(3, 4, 0)
     one = Pass(0.0, 0.0, 0.0, 1, 0.0, 0.001)
     codes = averaged_codes((2, 2, 5, 7, 4), seed=0)
-    after, _ = start_fitting._pass([codes], start, one, None, None)
+    after, _ = start_fitting._pass([codes], start, one, None, None, False)
     kept = np.array([0.999**70, 0.997**70, 1])[:, None, None, None]
     np.testing.assert_array_equal(after.around, np.round(start.around * kept))
     np.testing.assert_array_equal(after.shared, start.shared)

@@ -109,8 +109,8 @@ def test_a_training_folder(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     codes, *steps, last = result.stdout.splitlines()
     assert codes == (
-        "codes: 3 files (1,512 bits) to train on, 1 file (504 bits) to validate with; at most 3 "
-        "layers of 4 bits, axes lnhwc"
+        "codes: 3 pictures (1,512 bits) to train on, 1 picture (504 bits) to validate with; at "
+        "most 3 layers of 4 bits, axes lnhwc"
     )
     assert [line.split(":")[0] for line in steps] == [f"step {step} of 6" for step in (2, 4, 6)]
     for part in (", validation ", ", layers ", " million bits a second, ", " left"):
@@ -185,6 +185,15 @@ def test_evaluate_a_network(evaluate: Callable[..., Result]) -> None:
     lengths = [layer["code_length"] for layer in facts["layers"]]
     np.testing.assert_allclose(lengths, expected, rtol=1e-5)
     assert facts["model"] == "trained/network.safetensors"
+
+
+@pytest.mark.parametrize("option", [("--model", "adaptive"), ("--effort", "best")])
+def test_evaluate_a_network_or_a_model(
+    evaluate: Callable[..., Result], option: tuple[str, str]
+) -> None:
+    result = evaluate(*NETWORK, *option)
+    assert result.exit_code == 2
+    assert "--network stands in place of a model; leave --model and --effort" in result.stderr
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -383,6 +392,7 @@ def test_a_bar_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {f"{kind}_config": f"{kind}.json" for kind in CONFIGS}
     assert train.callback
     options: dict[str, Any] = {"data": (), "validation": (), "layer_depth": None, "minutes": None}
+    options["axes"] = "auto"
     options |= {"train_dir": "trained", "resume": False, "device": "cpu", "quiet": False}
     train.callback(model="shallow", **options, **files)
     bar = r"training: +[1-9]\d*%.* [1-9]/6 .*step/s, rate 0\.\d{4}, validation 0\.\d{4} "
@@ -459,6 +469,51 @@ def test_a_folder_of_codes_is_enough(
     assert (facts["model"], facts["start_fitting"]) == (name, "first" if few else "last")
     assert saved_model().network
     assert not {f"{kind}_config.json" for kind in CONFIGS} & set(os.listdir("trained"))
+
+
+def test_frames_are_trained_on_as_a_sequence(
+    train_alone: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_building, "LEAST_GAIN", -1.0)
+    still = averaged_codes((2, 1, 8, 9, LAYER_DEPTH), seed=1)
+    for folder in ("video", "others"):
+        os.mkdir(folder)
+        np.save(f"{folder}/frames.npy", np.repeat(still, 10, axis=1))
+    small = {"width": 8, "embedding": 8, "blocks": 1, "units": 1}
+    pathlib.Path("model.json").write_text(json.dumps(small))
+    pathlib.Path("train.json").write_text('{"start_fitting": "last", "learning_rate": 0.02}')
+    options = ["--data", "video", "--validation", "others", "--train-config", "train.json"]
+    options += ["--model", "residual-64", "--model-config", "model.json"]
+    monkeypatch.setattr(plan, "STEPS", (100, 100))
+    rates = []
+    for axes in ("lthwc", "lnhwc"):
+        result = train_alone(*options, "--axes", axes, folder=axes)
+        assert (result.exit_code, result.stderr) == (0, "")
+        config = resolved(axes)
+        assert config["model_config"]["frame_before"] is (axes == "lthwc")
+        assert config["input_config"]["axes"] == axes
+        rates.append(read_model(f"{axes}/model.safetensors").facts["validation_rate"])
+    # Every frame is the one before: whoever looks there, knows all but the first.
+    assert rates[0] < 0.8 * rates[1]
+    network = ("--network", "lthwc/network.safetensors", "--json")
+    lengths = [
+        json.loads(invoke("evaluate", "video/frames.npy", "--axes", axes, *network, *more).stdout)
+        for axes, more in (
+            ("lthwc", ()),
+            ("lnhwc", ("--sequence",)),
+            ("lnhwc", ()),  # which is found out
+            ("lthwc", ("--no-sequence",)),
+        )
+    ]
+    sums = [sum(layer["code_length"] for layer in one["layers"]) for one in lengths]
+    assert sums[0] == sums[1] == sums[2] < 0.9 * sums[3]
+
+
+def test_axes_that_are_none(train_alone: Callable[..., Result]) -> None:
+    assert_refused(
+        train_alone("--axes", "xyz"),
+        '--data or --axes: axes must be auto, or letters, as in lnhwc or hwc,chw, not "xyz"',
+    )
 
 
 def test_options_change_files(train_alone: Callable[..., Result]) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from nncodec.errors import NncodecError
 from nncodec.format.code_tensor import ABSENT, mark_absent, split_absent
@@ -27,7 +27,8 @@ from nncodec.training.data.packed_codes import PackedCodes
 from nncodec.training.distributed import ProcessGroup, join_process_group
 from nncodec.training.optimiser import Optimiser
 from nncodec.training.trainer import Trained, Trainer, Update
-from tests.tiny_network import code_sets, config, tiny, trainer
+from tests.samples import averaged_codes
+from tests.tiny_network import LAYER_DEPTH, code_sets, config, tiny, trainer
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -526,3 +527,29 @@ def test_a_training_on_positions_that_end_early_learns() -> None:
     assert before
     assert after
     assert after.total < 0.7 * before.total
+
+
+# --- sequences ---------------------------------------------------------------------------------
+
+
+def test_frames_before_are_trained_on_but_for_one_picture_of_eight() -> None:
+    frames = averaged_codes((2, 9, 8, 7, LAYER_DEPTH), seed=3)
+    network, missing = tiny(), []
+    network.sees_frame_before, predict = True, network.predict
+
+    def watch(layers: Tensor, present: Tensor | None, frame_before: Tensor) -> Tensor:
+        missing.append((frame_before == 0).all(dim=(0, 2, 3, 4)).tolist())
+        return predict(layers, present)
+
+    network.predict = watch  # type: ignore[assignment,method-assign]
+    codes = CodeSet([frames], sequence=True)
+    Trainer(network, codes, CodeSet([]), config(steps=8, patience=99, batch_size=3)).run()
+    assert [len(batch) for batch in missing] == [3] * 8
+    assert missing[0][0]
+    assert missing[1][1]
+    assert missing[2][2]
+    # Others only where they are the first frame, once an epoch of three steps.
+    assert 3 <= sum(map(sum, missing)) <= 3 + 3
+    missing.clear()
+    measure(network, codes, 4)
+    assert missing == [[True, False, False, False], [False] * 4, [False]]

@@ -35,7 +35,9 @@ class Tiny(Network):
         depth = config.layer_depth
         self.maps = nn.ModuleList(nn.Linear(2 * depth, depth) for _ in range(config.layer_count))
 
-    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
+    def predict(
+        self, layers: Tensor, present: Tensor | None = None, frame_before: Tensor | None = None
+    ) -> Tensor:
         before = torch.zeros_like(layers[0])
         logits = []
         for bits, layer_map in zip(layers, self.maps, strict=False):

@@ -20,8 +20,8 @@ from nncodec.commands.reading import Reading
 from nncodec.commands.reports import extent
 from nncodec.commands.spending import measure_spent
 from nncodec.commands.terminal import print_text, progress_bar
-from nncodec.files.model_choice import choose_predictor
-from nncodec.files.model_files import name_of_model
+from nncodec.files.model_choice import AUTO, STANDARD, choose_predictor
+from nncodec.files.model_files import ADAPTIVE, name_of_model
 from nncodec.files.streams import open_input
 from nncodec.format.code_tensor import ABSENT, Codes
 from nncodec.training import require_packages
@@ -92,6 +92,8 @@ def evaluate(
     """
     if device == "cuda" and not network:
         raise click.UsageError("--device cuda is for --network; models compute on processors")
+    if network and (model, effort) != (AUTO, STANDARD):
+        raise click.UsageError("--network stands in place of a model; leave --model and --effort")
     _check_plot(plot, files, network, map_layers, picture, force)
     reading = Reading(
         axes, layer_depth, bits, bit_order, array, shape_array, layers, coverage, max_bits
@@ -103,16 +105,16 @@ def evaluate(
             file = reading.read(stream)
             codes = file.marked
             with progress_bar(label, codes.size, as_json) as progress:
+                chosen = choose_predictor(
+                    codes,
+                    ADAPTIVE if network else model,
+                    file.sequence if sequence is None else sequence,
+                    effort=effort,
+                    threads=threads,
+                )
                 if measure_network:
-                    model_name, lengths = network, measure_network(codes)
+                    model_name, lengths = network, measure_network(codes, chosen.sequence)
                 else:
-                    chosen = choose_predictor(
-                        codes,
-                        model,
-                        file.sequence if sequence is None else sequence,
-                        effort=effort,
-                        threads=threads,
-                    )
                     for warning in chosen.warnings:
                         click.echo(f"nncodec: {warning}", err=True)
                     model_name = name_of_model(chosen.model.model_id if chosen.model else b"")
@@ -170,8 +172,8 @@ def _check_plot(
     check_plot(plot, force=force)
 
 
-def _network_measure(network: str, device: str) -> Callable[[Codes], npt.NDArray[np.float64]]:
-    """Reads a float network, and gives the function that measures codes under it."""
+def _network_measure(network: str, device: str) -> Callable[[Codes, bool], npt.NDArray[np.float64]]:
+    """Reads a float network, and gives the function that measures codes, or frames, under it."""
     require_packages("--network", torch="PyTorch", pydantic="pydantic")
     from nncodec.training.code_length import code_lengths_of_network
     from nncodec.training.devices import find_device

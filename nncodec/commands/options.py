@@ -99,6 +99,14 @@ coverage_options = _options(
     ),
     _one_coverage,
 )
+axes_option = click.option(
+    "--axes",
+    default=AUTO,
+    metavar="LETTERS",
+    help="The axes of the codes, a letter each: l layer, n picture, t frame of a sequence, h row, "
+    "w column, c bits of a position, as in lnhwc (TensorFlow), lnchw (PyTorch), thwc or nc; auto "
+    "takes 3 to 5 axes as [l][n]hwc or [l][n]chw, whichever is cheaper.",
+)
 reading_options = _options(
     click.option(
         "--model",
@@ -121,14 +129,7 @@ reading_options = _options(
         show_default="found out",
         help="Whether the pictures of a batch are frames, each predicted from those before it.",
     ),
-    click.option(
-        "--axes",
-        default=AUTO,
-        metavar="LETTERS",
-        help="The axes of the codes, a letter each: l layer, n picture, t frame of a sequence, h "
-        "row, w column, c bits of a position, as in lnhwc (TensorFlow), lnchw (PyTorch), thwc or "
-        "nc; auto takes 3 to 5 axes as [l][n]hwc or [l][n]chw, whichever is cheaper.",
-    ),
+    axes_option,
     click.option(
         "--layer-depth",
         type=click.IntRange(min=1),

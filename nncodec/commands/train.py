@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nncodec.commands.options import device_option, quiet_option
+from nncodec.commands.options import axes_option, device_option, quiet_option
 from nncodec.commands.training_folder import (
     CHECKPOINT,
     MODEL,
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Bits of a layer at a position; arrays of 5 axes say it themselves.",
 )
+@axes_option
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True, max=10_000),
@@ -81,6 +82,7 @@ def train(
     train_dir: str,
     model: str,
     layer_depth: int | None,
+    axes: str,
     minutes: float | None,
     model_config: str | None,
     train_config: str | None,
@@ -117,6 +119,7 @@ def train(
         data=data,
         validation=validation,
         layer_depth=layer_depth,
+        axes=axes,
         minutes=minutes,
         model_config=model_config,
         train_config=train_config,
@@ -156,7 +159,7 @@ class _Run:
                 progress=progress,
             )
         sizes = [
-            f"{len(codes.shapes):,} file{'s' * (len(codes.shapes) != 1)} ({codes.bits:,} bits)"
+            f"{codes.samples:,} picture{'s' * (codes.samples != 1)} ({codes.bits:,} bits)"
             for codes in sets
         ]
         layers, axes = sets.layers, sets.training.axes
@@ -281,16 +284,11 @@ def _train_visibly(run: _Run, configs: Configs, trainer: Trainer) -> Trained:
 def _fit_start_first(run: _Run, configs: Configs, sets: CodeSets) -> tuple[Start, CodeSets]:
     """Fits the start of the adaptive stage; gives it, and both sets with the stage's logits."""
     from nncodec.training.data.code_sets import CodeSets
-    from nncodec.training.model_building import bits_to_fit, fit_some_files
-    from nncodec.training.start_fitting import left_by_stage
+    from nncodec.training.model_building import beside_stage, bits_to_fit, fit_some_files
 
     seed, layer_count = configs.training.seed, configs.model.layer_count
     bits = bits_to_fit(sets.training) + sets.training.bits + sets.validation.bits
     with run.progress.bits("adaptive stage", bits) as progress:
         start = fit_some_files(sets.training, layer_count, seed=seed, progress=progress)
         model = Model(start)
-        with_logits = (
-            codes.with_logits([left_by_stage(file, model, progress) for file in codes.files])
-            for codes in sets
-        )
-        return start, CodeSets(*with_logits)
+        return start, CodeSets(*(beside_stage(codes, model, progress) for codes in sets))

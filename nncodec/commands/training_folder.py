@@ -166,6 +166,8 @@ class TrainingFolder:
         if name == AUTO:
             name, words = choose_network(bits)
             layers |= words
+        if name != ADAPTIVE and "frame_before" in config_class(name).model_fields:
+            layers["frame_before"] = sets.training.sequence
         training = given.training_config(bits, group)
         training = with_steps(training, sets.training, group.count if group else 1)
         timed = given.minutes is not None
@@ -210,6 +212,7 @@ def read_given(
     data: tuple[str, ...],
     validation: tuple[str, ...],
     layer_depth: int | None,
+    axes: str,
     minutes: float | None,
     model_config: str | None,
     train_config: str | None,
@@ -231,7 +234,9 @@ def read_given(
         words["data"] = data[0] if len(data) == 1 else list(data)
     if validation:
         words["validation"] = list(validation)
-    with naming(input_file.label if input_file else "--data"):
+    if axes != AUTO:
+        words["axes"] = axes
+    with naming(input_file.label if input_file else "--data or --axes"):
         input_ = make_config(InputConfig, words)
     given = Given(
         name,

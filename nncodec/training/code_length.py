@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,15 @@ class Rates:
     layers: list[float]
 
 
+class Inputs(NamedTuple):
+    """What the code length of a batch is computed of, as `Network.code_length` takes it."""
+
+    codes: Tensor
+    beside: Tensor | None
+    coverage: Tensor | None
+    frame_before: Tensor | None
+
+
 class LayerRates(nn.Module):
     """A module that computes the rate of each layer: a group of processes shares its gradients."""
 
@@ -37,11 +46,15 @@ class LayerRates(nn.Module):
         self.network = network
 
     def forward(
-        self, codes: Tensor, beside: Tensor | None = None, coverage: Tensor | None = None
+        self,
+        codes: Tensor,
+        beside: Tensor | None = None,
+        coverage: Tensor | None = None,
+        frame_before: Tensor | None = None,
     ) -> Tensor:
         """Computes the rate of each layer, float [layers]; arguments as `Network.code_length`."""
         bits = layer_bits(self.network, codes, coverage)
-        return self.network.code_length(codes, beside, coverage) / bits.clamp(min=1)
+        return self.network.code_length(codes, beside, coverage, frame_before) / bits.clamp(min=1)
 
 
 def loss_of_rates(rates: Tensor, bits: Tensor) -> Tensor:
@@ -65,6 +78,28 @@ def layer_bits(network: Network, codes: Tensor, coverage: Tensor | None = None) 
         return torch.full((layers,), bits, dtype=torch.int64, device=codes.device)
     numbers = torch.arange(layers, device=codes.device)
     return (coverage > numbers[:, None, None, None]).sum(dim=(1, 2, 3)) * depth
+
+
+def sets_beside(network: Network, codes: CodeSet) -> tuple[CodeSet | None, CodeSet | None]:
+    """Gives what is drawn with codes: logits beside the network, the frames before, if it sees
+    these."""
+    return codes.beside, codes.frames_before if network.sees_frame_before else None
+
+
+def inputs_of(
+    network: Network,
+    device: torch.device,
+    codes: Codes,
+    beside: npt.NDArray[Any] | None = None,
+    frame_before: Codes | None = None,
+) -> Inputs:
+    """Brings a batch, and those of `sets_beside`, to a device."""
+    return Inputs(
+        signs(codes, device),
+        None if beside is None else floats(beside, device),
+        coverage_of(codes, network.config.layer_depth, device),
+        None if frame_before is None else signs(frame_before, device),
+    )
 
 
 def signs(codes: Codes, device: torch.device) -> Tensor:
@@ -91,12 +126,15 @@ def floats(logits: npt.NDArray[Any], device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(logits)).to(device, torch.float32)
 
 
-def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.float64]:
+def code_lengths_of_network(
+    network: Network, codes: Codes, sequence: bool = False
+) -> npt.NDArray[np.float64]:
     """Measures the theoretical size of every layer under a float network.
 
     Args:
         network: on any device; the last digits may differ from one to another.
         codes: uint8 {0, 1}, or ABSENT, [layers, batch, height, width, layer_depth].
+        sequence: whether the pictures are frames, each predicted from the one before.
 
     Returns:
         float64, [layers]: sums of -log2 of the probability of every bit, in bits.
@@ -110,7 +148,7 @@ def code_lengths_of_network(network: Network, codes: Codes) -> npt.NDArray[np.fl
             f"{codes.shape[-1]}; use another"
         )
     group = ProcessGroup(device=next(network.parameters()).device)
-    sums = _sum_lengths(network, CodeSet([codes]), 1, group)
+    sums = _sum_lengths(network, CodeSet([codes], sequence=sequence), 1, group)
     return sums[0, : len(codes)].numpy()
 
 
@@ -143,15 +181,16 @@ def _sum_lengths(network: Network, codes: CodeSet, batch_size: int, group: Proce
     was_training = network.training
     network.eval()
     sums = torch.zeros(2, network.config.layer_count, dtype=torch.float64)
-    beside = codes.beside.in_order(batch_size) if codes.beside else itertools.repeat(None)
-    batches = zip(codes.in_order(batch_size), beside, strict=False)  # the latter may be endless
-    for number, (batch, logits) in enumerate(batches):
+    drawn = [
+        one.in_order(batch_size) if one else itertools.repeat(None)
+        for one in sets_beside(network, codes)
+    ]
+    batches = zip(codes.in_order(batch_size), *drawn, strict=False)  # the others may be endless
+    for number, (batch, *beside) in enumerate(batches):
         if number % group.count == group.rank:
-            others = None if logits is None else floats(logits, group.device)
-            inputs = signs(batch, group.device)
-            coverage = coverage_of(batch, network.config.layer_depth, group.device)
-            lengths = network.code_length(inputs, others, coverage).cpu()
+            inputs = inputs_of(network, group.device, batch, *beside)
+            lengths = network.code_length(*inputs).cpu()
             sums[0, : len(lengths)] += lengths
-            sums[1, : len(lengths)] += layer_bits(network, inputs, coverage).cpu()
+            sums[1, : len(lengths)] += layer_bits(network, inputs.codes, inputs.coverage).cpu()
     network.train(was_training)
     return group.sum(sums)

@@ -161,7 +161,8 @@ class InputConfig(Config):
         data: a path, several in a list, or "synthetic".
         unique_code_size: whether all codes have the same size.
         axes: of the arrays of code files, as for `read_code_file`; if the first few files agree in
-            what "auto" finds, others that look like them are not tried.
+            what "auto" finds, others that look like them are not tried. With a t, pictures are
+            frames, and trained on as a sequence.
         validation: paths of codes that are never trained on, also where they are among `data`;
             without them, `validation_share` of the data.
     """

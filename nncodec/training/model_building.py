@@ -10,12 +10,13 @@ start that was fitted with it. Of plenty, files at random are enough for what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nncodec.coding.codec import code_lengths
+from nncodec.coding.codec import code_lengths, traverse_known
+from nncodec.coding.segments import CodedSegment
 from nncodec.coding.threads import Progress
 from nncodec.format.code_tensor import ABSENT, Codes
 from nncodec.model.adaptive.start import Start
@@ -61,7 +62,8 @@ def fit_some_files(
     progress: Progress | None = None,
 ) -> Start:
     """Fits a start (start_fitting.py) to files at random of MAX_BITS_FITTED in all."""
-    return fit_start(_some(training, MAX_BITS_FITTED, seed), layers, network, progress)
+    files = _some(training, MAX_BITS_FITTED, seed)
+    return fit_start(files, layers, network, progress, sequence=training.sequence)
 
 
 def bits_to_fit(training: CodeSet, passes: int = len(PASSES)) -> int:
@@ -125,14 +127,48 @@ def build_model(
     else:
         together = beside_network(start)
         files = _some(training, MAX_BITS_FITTED, seed)
-        starts = [refit_start(files, together, integers, progress), together]
+        again = refit_start(files, together, integers, progress, sequence=training.sequence)
+        starts = [again, together]
     if validation.files:
         starts = [at_speed(start, doublings) for start in starts for doublings in SPEEDS]
         tried = _some(validation, MAX_BITS_TRIED, seed)
-        starts = [best_by_layer(starts, integers, tried, progress)]
+        sequence = validation.sequence
+        starts = [best_by_layer(starts, integers, tried, progress, sequence=sequence)]
     model = Model(starts[0], integers)
     measured = validation.some(MAX_BITS_MEASURED, seed)
-    return Model(model.start, integers, _rates(model, measured.files, progress))
+    return Model(model.start, integers, _rates(model, measured, progress))
+
+
+def left_by_stage(
+    codes: Codes, model: Model, progress: Progress | None = None, *, sequence: bool = False
+) -> npt.NDArray[np.float16]:
+    """What the adaptive stage says of every bit while it codes a file.
+
+    Args:
+        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        model: that the stage runs with.
+        progress: is told of the bits as they are passed.
+        sequence: whether the pictures are frames.
+
+    Returns:
+        float16, the same shape: ln(p / (1 - p)), where p is the probability of a 1.
+    """
+    logits: list[npt.NDArray[np.float64]] = []
+
+    def keep(segment: CodedSegment) -> None:
+        logits.append(segment.logits())
+
+    traverse_known(codes, model, keep, sequence=sequence, threads=side_by_side(progress))
+    beyond = codes.shape[0] - sum(map(len, logits))  # layers that no position has
+    logits.append(np.zeros((beyond, *codes.shape[1:])))
+    return np.concatenate(logits, dtype=np.float16)
+
+
+def beside_stage(codes: CodeSet, model: Model, progress: Progress | None = None) -> CodeSet:
+    """Gives codes with the logits of the adaptive stage, as `left_by_stage` has them."""
+    return codes.with_logits(
+        [left_by_stage(file, model, progress, sequence=codes.sequence) for file in codes.files]
+    )
 
 
 def worth_its_network(model: Model, without: Model) -> bool:
@@ -150,11 +186,15 @@ def _some(codes: CodeSet, bits: int, seed: int) -> list[Codes]:
     return list(codes.some(bits, seed).files)
 
 
-def _rates(model: Model, files: Sequence[Codes], progress: Progress | None) -> dict[str, Any]:
+def _rates(model: Model, measured: CodeSet, progress: Progress | None) -> dict[str, Any]:
     """Measures the mean rates over files, in all and of every layer that some file has."""
+    files, sequence = measured.files, measured.sequence
     if not files:
         return {"validation_rate": None, "validation_layer_rates": None}
-    lengths = [code_lengths(codes, model=model, threads=side_by_side(progress)) for codes in files]
+    lengths = [
+        code_lengths(codes, model=model, sequence=sequence, threads=side_by_side(progress))
+        for codes in files
+    ]
     bits = [np.count_nonzero(codes != ABSENT, axis=(1, 2, 3, 4)) for codes in files]
     rates = [length / np.maximum(1, count) for length, count in zip(lengths, bits, strict=True)]
     layers = [

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.coding.codec import code_lengths, traverse_known
-from nncodec.coding.segments import CodedSegment
 from nncodec.coding.threads import Progress, Threads, thread_count
 from nncodec.format.code_tensor import Codes
 from nncodec.model.adaptive.learning_rates import (
@@ -96,6 +95,8 @@ def fit_start(
     layers: int,
     network: IntegerNetwork | None = None,
     progress: Progress | None = None,
+    *,
+    sequence: bool = False,
 ) -> Start:
     """Fits a start to training files.
 
@@ -105,6 +106,7 @@ def fit_start(
         layers: of the start.
         network: which the stage shall run beside.
         progress: is told of the bits as they are passed.
+        sequence: whether the pictures of every file are frames.
 
     Returns:
         The weights, and the rates of coding.
@@ -113,7 +115,7 @@ def fit_start(
     if network:
         start = beside_network(start)
     for one in PASSES:
-        start, ends = _pass(files, start, one, network, progress)
+        start, ends = _pass(files, start, one, network, progress, sequence)
     return with_coding_rates(_mean(ends))
 
 
@@ -122,16 +124,18 @@ def refit_start(
     start: Start,
     network: IntegerNetwork,
     progress: Progress | None = None,
+    *,
+    sequence: bool = False,
 ) -> Start:
     """Passes the files once more, after a network was trained beside the stage.
 
     Args:
-        files: as for `fit_start`.
+        files, sequence: as for `fit_start`.
         start: `beside_network`.
         network: whose logits the stage now sees.
         progress: is told of the bits as they are passed.
     """
-    _, ends = _pass(files, start, PASSES[-1], network, progress)
+    _, ends = _pass(files, start, PASSES[-1], network, progress, sequence)
     return with_coding_rates(_mean(ends))
 
 
@@ -146,20 +150,24 @@ def best_by_layer(
     network: IntegerNetwork | None,
     files: Sequence[Codes],
     progress: Progress | None = None,
+    *,
+    sequence: bool = False,
 ) -> Start:
     """Takes every layer from the start under which it is smallest: layers do not learn together.
 
     Args:
         candidates: starts for the same codes; the first wins where all are equal.
         network: beside which they shall run.
-        files: validation codes, as for `fit_start`.
+        files, sequence: validation codes, as for `fit_start`.
         progress: is told of the bits as they are passed.
     """
     lengths = np.zeros((len(candidates), candidates[0].layers))
     for candidate, sums in zip(candidates, lengths, strict=True):
         for codes in files:
-            model = Model(candidate, network)
-            sums[: len(codes)] += code_lengths(codes, model=model, threads=side_by_side(progress))
+            model, threads = Model(candidate, network), side_by_side(progress)
+            sums[: len(codes)] += code_lengths(
+                codes, model=model, sequence=sequence, threads=threads
+            )
     best = lengths.argmin(axis=0)
     layers = [(candidates[number], layer) for layer, number in enumerate(best)]
     fields = {
@@ -200,30 +208,6 @@ def of_network_alone(network: IntegerNetwork) -> Start:
     return replace(start, mixers=mixers, **still)
 
 
-def left_by_stage(
-    codes: Codes, model: Model, progress: Progress | None = None
-) -> npt.NDArray[np.float16]:
-    """What the adaptive stage says of every bit while it codes a file.
-
-    Args:
-        codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
-        model: that the stage runs with.
-        progress: is told of the bits as they are passed.
-
-    Returns:
-        float16, the same shape: ln(p / (1 - p)), where p is the probability of a 1.
-    """
-    logits: list[npt.NDArray[np.float64]] = []
-
-    def keep(segment: CodedSegment) -> None:
-        logits.append(segment.logits())
-
-    traverse_known(codes, model, keep, threads=side_by_side(progress))
-    beyond = codes.shape[0] - sum(map(len, logits))  # layers that no position has
-    logits.append(np.zeros((beyond, *codes.shape[1:])))
-    return np.concatenate(logits, dtype=np.float16)
-
-
 def side_by_side(progress: Progress | None) -> Threads:
     """All processors: layers do not learn together, so that what is learned stays the same."""
     return Threads(thread_count(None), progress)
@@ -235,11 +219,13 @@ def _pass(
     one: Pass,
     network: IntegerNetwork | None,
     progress: Progress | None,
+    sequence: bool,
 ) -> tuple[Start, list[Start]]:
     """Gives what has been learned after all files, and after each."""
     start, ends = _with_pass_rates(start, one), []
     for codes in files:
-        stage = traverse_known(codes, Model(start, network), threads=side_by_side(progress))
+        model, threads = Model(start, network), side_by_side(progress)
+        stage = traverse_known(codes, model, sequence=sequence, threads=threads)
         start = _forgetful(_learned(start, stage), one, codes)
         ends.append(start)
     return start, ends

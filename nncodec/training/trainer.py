@@ -26,17 +26,18 @@ from nncodec.errors import ModelError, NncodecError
 from nncodec.files.streams import file_label, naming
 from nncodec.training.checkpoints import Checkpoint, copy_tensors, read_checkpoint, write_checkpoint
 from nncodec.training.code_length import (
+    Inputs,
     LayerRates,
     Rates,
-    coverage_of,
-    floats,
+    inputs_of,
     layer_bits,
     loss_of_rates,
     measure,
+    sets_beside,
     signs,
 )
 from nncodec.training.configs import TrainingConfig, library_versions
-from nncodec.training.data.batches import Batches, CodeSet
+from nncodec.training.data.batches import CodeSet
 from nncodec.training.devices import reproducible
 from nncodec.training.distributed import ProcessGroup
 from nncodec.training.networks.network import Network
@@ -44,6 +45,9 @@ from nncodec.training.optimiser import Optimiser
 
 EVALUATION_BITS = 1 << 22
 """While training, so many validation codes are measured at most: files at random, always those."""
+
+WITHOUT_FRAME = 8
+"""In a sequence, one picture of so many is trained on as if there were no frame before it."""
 
 _MAY_CHANGE = ("steps", "patience")  # between an interruption and its continuation
 
@@ -116,8 +120,11 @@ class Trainer:
         self._training, self._config = training, config
         self._validation = validation.some(EVALUATION_BITS, config.seed)
         batch_size = config.batch_size * self._group.count
-        self._batches = self._batches_of(training, batch_size)
-        self._beside = self._batches_of(training.beside, batch_size) if training.beside else None
+        words = {"seed": config.seed, "crop": config.crop}
+        words["batch_bits"] = config.batch_bits * self._group.count
+        self._batches = training.batches(batch_size, **words)
+        beside = sets_beside(network, training)
+        self._beside = [one.batches(batch_size, **words) if one else None for one in beside]
         # Codes of the fewest layers leave the most parameters without a gradient.
         fewest = min(range(len(training.shapes)), key=lambda number: training.shapes[number][0])
         example = next(CodeSet([training.files[fewest]]).in_order(1))[:, :8, :8]
@@ -186,24 +193,18 @@ class Trainer:
                     "is a checkpoint without the state of a training; start again in another folder"
                 ) from error
 
-    def _batches_of(self, codes: CodeSet, batch_size: int) -> Batches:
-        config = self._config
-        batch_bits = config.batch_bits * self._group.count
-        return codes.batches(batch_size, batch_bits=batch_bits, seed=config.seed, crop=config.crop)
-
     def _advance(self) -> Update:
         config, group = self._config, self._group
         key = np.random.SeedSequence((config.seed, self.step, group.rank))
         torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
-        codes, beside, coverage = self._draw(group.rank, group.count)
-        size = self._batches.size(self.step)
-        weight = len(codes) * group.count / size  # 1 where processes have as many samples
-        if not len(codes):  # the others wait for this process all the same
-            codes, beside, coverage = self._draw(0, size)
+        inputs, size = self._draw(group.rank, group.count), self._batches.size(self.step)
+        weight = len(inputs.codes) * group.count / size  # 1 where processes have as many samples
+        if not len(inputs.codes):  # the others wait for this process all the same
+            inputs = self._draw(0, size)
         self._network.train()
         with torch.autocast(group.device.type, torch.bfloat16, config.mixed_precision):
-            layers = self._loss(codes, beside, coverage)
-            bits = layer_bits(self._network, codes, coverage)
+            layers = self._loss(*inputs)
+            bits = layer_bits(self._network, inputs.codes, inputs.coverage)
             loss = loss_of_rates(layers, bits)
         total = (layers * bits).sum() / bits.sum().clamp(min=1)
         rates = Rates(total.item(), layers.tolist())
@@ -211,16 +212,16 @@ class Trainer:
         learning_rate = self._optimiser.minimise(loss * weight, self.step)
         self.step += 1
         self._samples += size
-        return Update(self.step, learning_rate, codes.numel() * group.count, rates)
+        return Update(self.step, learning_rate, inputs.codes.numel() * group.count, rates)
 
-    def _draw(self, rank: int, count: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Draws a share of this step's batch: codes, the logits beside them, their coverage."""
-        device, beside = self._group.device, None
-        drawn = self._batches.draw(self.step, rank, count)
-        if self._beside is not None:
-            beside = floats(self._beside.draw(self.step, rank, count), device)
-        coverage = coverage_of(drawn, self._network.config.layer_depth, device)
-        return signs(drawn, device), beside, coverage
+    def _draw(self, rank: int, count: int) -> Inputs:
+        """Draws a share of this step's batch."""
+        codes = self._batches.draw(self.step, rank, count)
+        drawn = [one.draw(self.step, rank, count) if one else None for one in self._beside]
+        inputs = inputs_of(self._network, self._group.device, codes, *drawn)
+        if inputs.frame_before is not None:  # the network has to do without, too
+            inputs.frame_before[self.step % WITHOUT_FRAME :: WITHOUT_FRAME] = 0
+        return inputs
 
     def _evaluate(self) -> Rates | None:
         """Measures the validation codes, and keeps the best parameters."""

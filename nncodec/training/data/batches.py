@@ -15,7 +15,12 @@ import numpy.typing as npt
 from nncodec.format.code_tensor import Codes, split_absent
 from nncodec.training.data import synthetic
 from nncodec.training.data.epochs import Epochs
-from nncodec.training.data.packed_codes import PackedCodes
+from nncodec.training.data.packed_codes import (
+    FramesBefore,
+    PackedCodes,
+    StoredCodes,
+    images_of,
+)
 
 Logits = npt.NDArray[Any]
 
@@ -54,15 +59,21 @@ class CodeSet:
         shapes: theirs.
         samples: how many images there are in all.
         bits: how many code bits there are in all.
+        sequence: whether the pictures of every file are frames.
         beside: the logits of all bits under a model beside the network, if there is one: a set
             with logits in place of bits, whose batches are drawn alike.
     """
 
     def __init__(
-        self, files: Sequence[Codes | PackedCodes], beside: Sequence[Logits] | None = None
+        self,
+        files: Sequence[StoredCodes],
+        beside: Sequence[Logits] | None = None,
+        *,
+        sequence: bool = False,
     ) -> None:
         """Takes codes, and float16 logits of the same shapes, if there are any."""
         self._stored = files
+        self.sequence = sequence
         self.files: Sequence[Codes] = _Unpacked(files)
         self.shapes = [codes.shape for codes in files]
         self.beside: CodeSet | None = None if beside is None else CodeSet(beside)
@@ -71,7 +82,14 @@ class CodeSet:
 
     def with_logits(self, logits: Sequence[Logits]) -> "CodeSet":
         """Gives the same codes with logits of a model beside the network."""
-        return CodeSet(self._stored, logits)
+        return CodeSet(self._stored, logits, sequence=self.sequence)
+
+    @property
+    def frames_before(self) -> "CodeSet | None":
+        """Of a sequence, the frame before each, all ABSENT before the first; drawn alike."""
+        if not self.sequence:
+            return None
+        return CodeSet([FramesBefore(codes) for codes in self._stored])
 
     @property
     def axes(self) -> str:
@@ -90,7 +108,8 @@ class CodeSet:
                 left -= size
         numbers.sort()
         beside = [self.beside.files[number] for number in numbers] if self.beside else None
-        return CodeSet([self._stored[number] for number in numbers], beside)
+        files = [self._stored[number] for number in numbers]
+        return CodeSet(files, beside, sequence=self.sequence)
 
     def batches(
         self, batch_size: int, *, batch_bits: int = 0, seed: int = 0, crop: int = 0
@@ -160,7 +179,7 @@ class SyntheticSet(CodeSet):
 class _Unpacked(Sequence[Codes]):
     """Files that are unpacked whenever they are asked for."""
 
-    def __init__(self, stored: Sequence[Codes | PackedCodes]) -> None:
+    def __init__(self, stored: Sequence[StoredCodes]) -> None:
         self._stored = stored
 
     def __len__(self) -> int:
@@ -173,11 +192,11 @@ class _Unpacked(Sequence[Codes]):
     def __getitem__(self, number: int | slice) -> Codes | Sequence[Codes]:
         if isinstance(number, slice):
             return _Unpacked(self._stored[number])
-        return _images(self._stored[number], 0, self._stored[number].shape[1])
+        return images_of(self._stored[number], 0, self._stored[number].shape[1])
 
 
 class _Drawn:
-    def __init__(self, files: Sequence[Codes | PackedCodes], epochs: Epochs) -> None:
+    def __init__(self, files: Sequence[StoredCodes], epochs: Epochs) -> None:
         self._files, self._epochs = files, epochs
 
     def size(self, step: int) -> int:
@@ -186,7 +205,7 @@ class _Drawn:
     def draw(self, step: int, rank: int = 0, count: int = 1) -> Codes:
         crops = self._epochs.crops(step)
         codes = [
-            _images(self._files[file], image, image + 1)[:, :, rows, columns]
+            images_of(self._files[file], image, image + 1)[:, :, rows, columns]
             for file, image, rows, columns in crops[rank::count]
         ]
         if not codes:  # the shape is that of the others' share
@@ -218,12 +237,6 @@ def _synthetic_samples(count: int, depth: int, *key: int) -> Codes:
     height, width, _ = synthetic.DATASET_SHAPE
     random = np.random.RandomState(key)  # the generator's, frozen by numpy
     return synthetic.apply_rules(random.random_sample((count, depth, height, width)))
-
-
-def _images(codes: Codes | PackedCodes, start: int, stop: int) -> Codes:
-    if isinstance(codes, PackedCodes):
-        return codes.images(start, stop)
-    return codes[:, start:stop]
 
 
 def _network_order(codes: Codes) -> Codes:

@@ -60,6 +60,11 @@ class Piece:
     codes: PackedCodes
     stacks: bool
 
+    @property
+    def frames(self) -> bool:
+        """Whether its pictures are frames of a sequence."""
+        return "t" in self.codes.axes
+
 
 class CodeReader:
     """Reads the files of a training one after another.
@@ -226,6 +231,5 @@ def _read_code_file(path: str, axes: str, layer_depth: int | None) -> CodeFile:
     what = "layers" if "l" in axes else "a depth"
     raise CodesError(
         f"layer_depth {layer_depth} does not fit {what} of {file.codes.shape[-1]} bits "
-        f"(axes {axes}); correct it in the model configuration, or the axes in "
-        "the input configuration"
+        f"(axes {axes}); give another by --layer-depth, or other axes by --axes"
     )

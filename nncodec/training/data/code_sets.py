@@ -86,6 +86,7 @@ def read_code_sets(
         _check_unique_size(training)
     if not apart and validation_share:
         training, validation = _split(training, validation_share, seed)
+    _check_sequence([*training, *validation])
     return CodeSets(_stack(training), _stack(validation))
 
 
@@ -106,7 +107,19 @@ def _check_depth(pieces: Sequence[Piece]) -> None:
             depths = [f"{one.codes.shape[-1]} bits in {one.label}" for one in (first, piece)]
             raise CodesError(
                 f"layers have {depths[0]}, and {depths[1]}; train a model for the codes of one "
-                "encoder, or name the axes in the input configuration"
+                "encoder, or name the axes by --axes"
+            )
+
+
+def _check_sequence(pieces: Sequence[Piece]) -> None:
+    first = pieces[0]
+    for piece in pieces:
+        if piece.frames != first.frames:
+            labels = [one.label for one in (first, piece)]
+            sequence, other = labels if first.frames else reversed(labels)
+            raise CodesError(
+                f"the pictures of {sequence} are frames, those of {other} are not; train on each "
+                "apart, or name axes without t"
             )
 
 
@@ -127,23 +140,42 @@ def _check_unique_size(pieces: Sequence[Piece]) -> None:
 def _split(pieces: Sequence[Piece], share: float, seed: int) -> tuple[list[Piece], list[Piece]]:
     if len(pieces) == 1:
         (file,) = pieces
+        if file.frames:
+            return _split_frames(file, share)
         images = range(file.codes.shape[1])
         pieces = [
             Piece(file.label, PackedCodes(file.codes.images(image, image + 1)), stacks=True)
             for image in images
         ]
-    count = min(max(1, round(share * len(pieces))), len(pieces) - 1)
-    if not count:
-        raise CodesError(
-            f"{pieces[0].label}: is a single image, and none remains for validation; give more "
-            "codes, or others by --validation, or set validation_share to 0 in the training "
-            "configuration"
-        )
+    count = _count_for_validation(len(pieces), share, pieces[0])
     chosen = set(np.random.default_rng(seed).permutation(len(pieces))[:count].tolist())
     return (
         [piece for number, piece in enumerate(pieces) if number not in chosen],
         [pieces[number] for number in sorted(chosen)],
     )
+
+
+def _split_frames(file: Piece, share: float) -> tuple[list[Piece], list[Piece]]:
+    """Takes the last frames of a sequence for validation, which remain one."""
+    frames = file.codes.shape[1]
+    first = frames - _count_for_validation(frames, share, file)
+    parts = [
+        PackedCodes(file.codes.images(start, stop), axes=file.codes.axes)
+        for start, stop in ((0, first), (first, frames))
+    ]
+    training, validation = ([Piece(file.label, part, stacks=False)] for part in parts)
+    return training, validation
+
+
+def _count_for_validation(parts: int, share: float, first: Piece) -> int:
+    count = min(max(1, round(share * parts)), parts - 1)
+    if not count:
+        raise CodesError(
+            f"{first.label}: is a single image, and none remains for validation; give more "
+            "codes, or others by --validation, or set validation_share to 0 in the training "
+            "configuration"
+        )
+    return count
 
 
 def _stack(pieces: Sequence[Piece]) -> CodeSet:
@@ -156,7 +188,7 @@ def _stack(pieces: Sequence[Piece]) -> CodeSet:
         most = images_of_stack(shape)
         starts = range(0, len(samples), most)
         files += [_joined(samples[start : start + most]) for start in starts]
-    return CodeSet(files)
+    return CodeSet(files, sequence=any(piece.frames for piece in pieces))
 
 
 def _joined(samples: Sequence[PackedCodes]) -> PackedCodes:

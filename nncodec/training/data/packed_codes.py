@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from nncodec.format.code_tensor import Codes, Coverage, mark_absent, split_absent
+from nncodec.format.code_tensor import ABSENT, Codes, Coverage, mark_absent, split_absent
 
 MEMORY_BYTES = 1 << 30
 """How much memory the packed codes of a training may take."""
@@ -64,3 +64,31 @@ class PackedCodes:
         bits = np.unpackbits(self._rows[start:stop], axis=1, count=layers * math.prod(place))
         codes = np.ascontiguousarray(np.moveaxis(bits.reshape(-1, layers, *place), 0, 1))
         return codes if self._coverage is None else mark_absent(codes, self._coverage[start:stop])
+
+
+class FramesBefore:
+    """Of every picture of a sequence the one before it, which the first has not: ABSENT.
+
+    Attributes:
+        shape: of the sequence.
+    """
+
+    def __init__(self, frames: StoredCodes) -> None:
+        self._frames = frames
+        self.shape: tuple[int, ...] = frames.shape
+
+    def images(self, start: int, stop: int) -> Codes:
+        """Gives the pictures before some of the batch, as `PackedCodes.images`."""
+        before = images_of(self._frames, max(0, start - 1), max(0, stop - 1))
+        layers, _, *place = self.shape
+        missing = stop - start - before.shape[1]
+        absent = np.full((layers, missing, *place), ABSENT, dtype=before.dtype)
+        return np.concatenate([absent, before], axis=1)
+
+
+StoredCodes = Codes | PackedCodes | FramesBefore
+
+
+def images_of(codes: StoredCodes, start: int, stop: int) -> Codes:
+    """Gives pictures of the batch, [layers, stop - start, ...], in whatever way they are stored."""
+    return codes[:, start:stop] if isinstance(codes, np.ndarray) else codes.images(start, stop)

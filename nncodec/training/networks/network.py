@@ -22,9 +22,12 @@ class Network(nn.Module, ABC):
 
     Attributes:
         config: what it was made by.
+        sees_frame_before: whether it looks at the frame before, where codes are a sequence.
         input_dropout: the share of bits that are hidden from the network while it trains; their
             places read 0, as outside the picture, and the others are scaled up.
     """
+
+    sees_frame_before = False
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -32,7 +35,9 @@ class Network(nn.Module, ABC):
         self.input_dropout = 0.0
 
     @abstractmethod
-    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
+    def predict(
+        self, layers: Tensor, present: Tensor | None = None, frame_before: Tensor | None = None
+    ) -> Tensor:
         """Predicts the logits of layers.
 
         Args:
@@ -41,18 +46,24 @@ class Network(nn.Module, ABC):
             present: float {0, 1}, [layers, batch, height, width]: whether a position has a layer;
                 None where every position has all. Where it has none, hidden values are 0, as
                 outside of the picture.
+            frame_before: as `layers`, those of the frame before each picture, 0 where there is
+                none; None where there is none at all.
 
         Returns:
             float, the same shape: ln(p / (1 - p)), where p is the probability of a +1.
         """
 
-    def forward(self, codes: Tensor, coverage: Tensor | None = None) -> Tensor:
+    def forward(
+        self, codes: Tensor, coverage: Tensor | None = None, frame_before: Tensor | None = None
+    ) -> Tensor:
         """Predicts the logit of every bit.
 
         Args:
             codes: float -1/+1, [batch, height, width, depth].
             coverage: integers [batch, height, width], how many layers a position has; all by
                 default. Bits beyond are not seen, and their logits mean nothing.
+            frame_before: as `codes`, the codes of the frame before each picture, 0 where there is
+                none; by default there is none at all.
 
         Returns:
             float [layers, batch, height, width, layer_depth]: ln(p / (1 - p)), where p is the
@@ -62,10 +73,14 @@ class Network(nn.Module, ABC):
             ModelError: the depth does not fit the configuration.
         """
         layers = self.split(codes)
-        return self._logits(layers, present_layers(layers, coverage))
+        return self._logits(layers, present_layers(layers, coverage), frame_before)
 
     def code_length(
-        self, codes: Tensor, beside: Tensor | None = None, coverage: Tensor | None = None
+        self,
+        codes: Tensor,
+        beside: Tensor | None = None,
+        coverage: Tensor | None = None,
+        frame_before: Tensor | None = None,
     ) -> Tensor:
         """Measures the theoretical size of codes: a rate term for the loss of an encoder.
 
@@ -77,6 +92,7 @@ class Network(nn.Module, ABC):
             codes: float, [batch, height, width, depth]: -1/+1, or relaxed values.
             beside: float, the same shape: logits of a model beside this one, which are added.
             coverage: as for `forward`; bits beyond cost nothing.
+            frame_before: as for `forward`.
 
         Returns:
             float [layers]: the sum of -log2 of the probability of every bit of a layer, in bits.
@@ -87,7 +103,7 @@ class Network(nn.Module, ABC):
         signs = torch.where(codes < 0, -1.0, 1.0).to(codes)
         layers = self.split(codes + (signs - codes).detach())
         present = present_layers(layers, coverage)
-        logits = self._logits(layers, present)
+        logits = self._logits(layers, present, frame_before)
         if beside is not None:
             logits = logits + self.split(beside)
         lengths = F.binary_cross_entropy_with_logits(logits, (layers + 1) / 2, reduction="none")
@@ -134,10 +150,16 @@ class Network(nn.Module, ABC):
         layers = (*codes.shape[:-1], depth // layer_depth, layer_depth)
         return codes.reshape(layers).movedim(-2, 0)
 
-    def _logits(self, layers: Tensor, present: Tensor | None) -> Tensor:
+    def _logits(
+        self, layers: Tensor, present: Tensor | None, frame_before: Tensor | None
+    ) -> Tensor:
         if present is not None:
             layers = layers * present[..., None]
-        return self.predict(F.dropout(layers, self.input_dropout, self.training), present)
+        layers = F.dropout(layers, self.input_dropout, self.training)
+        if frame_before is None or not self.sees_frame_before:
+            return self.predict(layers, present)
+        frame = F.dropout(self.split(frame_before), self.input_dropout, self.training)
+        return self.predict(layers, present, frame)
 
 
 def present_layers(layers: Tensor, coverage: Tensor | None) -> Tensor | None:

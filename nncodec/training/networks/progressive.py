@@ -185,7 +185,9 @@ class Progressive(Network):
         self.state_mix = LayerConvolution(1, hidden, hidden, (1, 1))
         self.state_output = LayerConvolution(1, hidden, depth, (1, 1))
 
-    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
+    def predict(
+        self, layers: Tensor, present: Tensor | None = None, frame_before: Tensor | None = None
+    ) -> Tensor:
         bits = layers.permute(1, 0, 4, 2, 3)
         has = before = None
         if present is not None:

@@ -2,12 +2,15 @@
 
     bits of earlier layers ── embedding ── 3x3 ── 3x3 ──┐
     bits at the position, of earlier layers ────────────┼── hidden ── residual blocks ──┐
-    bits before the position, of the layer ─────────────┘                               │
+    bits before the position, of the layer ─────────────┤                               │
+    bits of the layer in the frame before ──────────────┘                               │
     bits at the position, of earlier layers ────────────────────────────────── units, logits
+    bits at the position in the frame before ───────────────────────────────── units, logits
     bits of lower channels ─────────────────────────────────────────────────── units, logits
 
 Convolutions are shared by all layers, so that many layers do not cost as many networks; what says
-what a bit means is each layer's own. The residual blocks (He et al., arXiv 1512.03385) are causal
+what a bit means is each layer's own. The frame before is seen where a configuration says so, and
+in sequences. The residual blocks (He et al., arXiv 1512.03385) are causal
 convolutions (van den Oord et al., arXiv 1601.06759). The head is an autoregressive network of one
 hidden layer (Larochelle and Murray 2011; Germain et al., arXiv 1502.03509): the hidden units of a
 channel see the bits of lower channels.
@@ -16,6 +19,7 @@ Weights are trained as they will be coded, rounded to 8 bits (Jacob et al., arXi
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -36,6 +40,9 @@ OWN_TAPS = (
 )
 """(Rows down, columns right) of the positions of the layer that are seen."""
 
+FRAME_TAPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
+"""The same of the frame before, where the whole layer is known."""
+
 LARGEST = 12.0
 """Hidden values end there, as planes of integers do."""
 
@@ -48,12 +55,14 @@ class ResidualConfig(ModelConfig):
         embedding: numbers that stand for the earlier layers of a position.
         blocks: how many residual blocks there are.
         units: hidden units of the head for each channel.
+        frame_before: whether it sees, in a sequence, the layer in the frame before.
     """
 
     width: Annotated[int, Field(ge=1, le=512)] = 64
     embedding: Annotated[int, Field(ge=1, le=512)] = 64
     blocks: Annotated[int, Field(ge=0, le=8)] = 2
     units: Annotated[int, Field(ge=1, le=16)] = 4
+    frame_before: bool = False
 
 
 class LargeConfig(ResidualConfig):
@@ -105,6 +114,12 @@ class Residual(Network):
         self.direct_lower = zeros(count, depth, depth)
         self.output = zeros(count, depth, units)
         self.bias = zeros(count, depth)
+        self.sees_frame_before = config.frame_before
+        if config.frame_before:
+            frame = len(FRAME_TAPS) * depth
+            self.frame = weights(count, width, frame, inputs=frame)
+            self.unit_frame = weights(count, units, depth, inputs=width + depth)
+            self.direct_frame = zeros(count, depth, depth)
 
         layer_of_input = torch.arange(earlier) // depth
         channel, of_unit = torch.arange(depth), torch.arange(units) // config.units
@@ -123,7 +138,9 @@ class Residual(Network):
     _unit_lower: Tensor
     _units_of: Tensor
 
-    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
+    def predict(
+        self, layers: Tensor, present: Tensor | None = None, frame_before: Tensor | None = None
+    ) -> Tensor:
         count, batch, height, width, depth = layers.shape
         config = self.config
         # PyTorch's mixed precision leaves the first product of a matrix alone otherwise.
@@ -145,7 +162,11 @@ class Residual(Network):
         linear = torch.cat([self.earlier, self.direct_earlier], 1)
         linear = rounded(linear * self._before, 2)[:count, :, :used]
         sums = (every @ linear.flatten(0, 1).T).reshape(-1, count, linear.shape[1]).transpose(0, 1)
-        own = torch.bmm(self._own_inputs(bits), rounded(self.own, 2)[:count].mT)
+        own = torch.bmm(_seen(bits, OWN_TAPS), rounded(self.own, 2)[:count].mT)
+        frame = bits[..., :0]  # of no channels, where it is not seen
+        if self.sees_frame_before:
+            frame = torch.zeros_like(bits) if frame_before is None else frame_before.to(bits.dtype)
+            own = own + torch.bmm(_seen(frame, FRAME_TAPS), rounded(self.frame, 2)[:count].mT)
         hidden = own + sums[..., : config.width] + self.hidden_bias[:count, None]
         hidden = _planes(hidden.reshape(count * batch, height, width, -1))
         hidden = _masked(F.hardtanh(hidden + seen, 0, LARGEST), has)
@@ -160,7 +181,8 @@ class Residual(Network):
             hidden = _masked(F.hardtanh(hidden + change, 0, LARGEST), has)
 
         hidden = hidden.permute(0, 2, 3, 1).reshape(count, -1, config.width)
-        inputs = torch.cat([hidden, bits.reshape(count, -1, depth).to(hidden.dtype)], -1)
+        here = torch.cat([frame, bits], -1).reshape(count, hidden.shape[1], -1)
+        inputs = torch.cat([hidden, here.to(hidden.dtype)], -1)
         unit, output = (matrix[:count] for matrix in (self._unit_matrix(), self._output_matrix()))
         units = F.relu(torch.bmm(inputs, unit.mT) + self.unit_bias[:count, None])
         logits = torch.bmm(torch.cat([inputs, units.to(inputs.dtype)], -1), output.mT)
@@ -180,6 +202,9 @@ class Residual(Network):
         earlier, direct = (one * self._before for one in (self.earlier, self.direct_earlier))
         plane = builder.convolve([], earlier, None, "linear", earlier=True, skip=plane)
         logits = builder.convolve([], direct, None, "linear", earlier=True)
+        if self.sees_frame_before:
+            frame = [Tap(0, 1, 0, down, right) for down, right in FRAME_TAPS]
+            plane = builder.convolve(frame, self.frame, None, "linear", skip=plane)
         own = [Tap(0, 0, 0, down, right) for down, right in OWN_TAPS]
         plane = builder.convolve(own, self.own, self.hidden_bias, "relu", skip=plane)
         for causal, causal_bias, back, back_bias in zip(
@@ -191,12 +216,13 @@ class Residual(Network):
             taps = [(down - 1, right - 1) for down, right in seen]
             change = builder.convolve(_on(plane, taps), kernel, causal_bias, "relu")
             plane = builder.convolve(_on(change, here), back, back_bias, "relu", skip=plane)
+        at_position = [Tap(0, 1, 0, 0, 0)] if self.sees_frame_before else []
         builder.head(
-            _on(plane, here),
-            unit=self.unit,
+            [*_on(plane, here), *at_position],
+            unit=self._with_frame(self.unit, "unit_frame"),
             unit_lower=self.unit_lower * self._unit_lower,
             unit_bias=self.unit_bias,
-            direct=self.direct,
+            direct=self._with_frame(self.direct, "direct_frame"),
             direct_lower=self.direct_lower * self._lower,
             output=self.output * self._units_of,
             bias=self.bias,
@@ -211,23 +237,19 @@ class Residual(Network):
         sums = torch.bmm(bits.reshape(count, -1, depth), matrices.to(bits.dtype)).float()
         return torch.cat([torch.zeros_like(sums[:1]), sums[:-1]]).cumsum(0)
 
-    def _own_inputs(self, bits: Tensor) -> Tensor:
-        """Gathers the bits at OWN_TAPS: [layers, positions, taps * layer_depth]."""
-        height, width = bits.shape[2:4]
-        padded = F.pad(bits, (0, 0, 2, 2, 2, 0))
-        taps = [
-            padded[:, :, 2 + down : 2 + down + height, 2 + right : 2 + right + width]
-            for down, right in OWN_TAPS
-        ]
-        return torch.cat(taps, -1).flatten(1, 3)
-
     def _unit_matrix(self) -> Tensor:
-        return rounded(torch.cat([self.unit, self.unit_lower * self._unit_lower], 2), 2)
+        seen = self._with_frame(self.unit, "unit_frame")
+        return rounded(torch.cat([seen, self.unit_lower * self._unit_lower], 2), 2)
 
     def _output_matrix(self) -> Tensor:
-        """Of hidden values, lower bits, and units, in this order."""
-        direct = rounded(torch.cat([self.direct, self.direct_lower * self._lower], 2), 2)
+        """Of hidden values, the frame before, lower bits, and units, in this order."""
+        seen = self._with_frame(self.direct, "direct_frame")
+        direct = rounded(torch.cat([seen, self.direct_lower * self._lower], 2), 2)
         return torch.cat([direct, rounded(self.output * self._units_of, 2)], 2)
+
+    def _with_frame(self, weights: Tensor, name: str) -> Tensor:
+        """Weights of hidden values, followed by those of the frame before if that is seen."""
+        return torch.cat([weights, getattr(self, name)], 2) if self.sees_frame_before else weights
 
     def _spread(self, bias: Tensor, layers: Tensor) -> Tensor:
         """A bias of every layer as it is added to planes [layers * batch, channels, ...]."""
@@ -249,6 +271,17 @@ def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
 
 def _planes(values: Tensor) -> Tensor:
     return values.permute(0, 3, 1, 2)
+
+
+def _seen(bits: Tensor, taps: Sequence[tuple[int, int]]) -> Tensor:
+    """Gathers the bits at taps of the same layer: [layers, positions, taps * layer_depth]."""
+    height, width = bits.shape[2:4]
+    padded = F.pad(bits, (0, 0, 2, 2, 2, 2))
+    seen = [
+        padded[:, :, 2 + down : 2 + down + height, 2 + right : 2 + right + width]
+        for down, right in taps
+    ]
+    return torch.cat(seen, -1).flatten(1, 3)
 
 
 def _on(plane: int, places: list[tuple[int, int]]) -> list[Tap]:

@@ -81,7 +81,9 @@ class Shallow(Network):
     _seen: Tensor
     _lower: Tensor
 
-    def predict(self, layers: Tensor, present: Tensor | None = None) -> Tensor:
+    def predict(
+        self, layers: Tensor, present: Tensor | None = None, frame_before: Tensor | None = None
+    ) -> Tensor:
         count = len(layers)
         inputs = self._inputs(layers, present).flatten(1, 3)
         sums = inputs @ rounded(self.weights * self._seen, 1).T
