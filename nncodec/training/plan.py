@@ -47,7 +47,7 @@ BATCH_BITS = 460_000
 _BATCHES = 12  # at least, of the codes of a training
 
 FEW_PASSES = 640e6, 20.0, 250.0
-PLENTY_PASSES = 10e9, 12.0, 60.0
+PLENTY_PASSES = 14e9, 12.0, 60.0
 """How many bits a network sees by default, of few codes and of plenty, each again and again; and
 how often at least, and at most."""
 
