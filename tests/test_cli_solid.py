@@ -219,6 +219,29 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     assert not os.path.exists("one.npy")
 
 
+def test_one_file_comes_back_as_far_as_it_is_whole(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
+    pathlib.Path("cut.bin").write_bytes(read("all.bin")[:-1])
+    args = ["decompress", "cut.bin", "one.npy", "--only", "b.npy"]
+    assert "--partial gives what is whole" in run(*args).stderr
+    result = run(*args, "--partial", "--json")
+    line = "nncodec: cut.bin: the file ends early; 1 of 2 layers are whole, and written\n"
+    assert (result.exit_code, result.stderr) == (0, line)
+    assert json.loads(result.stdout)["missing_layers"] == 1
+    assert (np.load("one.npy") == np.load("codes/b.npy")[:1]).all()
+    run("compress", *INPUTS, "--solid", "all.bin", "--group", "1", "--force", *LAYOUT)
+    data = bytearray(read("all.bin"))
+    pathlib.Path("cut.bin").write_bytes(data[:-1])
+    data[-1] ^= 1
+    pathlib.Path("bad.bin").write_bytes(data)
+    name = "sub/deep/d.npz"
+    line = f"cut.bin: the file ends early, {name} is not whole; get another copy"
+    for more in ([], ["--partial"]):
+        assert_refused(run, ["decompress", "cut.bin", "d.npz", "--only", name, *more], line)
+    args = ["decompress", "bad.bin", "d.npz", "--only", name, "--partial"]
+    assert_refused(run, args, f"bad.bin: {name} is damaged; get another copy")
+
+
 def test_nothing_is_overwritten(run: Run) -> None:
     run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
     os.makedirs("out/sub")

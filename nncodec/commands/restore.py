@@ -203,8 +203,14 @@ def restore_one(
         model = model_to_decode(reader, decompression.model)
         extents = reader.header.member_extents()[number]
         with watch.coding(label, sum(extent.bits for extent in extents)) as progress:
-            threads = Threads(decompression.threads, progress)
-            ((_, tensors),) = decode_members(reader, model=model, only=[number], threads=threads)
+            decoded = decode_members(
+                reader,
+                model=model,
+                only=[number],
+                partial=decompression.partial,
+                threads=Threads(decompression.threads, progress),
+            )
+            tensors = _tensors_of(name, decoded, reader.header)
         content = io.BytesIO()
         source = reader.header.members[number].source
         if output != STANDARD_STREAM:
@@ -216,9 +222,29 @@ def restore_one(
         "input_bytes": _size(input_, reader.header),
         "output_bits": sum(codes.size for codes in tensors),
         "shapes": [list(codes.shape) for codes in tensors],
+        "missing_layers": reader.wanted - len(tensors[0]),
     }
-    warnings = (f"{label}: {NOT_SAID}",) if loses_coverage(tensors, source) else ()
-    return FileReport(facts, f"{label}: {name} -> {output_label(output)}", warnings=warnings)
+    warnings = [f"{label}: {NOT_SAID}"] if loses_coverage(tensors, source) else []
+    if len(tensors[0]) < reader.wanted:
+        warnings.append(f"{label}: {layers_left(len(tensors[0]), reader.wanted)}")
+    line = f"{label}: {name} -> {output_label(output)}"
+    return FileReport(facts, line, warnings=tuple(warnings))
+
+
+def _tensors_of(
+    name: str, decoded: Iterator[tuple[int, list[Codes]]], header: Header
+) -> list[Codes]:
+    """Gives what was decoded of the only file that is wanted, or says that it is not whole."""
+    try:
+        one = next(decoded, None)
+    except TruncatedError as error:
+        if len(header.groups) == 1:
+            raise
+        line = f"the file ends early, {name} is not whole; get another copy"
+        raise TruncatedError(line) from error
+    if one is None:
+        raise BitstreamError(f"{name} is damaged; get another copy")
+    return one[1]
 
 
 def numbers_of(names: Sequence[str], only: Sequence[str], label: str) -> list[int]:
