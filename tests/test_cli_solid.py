@@ -255,6 +255,16 @@ def test_nothing_is_overwritten(run: Run) -> None:
     assert_refused(run, ["compress", *INPUTS, "--solid", INPUTS[1], "--force"], line)
 
 
+def test_a_file_where_a_folder_is_needed(run: Run) -> None:
+    os.mkdir("out")
+    pathlib.Path("out/sub").write_bytes(b"mine")
+    run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
+    args = ["decompress", "all.bin", "--output-dir", "out", "--force"]
+    assert_refused(run, args, "out/sub: is no folder; name another by --output-dir")
+    args = ["compress", "-r", "codes", "--output-dir", "out", "--force"]
+    assert_refused(run, args, "out/sub: is no folder; name another")
+
+
 def test_what_is_refused(run: Run) -> None:
     np.save("other.npy", averaged_codes((2, 1, 5, 6, 9), 0))
     args = ["compress", *INPUTS, "other.npy", "--solid", "all.bin", *LAYOUT]

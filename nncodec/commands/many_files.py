@@ -13,7 +13,7 @@ import click
 
 from nncodec.commands.dask_pool import DaskPool
 from nncodec.commands.one_file import Decompression, FileReport, Watch
-from nncodec.commands.output_names import claim, folder_name
+from nncodec.commands.output_names import check_folder, claim, folder_name
 from nncodec.commands.outputs import Arguments, plan
 from nncodec.commands.reports import counted, speed_text, total_text, totals
 from nncodec.commands.restore import extract, holds_files, names_of, output_below
@@ -178,9 +178,9 @@ def convert_files(
 
 
 def _make_folders(folder: str, outputs: Sequence[str]) -> None:
+    for below in (folder, *map(os.path.dirname, outputs)):
+        check_folder(below, "name another")
     with naming(file_label(folder)):
-        if os.path.exists(folder) and not os.path.isdir(folder):
-            raise NncodecError("is no folder; name another")
         os.makedirs(folder, exist_ok=True)
     for below in sorted({os.path.dirname(output) for output in outputs} - {""}):
         with naming(file_label(below)):

@@ -13,7 +13,7 @@ from nncodec.coding.many import decode_members
 from nncodec.coding.threads import Threads
 from nncodec.commands.member_reports import some_of
 from nncodec.commands.one_file import Decompression, FileReport, Watch, layers_left
-from nncodec.commands.output_names import check_suffix
+from nncodec.commands.output_names import check_folder, check_suffix
 from nncodec.commands.reports import NOT_SAID, counted, loses_coverage
 from nncodec.errors import BitstreamError, NncodecError, TruncatedError
 from nncodec.files.code_files import write_marked
@@ -89,9 +89,6 @@ def extract(
             )
             names = names_of(reader.header, input_)
             wanted = numbers_of(names, only, label)
-        with naming(file_label(folder)):
-            if os.path.exists(folder) and not os.path.isdir(folder):
-                raise NncodecError("is no folder; name another by --output-dir")
         outputs = {number: output_below(folder, names[number]) for number in wanted}
         for output in outputs.values():
             _check(output, force=decompression.force, source=input_)
@@ -283,5 +280,8 @@ def output_below(folder: str, name: str) -> str:
 
 def _check(output: str, *, force: bool, source: str) -> None:
     """Refuses what cannot be written, before the work for it is done."""
-    if os.path.isdir(os.path.dirname(output)):
+    folder = os.path.dirname(output)
+    if not is_url(output):
+        check_folder(folder, "name another by --output-dir")
+    if os.path.isdir(folder):
         check_output(output, force=force, source=source)
