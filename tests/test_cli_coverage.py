@@ -163,7 +163,7 @@ def test_a_container_without_room_for_a_coverage_is_told_of(tmp_path: pathlib.Pa
         ({"coverage": np.ones((3, 5))}, "the coverage 'coverage' has dtype float64; save whole"),
         (
             {"coverage": np.ones((3, 5), int)},
-            "'coverage' has the shape (3, 5), the codes have (1",
+            "'coverage' has the shape (3, 5), the codes, read as lnhwc, have (1",
         ),
         ({"coverage": np.full((24, 20), 5)}, "value 5 at index (0, 0, 0) of the coverage; every"),
         ({"coverage": np.full((24, 20), -1)}, "value -1 at index (0, 0, 0) of the coverage;"),
@@ -182,6 +182,23 @@ def test_coverages_that_are_none_are_refused(
     named = fails("compress", "--axes", "lnhwc", "--coverage", "coverage", path, "-c")
     assert message in named
     assert "--no-coverage" not in named
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_coverage_says_which_axes_are_rows_and_columns(seed: int, tmp_path: pathlib.Path) -> None:
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 2, (3, 1, 4, 4, 2), np.uint8)
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=np.full((4, 4), 3))
+    assert "nearly as cheap" not in run("compress", path, tmp_path / "codes.bin").stderr
+    assert nncodec.read_header((tmp_path / "codes.bin").read_bytes()).source.first.axes == "lnhwc"
+    flipped = codes.transpose(0, 1, 4, 2, 3)
+    path = save(
+        path, codes=np.packbits(flipped), shape=np.array(flipped.shape), coverage=np.full((4, 4), 3)
+    )
+    assert read_code_file(path).source.first.axes == "lnchw"
+    path = save(path, codes=codes, coverage=np.full((4, 5), 3))
+    line = fails("compress", path, "-c")
+    assert "(batch, height, width); save a number of layers for each, or name other axes" in line
 
 
 @pytest.mark.parametrize("other", [np.linspace(0, 1, 5), np.full((HEIGHT, WIDTH), LAYERS - 1)])
