@@ -219,6 +219,21 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     assert not os.path.exists("one.npy")
 
 
+def test_what_follows_a_container_is_left_out_where_that_is_asked_for(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", "--group", "2", *LAYOUT)
+    pathlib.Path("more.bin").write_bytes(read("all.bin") + b"x")
+    args = ["decompress", "more.bin", "--output-dir", "out"]
+    result = run(*args)
+    assert result.exit_code == 1
+    assert "more.bin: at least one byte follows the last payload; " in result.stderr
+    result = run(*args, "--partial", "--force")
+    line = "more.bin: at least one byte follows the last payload, and was left out"
+    assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n")
+    assert_restored("out")
+    for more in (["--only", "b.npy"], ["--layers", "1"]):
+        assert run(*args, "--partial", "--force", *more).stderr == ""
+
+
 def test_one_file_comes_back_as_far_as_it_is_whole(run: Run) -> None:
     run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
     pathlib.Path("cut.bin").write_bytes(read("all.bin")[:-1])

@@ -93,6 +93,8 @@ def extract(
         for output in outputs.values():
             _check(output, force=decompression.force, source=input_)
         outcome = _extract(decompression, reader, outputs, label, watch)
+        every = len(wanted) == len(names) and decompression.layers is None
+        goes_on = decompression.partial and every and bool(stream.read(1))
         header, lost = reader.header, outcome.lost
     extents, layers = header.member_extents(), min(outcome.layers, reader.wanted)
     kept = [one for number in wanted if number not in lost for one in extents[number]]
@@ -110,6 +112,8 @@ def extract(
     warnings = [f"{label}: {names[outcome.unsaid[0]]}: {NOT_SAID}"] if outcome.unsaid else []
     if layers < reader.wanted:
         warnings.append(f"{label}: {layers_left(layers, reader.wanted)}")
+    if goes_on:
+        warnings.append(f"{label}: at least one byte follows the last payload, and was left out")
     if lost:
         them = "it" if len(lost) == 1 else "them"
         some = some_of([names[number] for number in lost])
@@ -145,7 +149,9 @@ def _extract(
     layers = header.layers
     with naming(label):
         model = model_to_decode(reader, decompression.model)
-    some = None if len(outputs) == len(header.members) else outputs.keys()
+    # With --partial what follows the last group is no error, as it is where all are read.
+    every = len(outputs) == len(header.members) and not decompression.partial
+    some = None if every else outputs.keys()
     left, unsaid = dict(outputs), []
     with watch.coding(label, header.bits) as progress:
         decoded = decode_members(
