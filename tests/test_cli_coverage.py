@@ -295,7 +295,11 @@ def test_members_without_room_for_a_coverage_are_told_of(tmp_path: pathlib.Path)
     solid = tmp_path / "all.nnb"
     solid.write_bytes(nncodec.encode_many([codes, codes], coverages=[None, coverage]))
     result = run("decompress", solid, "--output-dir", tmp_path)
-    assert "all-1.npy: positions end early, and no array of the original says" in result.stderr
+    assert "all.nnb: all-1.npy: positions end early, and no array of the" in result.stderr
+    solid.write_bytes(nncodec.encode_many([codes] * 8, coverages=[None, *[coverage] * 7]))
+    result = run("decompress", "--force", solid, "--output-dir", tmp_path)
+    names = ", ".join(f"all-{number}.npy" for number in range(1, 6))
+    assert f"all.nnb: {names} and 2 more: positions end early" in result.stderr
 
 
 def test_a_coverage_that_is_not_there_is_refused(tmp_path: pathlib.Path) -> None:

@@ -230,6 +230,13 @@ def test_what_follows_a_container_is_left_out_where_that_is_asked_for(run: Run) 
     line = "more.bin: at least one byte follows the last payload, and was left out"
     assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n")
     assert_restored("out")
+    run("compress", INPUTS[1], "one.bin", *LAYOUT)
+    pathlib.Path("more.bin").write_bytes(read("one.bin") + b"x")
+    assert run("decompress", "more.bin", "one.npy").exit_code == 1
+    result = run("decompress", "more.bin", "one.npy", "--partial")
+    assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n")
+    assert read("one.npy") == read(INPUTS[1])
+    pathlib.Path("more.bin").write_bytes(read("all.bin") + b"x")
     for more in (["--only", "b.npy"], ["--layers", "1"]):
         assert run(*args, "--partial", "--force", *more).stderr == ""
 

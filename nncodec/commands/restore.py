@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nncodec.coding.many import decode_members
 from nncodec.coding.threads import Threads
 from nncodec.commands.member_reports import some_of
-from nncodec.commands.one_file import Decompression, FileReport, Watch, layers_left
+from nncodec.commands.one_file import GOES_ON, Decompression, FileReport, Watch, layers_left
 from nncodec.commands.output_names import check_folder, check_suffix
 from nncodec.commands.reports import NOT_SAID, counted, loses_coverage
 from nncodec.errors import BitstreamError, NncodecError, TruncatedError
@@ -109,11 +109,14 @@ def extract(
         "lost": [names[number] for number in lost],
         "missing_layers": reader.wanted - layers,
     }
-    warnings = [f"{label}: {names[outcome.unsaid[0]]}: {NOT_SAID}"] if outcome.unsaid else []
+    warnings = []
+    if outcome.unsaid:
+        some = some_of([names[number] for number in outcome.unsaid])
+        warnings.append(f"{label}: {some}: {NOT_SAID}")
     if layers < reader.wanted:
         warnings.append(f"{label}: {layers_left(layers, reader.wanted)}")
     if goes_on:
-        warnings.append(f"{label}: at least one byte follows the last payload, and was left out")
+        warnings.append(f"{label}: {GOES_ON}")
     if lost:
         them = "it" if len(lost) == 1 else "them"
         some = some_of([names[number] for number in lost])
