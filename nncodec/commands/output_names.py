@@ -43,8 +43,8 @@ def check_suffix(output: str, suffix: str) -> None:
     other = os.path.splitext(output)[1].lower()
     if other not in ("", suffix):
         raise NncodecError(
-            f"{file_label(output)}: a {suffix} file would be written, as the original was, and the "
-            f"name says {other}; end it with {suffix}"
+            f"a {suffix} file would be written, as the original was, and the name "
+            f"{file_label(output)} says {other}; end it with {suffix}"
         )
 
 
