@@ -315,6 +315,19 @@ def test_a_coverage_that_is_not_there_is_refused(tmp_path: pathlib.Path) -> None
     assert "there is no coverage 'depth' in it; that is an array of a .npz file" in line
 
 
+def test_codes_are_not_their_own_coverage(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    line = fails("compress", "--array", "codes", "--coverage", "codes", path, "-c")
+    assert line.endswith(
+        ": array 'codes' is named as the coverage, and by --array or --shape-array; name another"
+    )
+    path = save(tmp_path / "codes.npz", coverage=codes)
+    line = fails("compress", "--coverage", "coverage", path, "-c")
+    assert ": the .npz holds no array but the coverage 'coverage'; if it is codes, leave" in line
+    run("compress", path, tmp_path / "codes.bin")
+
+
 def test_a_coverage_that_does_not_fit_its_type_is_not_written(tmp_path: pathlib.Path) -> None:
     codes, coverage = tensor()
     path = save(tmp_path / "codes.npz", codes=codes * 0, coverage=coverage > 0)

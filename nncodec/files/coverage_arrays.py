@@ -34,13 +34,23 @@ def find_coverage(names: Iterable[str], asked: Asked, used: Iterable[str]) -> st
         used: the names of arrays that are asked for as something else.
 
     Raises:
-        CodesError: there is no array of the name that was asked for.
+        CodesError: there is no array of the name that was asked for, or no other for the codes.
     """
     others = set(names)
     if asked is False:
         return None
     if asked is not None:
         check_named(asked in others, asked)
+        if asked in used:
+            raise CodesError(
+                f"array {asked!r} is named as the coverage, and by --array or --shape-array; name "
+                "another"
+            )
+        if others == {asked}:
+            raise CodesError(
+                f"the .npz holds no array but the coverage {asked!r}; if it is codes, leave "
+                "--coverage out"
+            )
         return asked
     # A file whose only array is called so has codes under that name.
     return COVERAGE if COVERAGE in others - set(used) and len(others) > 1 else None
