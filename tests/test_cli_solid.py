@@ -12,7 +12,7 @@ import pytest
 
 import nncodec
 from nncodec.coding.many import decode_members
-from nncodec.commands import restore, solid
+from nncodec.commands import held_files, solid
 from nncodec.commands.member_reports import lost_text, member_bytes
 from nncodec.files.array_files import npy_bytes, npz_bytes
 from tests.command_line import Run, assert_refused, invoke, listing, read
@@ -176,6 +176,9 @@ def test_a_damaged_container_does_not_stop_the_others(run: Run) -> None:
     damaged = bytearray(read("y.nnb"))
     damaged[-1] ^= 1
     pathlib.Path("y.nnb").write_bytes(damaged)
+    result = run("decompress", "y.nnb", "--output-dir", "z")
+    assert result.stderr.endswith("; get another copy\n")
+    assert "--partial" not in result.stderr
     args = ["decompress", "y.nnb", "--output-dir", "z", "--partial"]
     assert_refused(run, args, "y.nnb: no file is whole; get another copy")
 
@@ -188,8 +191,13 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     pathlib.Path("bad.bin").write_bytes(data)
     result = run("decompress", "bad.bin", "--output-dir", "out")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("nncodec: bad.bin: ")
-    assert result.stderr.endswith("get another copy; --partial restores the other files\n")
+    assert result.stderr.startswith("nncodec: bad.bin: b.npy: ")
+    line = "; --partial restores the other files; add --force for those that are written already\n"
+    assert result.stderr.endswith(line)
+    result = run("decompress", "bad.bin", "--output-dir", "out", "--only", "b.npy")
+    assert (result.exit_code, result.stderr.count("--")) == (1, 0)
+    args = ["decompress", "bad.bin", "--output-dir", "few", "--only", "b.npy", "--partial"]
+    assert_refused(run, args, "bad.bin: b.npy cannot be restored; get another copy")
     result = run("decompress", "bad.bin", "--output-dir", "some", "--partial")
     assert result.exit_code == 0
     assert result.stdout.startswith("bad.bin: 3 files -> some, in ")
@@ -205,6 +213,8 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     result = run("decompress", "cut.bin", "--output-dir", "few", "--partial", "--json")
     facts = json.loads(result.stdout)
     assert (facts["files"], facts["lost"]) == (["a.npz"], list(SIZES)[1:])
+    args = ["decompress", "cut.bin", "--output-dir", "none", "--only", "sub/c.npz", "--partial"]
+    assert_refused(run, args, "cut.bin: sub/c.npz cannot be restored; get another copy")
     assert "b.npy, sub/c.npz, sub/deep/d.npz cannot be restored; get another" in result.stderr
     result = run("test", "cut.bin")
     some = "group 1 is damaged and the file ends early, only 2 of its 4 groups are whole"
@@ -226,6 +236,7 @@ def test_what_follows_a_container_is_left_out_where_that_is_asked_for(run: Run) 
     result = run(*args)
     assert result.exit_code == 1
     assert "more.bin: at least one byte follows the last payload; " in result.stderr
+    assert result.stderr.endswith("; all files are written\n")
     result = run(*args, "--partial", "--force")
     line = "more.bin: at least one byte follows the last payload, and was left out"
     assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n")
@@ -381,7 +392,7 @@ def test_names_lead_nowhere_else() -> None:
             with pytest.raises(
                 nncodec.NncodecError, match="is no name of a file here; use another"
             ):
-                restore.output_below("folder", name)
+                held_files.output_below("folder", name)
 
 
 def test_what_decodes_to_other_codes_is_not_written(

@@ -12,11 +12,12 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import click
 
 from nncodec.commands.dask_pool import DaskPool
+from nncodec.commands.held_files import holds_files, names_of, output_below
 from nncodec.commands.one_file import Decompression, FileReport, Watch
 from nncodec.commands.output_names import check_folder, claim, folder_name
 from nncodec.commands.outputs import Arguments, plan
 from nncodec.commands.reports import counted, speed_text, total_text, totals
-from nncodec.commands.restore import extract, holds_files, names_of, output_below
+from nncodec.commands.restore import extract
 from nncodec.commands.terminal import above_bars, files_bar, print_text
 from nncodec.commands.worker_pool import Job, Result, run_jobs
 from nncodec.errors import NncodecError
