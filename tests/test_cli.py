@@ -179,7 +179,7 @@ def test_a_name_that_is_not_of_what_is_written(
     if refused:
         kind = saved[-4:]
         line = (
-            f"codes.bin: {name}: a {kind} file would be written, as the original was, and the name "
+            f"codes.bin: a {kind} file would be written, as the original was, and the name {name} "
             f"says {refused}; end it with {kind}"
         )
         assert_refused(run, ["decompress", "codes.bin", "-o", name, "--force"], line)

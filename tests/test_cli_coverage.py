@@ -163,7 +163,7 @@ def test_a_container_without_room_for_a_coverage_is_told_of(tmp_path: pathlib.Pa
         ({"coverage": np.ones((3, 5))}, "the coverage 'coverage' has dtype float64; save whole"),
         (
             {"coverage": np.ones((3, 5), int)},
-            "'coverage' has the shape (3, 5), the codes have (1",
+            "'coverage' has the shape (3, 5), the codes, read as lnhwc, have (1",
         ),
         ({"coverage": np.full((24, 20), 5)}, "value 5 at index (0, 0, 0) of the coverage; every"),
         ({"coverage": np.full((24, 20), -1)}, "value -1 at index (0, 0, 0) of the coverage;"),
@@ -182,6 +182,23 @@ def test_coverages_that_are_none_are_refused(
     named = fails("compress", "--axes", "lnhwc", "--coverage", "coverage", path, "-c")
     assert message in named
     assert "--no-coverage" not in named
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_coverage_says_which_axes_are_rows_and_columns(seed: int, tmp_path: pathlib.Path) -> None:
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 2, (3, 1, 4, 4, 2), np.uint8)
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=np.full((4, 4), 3))
+    assert "nearly as cheap" not in run("compress", path, tmp_path / "codes.bin").stderr
+    assert nncodec.read_header((tmp_path / "codes.bin").read_bytes()).source.first.axes == "lnhwc"
+    flipped = codes.transpose(0, 1, 4, 2, 3)
+    path = save(
+        path, codes=np.packbits(flipped), shape=np.array(flipped.shape), coverage=np.full((4, 4), 3)
+    )
+    assert read_code_file(path).source.first.axes == "lnchw"
+    path = save(path, codes=codes, coverage=np.full((4, 5), 3))
+    line = fails("compress", path, "-c")
+    assert "(batch, height, width); save a number of layers for each, or name other axes" in line
 
 
 @pytest.mark.parametrize("other", [np.linspace(0, 1, 5), np.full((HEIGHT, WIDTH), LAYERS - 1)])
@@ -278,7 +295,11 @@ def test_members_without_room_for_a_coverage_are_told_of(tmp_path: pathlib.Path)
     solid = tmp_path / "all.nnb"
     solid.write_bytes(nncodec.encode_many([codes, codes], coverages=[None, coverage]))
     result = run("decompress", solid, "--output-dir", tmp_path)
-    assert "all-1.npy: positions end early, and no array of the original says" in result.stderr
+    assert "all.nnb: all-1.npy: positions end early, and no array of the" in result.stderr
+    solid.write_bytes(nncodec.encode_many([codes] * 8, coverages=[None, *[coverage] * 7]))
+    result = run("decompress", "--force", solid, "--output-dir", tmp_path)
+    names = ", ".join(f"all-{number}.npy" for number in range(1, 6))
+    assert f"all.nnb: {names} and 2 more: positions end early" in result.stderr
 
 
 def test_a_coverage_that_is_not_there_is_refused(tmp_path: pathlib.Path) -> None:
@@ -292,6 +313,19 @@ def test_a_coverage_that_is_not_there_is_refused(tmp_path: pathlib.Path) -> None
     np.save(tmp_path / "codes.npy", codes)
     line = fails("compress", "--coverage", "depth", tmp_path / "codes.npy", tmp_path / "codes.bin")
     assert "there is no coverage 'depth' in it; that is an array of a .npz file" in line
+
+
+def test_codes_are_not_their_own_coverage(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    line = fails("compress", "--array", "codes", "--coverage", "codes", path, "-c")
+    assert line.endswith(
+        ": array 'codes' is named as the coverage, and by --array or --shape-array; name another"
+    )
+    path = save(tmp_path / "codes.npz", coverage=codes)
+    line = fails("compress", "--coverage", "coverage", path, "-c")
+    assert ": the .npz holds no array but the coverage 'coverage'; if it is codes, leave" in line
+    run("compress", path, tmp_path / "codes.bin")
 
 
 def test_a_coverage_that_does_not_fit_its_type_is_not_written(tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import nncodec
 from nncodec.coding.many import decode_members
-from nncodec.commands import restore, solid
+from nncodec.commands import held_files, solid
 from nncodec.commands.member_reports import lost_text, member_bytes
 from nncodec.files.array_files import npy_bytes, npz_bytes
 from tests.command_line import Run, assert_refused, invoke, listing, read
@@ -176,6 +176,9 @@ def test_a_damaged_container_does_not_stop_the_others(run: Run) -> None:
     damaged = bytearray(read("y.nnb"))
     damaged[-1] ^= 1
     pathlib.Path("y.nnb").write_bytes(damaged)
+    result = run("decompress", "y.nnb", "--output-dir", "z")
+    assert result.stderr.endswith("; get another copy\n")
+    assert "--partial" not in result.stderr
     args = ["decompress", "y.nnb", "--output-dir", "z", "--partial"]
     assert_refused(run, args, "y.nnb: no file is whole; get another copy")
 
@@ -188,8 +191,13 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     pathlib.Path("bad.bin").write_bytes(data)
     result = run("decompress", "bad.bin", "--output-dir", "out")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("nncodec: bad.bin: ")
-    assert result.stderr.endswith("get another copy; --partial restores the other files\n")
+    assert result.stderr.startswith("nncodec: bad.bin: b.npy: ")
+    line = "; --partial restores the other files; add --force for those that are written already\n"
+    assert result.stderr.endswith(line)
+    result = run("decompress", "bad.bin", "--output-dir", "out", "--only", "b.npy")
+    assert (result.exit_code, result.stderr.count("--")) == (1, 0)
+    args = ["decompress", "bad.bin", "--output-dir", "few", "--only", "b.npy", "--partial"]
+    assert_refused(run, args, "bad.bin: b.npy cannot be restored; get another copy")
     result = run("decompress", "bad.bin", "--output-dir", "some", "--partial")
     assert result.exit_code == 0
     assert result.stdout.startswith("bad.bin: 3 files -> some, in ")
@@ -205,6 +213,8 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     result = run("decompress", "cut.bin", "--output-dir", "few", "--partial", "--json")
     facts = json.loads(result.stdout)
     assert (facts["files"], facts["lost"]) == (["a.npz"], list(SIZES)[1:])
+    args = ["decompress", "cut.bin", "--output-dir", "none", "--only", "sub/c.npz", "--partial"]
+    assert_refused(run, args, "cut.bin: sub/c.npz cannot be restored; get another copy")
     assert "b.npy, sub/c.npz, sub/deep/d.npz cannot be restored; get another" in result.stderr
     result = run("test", "cut.bin")
     some = "group 1 is damaged and the file ends early, only 2 of its 4 groups are whole"
@@ -219,6 +229,52 @@ def test_damage_leaves_the_other_files(run: Run) -> None:
     assert not os.path.exists("one.npy")
 
 
+def test_what_follows_a_container_is_left_out_where_that_is_asked_for(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", "--group", "2", *LAYOUT)
+    pathlib.Path("more.bin").write_bytes(read("all.bin") + b"x")
+    args = ["decompress", "more.bin", "--output-dir", "out"]
+    result = run(*args)
+    assert result.exit_code == 1
+    assert "more.bin: at least one byte follows the last payload; " in result.stderr
+    assert result.stderr.endswith("; all files are written\n")
+    result = run(*args, "--partial", "--force")
+    line = "more.bin: at least one byte follows the last payload, and was left out"
+    assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n")
+    assert_restored("out")
+    run("compress", INPUTS[1], "one.bin", *LAYOUT)
+    pathlib.Path("more.bin").write_bytes(read("one.bin") + b"x")
+    assert run("decompress", "more.bin", "one.npy").exit_code == 1
+    result = run("decompress", "more.bin", "one.npy", "--partial")
+    assert (result.exit_code, result.stderr) == (0, f"nncodec: {line}\n")
+    assert read("one.npy") == read(INPUTS[1])
+    pathlib.Path("more.bin").write_bytes(read("all.bin") + b"x")
+    for more in (["--only", "b.npy"], ["--layers", "1"]):
+        assert run(*args, "--partial", "--force", *more).stderr == ""
+
+
+def test_one_file_comes_back_as_far_as_it_is_whole(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
+    pathlib.Path("cut.bin").write_bytes(read("all.bin")[:-1])
+    args = ["decompress", "cut.bin", "one.npy", "--only", "b.npy"]
+    assert "--partial gives what is whole" in run(*args).stderr
+    result = run(*args, "--partial", "--json")
+    line = "nncodec: cut.bin: the file ends early; 1 of 2 layers are whole, and written\n"
+    assert (result.exit_code, result.stderr) == (0, line)
+    assert json.loads(result.stdout)["missing_layers"] == 1
+    assert (np.load("one.npy") == np.load("codes/b.npy")[:1]).all()
+    run("compress", *INPUTS, "--solid", "all.bin", "--group", "1", "--force", *LAYOUT)
+    data = bytearray(read("all.bin"))
+    pathlib.Path("cut.bin").write_bytes(data[:-1])
+    data[-1] ^= 1
+    pathlib.Path("bad.bin").write_bytes(data)
+    name = "sub/deep/d.npz"
+    line = f"cut.bin: the file ends early, {name} is not whole; get another copy"
+    for more in ([], ["--partial"]):
+        assert_refused(run, ["decompress", "cut.bin", "d.npz", "--only", name, *more], line)
+    args = ["decompress", "bad.bin", "d.npz", "--only", name, "--partial"]
+    assert_refused(run, args, f"bad.bin: {name} is damaged; get another copy")
+
+
 def test_nothing_is_overwritten(run: Run) -> None:
     run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
     os.makedirs("out/sub")
@@ -230,6 +286,16 @@ def test_nothing_is_overwritten(run: Run) -> None:
     assert_restored("out")
     line = f"{INPUTS[1]}: is the input itself; name another output"
     assert_refused(run, ["compress", *INPUTS, "--solid", INPUTS[1], "--force"], line)
+
+
+def test_a_file_where_a_folder_is_needed(run: Run) -> None:
+    os.mkdir("out")
+    pathlib.Path("out/sub").write_bytes(b"mine")
+    run("compress", *INPUTS, "--solid", "all.bin", *LAYOUT)
+    args = ["decompress", "all.bin", "--output-dir", "out", "--force"]
+    assert_refused(run, args, "out/sub: is no folder; name another by --output-dir")
+    args = ["compress", "-r", "codes", "--output-dir", "out", "--force"]
+    assert_refused(run, args, "out/sub: is no folder; name another")
 
 
 def test_what_is_refused(run: Run) -> None:
@@ -326,7 +392,7 @@ def test_names_lead_nowhere_else() -> None:
             with pytest.raises(
                 nncodec.NncodecError, match="is no name of a file here; use another"
             ):
-                restore.output_below("folder", name)
+                held_files.output_below("folder", name)
 
 
 def test_what_decodes_to_other_codes_is_not_written(

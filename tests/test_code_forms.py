@@ -18,7 +18,7 @@ import nncodec
 from nncodec.errors import BitstreamError, CodesError
 from nncodec.files.array_files import Npz
 from nncodec.files.code_arrays import example_axes
-from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
+from nncodec.files.code_files import MOST_NOTES, CodeFile, read_code_file, write_code_file
 from nncodec.files.extras import pack_extras
 from nncodec.files.tensor_files import file_bytes, read_tensors
 from nncodec.format import limits
@@ -142,6 +142,16 @@ def test_depth_is_cut_into_layers_wherever_it_is(letters: str, layer_depth: int)
     write_code_file(first, file.codes[:1], file.source)
     expected = array.take(range(layer_depth), letters.index("c"))
     assert_same(first.getvalue(), npy(np.ascontiguousarray(expected)))
+
+
+def test_notes_on_many_arrays_are_counted() -> None:
+    noise = np.random.default_rng(0).integers(0, 2, (1, 6, 9, 8), dtype=np.uint8)
+    arrays = {f"a{number}": noise for number in range(MOST_NOTES + 1)}
+    notes = read(saved(**arrays)).notes
+    arrays.popitem()
+    few = read(saved(**arrays)).notes
+    assert len(few) == MOST_NOTES
+    assert notes == (f"{few[0]} (and {MOST_NOTES} arrays more have such a note)",)
 
 
 def test_a_note_where_another_order_is_nearly_as_cheap() -> None:

@@ -9,6 +9,7 @@ import click
 
 from nncodec.coding.codec import decode_parts
 from nncodec.coding.threads import Threads, thread_count
+from nncodec.commands.held_files import names_of
 from nncodec.commands.member_reports import lost_text, member_facts, members_text
 from nncodec.commands.options import (
     decoding_model_option,
@@ -26,7 +27,6 @@ from nncodec.commands.reports import (
     model_facts,
     model_table,
 )
-from nncodec.commands.restore import names_of
 from nncodec.commands.terminal import print_text, progress_bar
 from nncodec.errors import BitstreamError, NncodecError
 from nncodec.files.model_choice import model_to_decode

@@ -12,11 +12,12 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import click
 
 from nncodec.commands.dask_pool import DaskPool
+from nncodec.commands.held_files import holds_files, names_of, output_below
 from nncodec.commands.one_file import Decompression, FileReport, Watch
-from nncodec.commands.output_names import claim, folder_name
+from nncodec.commands.output_names import check_folder, claim, folder_name
 from nncodec.commands.outputs import Arguments, plan
 from nncodec.commands.reports import counted, speed_text, total_text, totals
-from nncodec.commands.restore import extract, holds_files, names_of, output_below
+from nncodec.commands.restore import extract
 from nncodec.commands.terminal import above_bars, files_bar, print_text
 from nncodec.commands.worker_pool import Job, Result, run_jobs
 from nncodec.errors import NncodecError
@@ -178,9 +179,9 @@ def convert_files(
 
 
 def _make_folders(folder: str, outputs: Sequence[str]) -> None:
+    for below in (folder, *map(os.path.dirname, outputs)):
+        check_folder(below, "name another")
     with naming(file_label(folder)):
-        if os.path.exists(folder) and not os.path.isdir(folder):
-            raise NncodecError("is no folder; name another")
         os.makedirs(folder, exist_ok=True)
     for below in sorted({os.path.dirname(output) for output in outputs} - {""}):
         with naming(file_label(below)):

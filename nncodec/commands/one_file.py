@@ -51,9 +51,12 @@ from nncodec.files.streams import (
     output_label,
 )
 from nncodec.format.code_tensor import Codes
-from nncodec.format.container import read_container
+from nncodec.format.container import Container, ContainerReader, read_container
 from nncodec.format.header import pack_header, read_header
 from nncodec.model.model import Model
+
+GOES_ON = "at least one byte follows the last payload, and was left out"
+"""What the user of a container has to know that is longer than it should be."""
 
 
 @dataclass(frozen=True)
@@ -214,10 +217,15 @@ class Decompression:
         if self.remove:
             removable(input_, output)
         with open_input(input_) as (stream, label):
-            container = read_container(
-                stream, layers=self.layers, partial=self.partial, max_bits=self.max_bits
+            reader = ContainerReader(
+                stream, layers=self.layers, max_bits=self.max_bits, together=True
             )
-            header = container.header
+            header = reader.header
+            # With --partial what follows the last group is no error, as it is where all are read.
+            every = range(len(header.groups)) if self.partial else None
+            parts = list(reader.parts(partial=self.partial, groups=every))
+            container = Container(header, parts, reader.model)
+            goes_on = self.partial and self.layers is None and bool(stream.read(1))
             if header.holds_files:
                 held = counted(len(header.members), "file")
                 raise NncodecError(
@@ -252,6 +260,8 @@ class Decompression:
         warnings = []
         if layers < wanted:
             warnings.append(f"{label}: {layers_left(layers, wanted)}")
+        if goes_on:
+            warnings.append(f"{label}: {GOES_ON}")
         if loses_coverage(tensors, source):
             warnings.append(f"{label}: {NOT_SAID}")
         if pictures < header.extent.pictures:

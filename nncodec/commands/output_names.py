@@ -43,9 +43,21 @@ def check_suffix(output: str, suffix: str) -> None:
     other = os.path.splitext(output)[1].lower()
     if other not in ("", suffix):
         raise NncodecError(
-            f"{file_label(output)}: a {suffix} file would be written, as the original was, and the "
-            f"name says {other}; end it with {suffix}"
+            f"a {suffix} file would be written, as the original was, and the name "
+            f"{file_label(output)} says {other}; end it with {suffix}"
         )
+
+
+def check_folder(folder: str, remedy: str) -> None:
+    """Refuses a folder that cannot be made, since it, or one that it lies in, is something else.
+
+    Raises:
+        NncodecError: it begins with the name of what is none, and ends with what to do.
+    """
+    while folder and not os.path.lexists(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise NncodecError(f"{file_label(folder)}: is no folder; {remedy}")
 
 
 def removable(input_: str, output: str) -> None:

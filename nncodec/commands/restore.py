@@ -1,4 +1,4 @@
-"""The files of a container of many, and what gives them back: `decompress --output-dir`, `--only`.
+"""What gives back the files of a container of many: `decompress --output-dir`, `--only`.
 
 Nothing is printed here, and click is not imported, as in one_file.py.
 """
@@ -6,13 +6,14 @@ Nothing is printed here, and click is not imported, as in one_file.py.
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nncodec.coding.many import decode_members
 from nncodec.coding.threads import Threads
+from nncodec.commands.held_files import check_below, names_of, numbers_of, output_below
 from nncodec.commands.member_reports import some_of
-from nncodec.commands.one_file import Decompression, FileReport, Watch, layers_left
+from nncodec.commands.one_file import GOES_ON, Decompression, FileReport, Watch, layers_left
 from nncodec.commands.output_names import check_suffix
 from nncodec.commands.reports import NOT_SAID, counted, loses_coverage
 from nncodec.errors import BitstreamError, NncodecError, TruncatedError
@@ -30,35 +31,7 @@ from nncodec.files.streams import (
 from nncodec.files.urls import is_url, open_url
 from nncodec.format.code_tensor import Codes
 from nncodec.format.container import ContainerReader, packed_bytes
-from nncodec.format.header import Header, read_header
-
-
-def names_of(header: Header, path: str) -> list[str]:
-    """What the files of a container are called; those without names by their numbers.
-
-    Args:
-        header: of the container; where it holds one file, that has no name in it.
-        path: of the container.
-    """
-    if not header.holds_files:
-        return []
-    stem = os.path.splitext(os.path.basename(path))[0]
-    digits = len(str(len(header.members) - 1))
-    return [
-        member.name or f"{stem}-{number:0{digits}}{member.source.suffix}"
-        for number, member in enumerate(header.members)
-    ]
-
-
-def holds_files(path: str) -> bool:
-    """Whether a file is a container of members; it may be anything."""
-    if path == STANDARD_STREAM or not (is_url(path) or os.path.isfile(path)):
-        return False
-    try:
-        with open_input(path) as (stream, _):
-            return read_header(stream).holds_files
-    except NncodecError:
-        return False
+from nncodec.format.header import Header
 
 
 def extract(
@@ -89,20 +62,22 @@ def extract(
             )
             names = names_of(reader.header, input_)
             wanted = numbers_of(names, only, label)
-        with naming(file_label(folder)):
-            if os.path.exists(folder) and not os.path.isdir(folder):
-                raise NncodecError("is no folder; name another by --output-dir")
         outputs = {number: output_below(folder, names[number]) for number in wanted}
         for output in outputs.values():
-            _check(output, force=decompression.force, source=input_)
-        outcome = _extract(decompression, reader, outputs, label, watch)
+            check_below(output, force=decompression.force, source=input_)
+        outcome = _extract(decompression, reader, outputs, names, label, watch)
+        every = len(wanted) == len(names) and decompression.layers is None
+        with naming(label):
+            goes_on = decompression.partial and every and bool(stream.read(1))
         header, lost = reader.header, outcome.lost
     extents, layers = header.member_extents(), min(outcome.layers, reader.wanted)
     kept = [one for number in wanted if number not in lost for one in extents[number]]
     bits = sum(one.first_layers(layers).bits for one in kept)
     done = len(wanted) - len(lost)
     if not done:
-        raise NncodecError(f"{label}: no file is whole; get another copy")
+        none = f"{some_of([names[number] for number in lost])} cannot be restored"
+        none = none if only else "no file is whole"
+        raise NncodecError(f"{label}: {none}; get another copy")
     facts = {
         "input_bytes": _size(input_, header),
         "output_bits": bits,
@@ -110,9 +85,14 @@ def extract(
         "lost": [names[number] for number in lost],
         "missing_layers": reader.wanted - layers,
     }
-    warnings = [f"{label}: {names[outcome.unsaid[0]]}: {NOT_SAID}"] if outcome.unsaid else []
+    warnings = []
+    if outcome.unsaid:
+        some = some_of([names[number] for number in outcome.unsaid])
+        warnings.append(f"{label}: {some}: {NOT_SAID}")
     if layers < reader.wanted:
         warnings.append(f"{label}: {layers_left(layers, reader.wanted)}")
+    if goes_on:
+        warnings.append(f"{label}: {GOES_ON}")
     if lost:
         them = "it" if len(lost) == 1 else "them"
         some = some_of([names[number] for number in lost])
@@ -140,6 +120,7 @@ def _extract(
     decompression: Decompression,
     reader: ContainerReader,
     outputs: dict[int, str],
+    names: Sequence[str],
     label: str,
     watch: Watch,
 ) -> _Outcome:
@@ -148,7 +129,9 @@ def _extract(
     layers = header.layers
     with naming(label):
         model = model_to_decode(reader, decompression.model)
-    some = None if len(outputs) == len(header.members) else outputs.keys()
+    # With --partial what follows the last group is no error, as it is where all are read.
+    every = len(outputs) == len(header.members) and not decompression.partial
+    some = None if every else outputs.keys()
     left, unsaid = dict(outputs), []
     with watch.coding(label, header.bits) as progress:
         decoded = decode_members(
@@ -158,7 +141,15 @@ def _extract(
             partial=decompression.partial,
             threads=Threads(decompression.threads, progress),
         )
-        for number, tensors in _named(decoded, label):
+
+        def damage(error: BitstreamError) -> str | None:
+            if decompression.partial and isinstance(error, TruncatedError):
+                return None
+            rest = [names[number] for number in left]
+            groups = len(header.groups)
+            return _damage_text(error, rest, len(outputs), groups, force=decompression.force)
+
+        for number, tensors in _named(decoded, label, damage):
             content = io.BytesIO()
             output = left.pop(number)
             layers = min(layers, *map(len, tensors))
@@ -174,20 +165,50 @@ def _extract(
 
 
 def _named(
-    decoded: Iterator[tuple[int, list[Codes]]], label: str
+    decoded: Iterator[tuple[int, list[Codes]]],
+    label: str,
+    damage: Callable[[BitstreamError], str | None],
 ) -> Iterator[tuple[int, list[Codes]]]:
-    """The same, with the file named in errors of what is read of it, and what may be done."""
+    """The same, with the container named in errors of what is read of it.
+
+    Args:
+        decoded: files.
+        label: of their container.
+        damage: says what is wrong, and what may be done; nothing where the rest is just not there.
+    """
     while True:
         with naming(label):
             try:
                 one = next(decoded, None)
-            except TruncatedError:
-                raise
             except BitstreamError as error:
-                raise BitstreamError(f"{error}; --partial restores the other files") from error
+                if not (line := damage(error)):
+                    return
+                raise BitstreamError(line) from error
         if one is None:
             return
         yield one
+
+
+def _damage_text(
+    error: BitstreamError, left: Sequence[str], wanted: int, groups: int, *, force: bool
+) -> str:
+    """Says what is damaged, and how the other files are restored.
+
+    Args:
+        error: of what is read of the container.
+        left: the names of those files that are wanted, and not written; the first is not whole.
+        wanted: how many are.
+        groups: of the container; of a single one, no file is whole.
+        force: whether files may be replaced.
+    """
+    if not left:
+        return f"{error}; all files are written"
+    line = str(error)
+    if groups > 1 and not isinstance(error, TruncatedError):
+        line = f"{left[0]}: {line}"
+        line += "; --partial restores the other files" if wanted > 1 else ""
+    written = len(left) < wanted and not force
+    return line + ("; add --force for those that are written already" if written else "")
 
 
 def restore_one(
@@ -203,8 +224,14 @@ def restore_one(
         model = model_to_decode(reader, decompression.model)
         extents = reader.header.member_extents()[number]
         with watch.coding(label, sum(extent.bits for extent in extents)) as progress:
-            threads = Threads(decompression.threads, progress)
-            ((_, tensors),) = decode_members(reader, model=model, only=[number], threads=threads)
+            decoded = decode_members(
+                reader,
+                model=model,
+                only=[number],
+                partial=decompression.partial,
+                threads=Threads(decompression.threads, progress),
+            )
+            tensors = _tensors_of(name, decoded, reader.header)
         content = io.BytesIO()
         source = reader.header.members[number].source
         if output != STANDARD_STREAM:
@@ -216,28 +243,29 @@ def restore_one(
         "input_bytes": _size(input_, reader.header),
         "output_bits": sum(codes.size for codes in tensors),
         "shapes": [list(codes.shape) for codes in tensors],
+        "missing_layers": reader.wanted - len(tensors[0]),
     }
-    warnings = (f"{label}: {NOT_SAID}",) if loses_coverage(tensors, source) else ()
-    return FileReport(facts, f"{label}: {name} -> {output_label(output)}", warnings=warnings)
+    warnings = [f"{label}: {NOT_SAID}"] if loses_coverage(tensors, source) else []
+    if len(tensors[0]) < reader.wanted:
+        warnings.append(f"{label}: {layers_left(len(tensors[0]), reader.wanted)}")
+    line = f"{label}: {name} -> {output_label(output)}"
+    return FileReport(facts, line, warnings=tuple(warnings))
 
 
-def numbers_of(names: Sequence[str], only: Sequence[str], label: str) -> list[int]:
-    """The numbers of the files that are wanted, in the order of the container.
-
-    Raises:
-        NncodecError: there is none of such a name.
-    """
-    if not names:
-        raise NncodecError(
-            f"{label}: holds one file, which comes back as a whole; leave --only out"
-        )
-    numbers = {name: number for number, name in enumerate(names)}
-    for name in only:
-        if name not in numbers:
-            raise NncodecError(
-                f"{label}: holds no file {name!a}; nncodec info lists those that it holds"
-            )
-    return sorted({numbers[name] for name in only}) if only else list(range(len(names)))
+def _tensors_of(
+    name: str, decoded: Iterator[tuple[int, list[Codes]]], header: Header
+) -> list[Codes]:
+    """Gives what was decoded of the only file that is wanted, or says that it is not whole."""
+    try:
+        one = next(decoded, None)
+    except TruncatedError as error:
+        if len(header.groups) == 1:
+            raise
+        line = f"the file ends early, {name} is not whole; get another copy"
+        raise TruncatedError(line) from error
+    if one is None:
+        raise BitstreamError(f"{name} is damaged; get another copy")
+    return one[1]
 
 
 def _size(path: str, header: Header) -> int:
@@ -245,17 +273,3 @@ def _size(path: str, header: Header) -> int:
     if not is_url(path):
         return os.path.getsize(path)
     return packed_bytes(header)
-
-
-def output_below(folder: str, name: str) -> str:
-    """Where a file goes, below a folder, whatever its name would mean on this system."""
-    parts = name.split("/")
-    if any(os.path.splitdrive(part)[0] or os.path.basename(part) != part for part in parts):
-        raise NncodecError(f"{file_label(name)}: is no name of a file here; use another system")
-    return os.path.join(folder, *parts)
-
-
-def _check(output: str, *, force: bool, source: str) -> None:
-    """Refuses what cannot be written, before the work for it is done."""
-    if os.path.isdir(os.path.dirname(output)):
-        check_output(output, force=force, source=source)

@@ -1,7 +1,7 @@
 """Which arrays of a file are codes, and what it holds beside them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from nncodec.errors import CodesError
 from nncodec.files.array_files import Form, Npz, list_names, read_form, read_npy
 from nncodec.files.axis_orders import Reading
 from nncodec.files.code_arrays import CodeArray, check_array, take_array, take_bits
-from nncodec.files.coverage_arrays import check_named, find_coverage, take_coverage
+from nncodec.files.coverage_arrays import check_named, find_coverage, fitting_axes, take_coverage
 from nncodec.files.diagnosis import diagnose, is_mangled, mangled_line
 from nncodec.files.extras import pack_extras
 from nncodec.files.tensor_files import DTYPES as TENSOR_DTYPES
@@ -99,6 +99,9 @@ def _of_npz(file: Npz, taking: Taking) -> tuple[list[CodeArray], bytes]:
             else _plain(file, name, taking)
         )
     if coverage:
+        axes = fitting_axes(file.forms[coverage].shape, found, taking.reading)
+        if axes:
+            return _of_npz(file, replace(taking, reading=replace(taking.reading, axes=axes)))
         _check_name(coverage)
         try:
             found = take_coverage(file, coverage, found)

@@ -40,6 +40,9 @@ from nncodec.format.source import ArraySource, Source
 
 Names = str | Sequence[str] | None
 
+MOST_NOTES = 5
+"""Of more arrays of a file, there is no note for each."""
+
 
 @dataclass(frozen=True, eq=False)
 class CodeFile:
@@ -148,7 +151,15 @@ def read_code_file(
     covered = taken[0].coverage
     if covered is not None and layers is not None:
         covered = np.minimum(covered, np.uint16(layers))
-    return CodeFile(pictures, source, tuple(one.note for one in taken if one.note), covered)
+    return CodeFile(pictures, source, _notes(taken), covered)
+
+
+def _notes(taken: Sequence[CodeArray]) -> tuple[str, ...]:
+    """What is said of how arrays were read; of many, what is said of the first, and how many."""
+    notes = [one.note for one in taken if one.note]
+    if len(notes) <= MOST_NOTES:
+        return tuple(notes)
+    return (f"{notes[0]} (and {len(notes) - 1} arrays more have such a note)",)
 
 
 def _alike(taken: Sequence[CodeArray]) -> bool:

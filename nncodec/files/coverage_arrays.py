@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from nncodec.errors import CodesError
 from nncodec.files.array_files import Array, Npz, list_names
+from nncodec.files.axis_orders import Reading
 from nncodec.files.code_arrays import CodeArray
+from nncodec.format.axes import array_shape, code_shape
 from nncodec.format.code_tensor import Codes, validate_coverage
 from nncodec.format.source import COVERAGE, ArraySource, CoverageSource
 
@@ -32,13 +34,23 @@ def find_coverage(names: Iterable[str], asked: Asked, used: Iterable[str]) -> st
         used: the names of arrays that are asked for as something else.
 
     Raises:
-        CodesError: there is no array of the name that was asked for.
+        CodesError: there is no array of the name that was asked for, or no other for the codes.
     """
     others = set(names)
     if asked is False:
         return None
     if asked is not None:
         check_named(asked in others, asked)
+        if asked in used:
+            raise CodesError(
+                f"array {asked!r} is named as the coverage, and by --array or --shape-array; name "
+                "another"
+            )
+        if others == {asked}:
+            raise CodesError(
+                f"the .npz holds no array but the coverage {asked!r}; if it is codes, leave "
+                "--coverage out"
+            )
         return asked
     # A file whose only array is called so has codes under that name.
     return COVERAGE if COVERAGE in others - set(used) and len(others) > 1 else None
@@ -68,21 +80,65 @@ def take_coverage(file: Npz, name: str, taken: list[CodeArray]) -> list[CodeArra
             "one that it is of by --array"
         )
     (one,) = taken
-    sizes, form = one.codes.shape[1:4], file.forms[name]
+    sizes, form = _sizes(one.codes.shape), file.forms[name]
     if form.dtype is None or form.dtype.kind not in "biu":
         kind = form.dtype.name if form.dtype else "object"
         raise CodesError(f"the coverage {name!r} has dtype {kind}; save whole numbers, as uint8")
+    axes = _axes_of(form.shape, sizes)
+    if axes is None:
+        raise CodesError(
+            f"the coverage {name!r} has the shape {form.shape}, the codes, read as "
+            f"{one.source.array_axes}, have {sizes} positions (batch, height, width); save a "
+            "number of layers for each, or name other axes by --axes"
+        )
+    source = CoverageSource(form.dtype.str, axes, name)
+    coverage = validate_coverage(file.array(name).reshape(sizes), one.codes)
+    return [replace(one, source=replace(one.source, coverage=source), coverage=coverage)]
+
+
+def fitting_axes(shape: tuple[int, ...], taken: list[CodeArray], reading: Reading) -> str:
+    """Finds axes of codes that a coverage fits, where it does not fit all that there may be.
+
+    Args:
+        shape: of the coverage.
+        taken: the code arrays of the file.
+        reading: how they were read.
+
+    Returns:
+        The axes, with commas between them; none if there are several arrays, if the coverage fits
+        none, or if there is nothing to choose.
+    """
+    if len(taken) > 1:
+        return ""
+    (one,) = taken
+    source = one.source
+    sizes = array_shape(source.array_axes, one.codes.shape, source.frames)
+    orders = [axes for axes in reading.named_axes() if len(axes) == len(sizes)]
+    depth = reading.layer_depth
+    shapes = [code_shape(axes, sizes, None if reading.bits else depth) for axes in orders]
+    fits = [
+        axes
+        for axes, found in zip(orders, shapes, strict=True)
+        if _axes_of(shape, _sizes(found)) is not None
+    ]
+    chosen = source.array_axes in fits and not one.note
+    return "" if chosen or len(fits) == len(orders) else ",".join(fits)
+
+
+def _sizes(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The batch, height and width of a code tensor."""
+    _, batch, height, width, _ = shape
+    return batch, height, width
+
+
+def _axes_of(shape: tuple[int, ...], sizes: tuple[int, int, int]) -> tuple[bool, bool, bool] | None:
+    """Which of batch, height and width a coverage has; None if it has another shape."""
     for axes in product(_AXES, _AXES, _AXES):
         kept = tuple(size for there, size in zip(axes, sizes, strict=True) if there)
         dropped = (size for there, size in zip(axes, sizes, strict=True) if not there)
-        if kept == form.shape and all(size == 1 for size in dropped):
-            source = CoverageSource(form.dtype.str, axes, name)
-            coverage = validate_coverage(file.array(name).reshape(sizes), one.codes)
-            return [replace(one, source=replace(one.source, coverage=source), coverage=coverage)]
-    raise CodesError(
-        f"the coverage {name!r} has the shape {form.shape}, the codes have {sizes} positions "
-        "(batch, height, width); save a number of layers for each"
-    )
+        if kept == shape and all(size == 1 for size in dropped):
+            return axes
+    return None
 
 
 def coverage_arrays(
