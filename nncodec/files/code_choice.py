@@ -9,7 +9,7 @@ import numpy as np
 from nncodec.errors import CodesError
 from nncodec.files.array_files import Form, Npz, list_names, read_form, read_npy
 from nncodec.files.axis_orders import Reading
-from nncodec.files.code_arrays import CodeArray, check_array, take_array, take_bits
+from nncodec.files.code_arrays import CodeArray, check_array, take_array, take_bits, within
 from nncodec.files.coverage_arrays import check_named, find_coverage, take_coverage
 from nncodec.files.diagnosis import diagnose, is_mangled, mangled_line
 from nncodec.files.extras import pack_extras
@@ -88,16 +88,10 @@ def _of_npz(file: Npz, taking: Taking) -> tuple[list[CodeArray], bytes]:
     coverage = find_coverage(file.forms, taking.coverage, named)
     forms = {name: form for name, form in file.forms.items() if name != coverage}
     pairs = _pairs(forms, taking)
-    found: list[CodeArray] = []
-    if not pairs:
+    if pairs:
+        found = within((_named(file, *pair, taking) for pair in pairs), taking.max_bits)
+    else:
         found = _possible(forms, taking, file)
-    for name, shape_name in pairs:
-        _check_name(name)
-        found.append(
-            _with_shape(file, name, shape_name, taking)
-            if shape_name
-            else _plain(file, name, taking)
-        )
     if coverage:
         _check_name(coverage)
         try:
@@ -143,6 +137,11 @@ def _pairs(forms: Mapping[str, Form], taking: Taking) -> list[tuple[str, str]]:
     if "codes" not in names:
         return []
     return [("codes", "shape" if "shape" in names else "")]
+
+
+def _named(file: Npz, name: str, shape_name: str, taking: Taking) -> CodeArray:
+    _check_name(name)
+    return _with_shape(file, name, shape_name, taking) if shape_name else _plain(file, name, taking)
 
 
 def _plain(file: Npz, name: str, taking: Taking) -> CodeArray:
@@ -211,8 +210,7 @@ def _possible(forms: Mapping[str, Form], taking: Taking, file: Npz) -> list[Code
         _check_name(name)
         return [_plain(file, name, taking)]
     tried = (_plain_or_none(file, name, taking) for name in forms)
-    found = [one for one in tried if one]
-    return _some(found, list(forms), "the .npz")
+    return _some(within(tried, taking.max_bits), list(forms), "the .npz")
 
 
 def _plain_or_none(file: Npz, name: str, taking: Taking) -> CodeArray | None:
@@ -238,11 +236,10 @@ def _of_tensors(data: bytes, taking: Taking) -> tuple[list[CodeArray], bytes]:
     asked = taking.names or (("codes",) if "codes" in names else ())
     asked = asked or (tuple(names) if len(names) == 1 else ())
     if asked:
-        found = [_tensor(file, name, taking) for name in asked]
+        found = within((_tensor(file, name, taking) for name in asked), taking.max_bits)
     else:
         tried = (_tensor_or_none(file, name, taking) for name in names)
-        found = [one for one in tried if one]
-        found = _some(found, names, "the .safetensors")
+        found = _some(within(tried, taking.max_bits), names, "the .safetensors")
     rest = file.without({one.source.name for one in found})
     return found, pack_extras({"": rest} if rest else {})
 
