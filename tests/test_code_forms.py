@@ -337,6 +337,12 @@ def test_codes_that_are_flat_or_of_their_shape(values: tuple[float, float]) -> N
         file = read(data, axes="lnhwc")
         assert (file.codes == CODES).all()
         assert_same(written(file), data)
+    single = saved(codes=np.array([values[1]], dtype=float), shape=np.array([1, 1, 1]))
+    assert read(single).codes.shape == (1, 1, 1, 1, 1)
+    assert_same(written(read(single)), single)
+    token = saved(codes=np.array([5], dtype=np.uint8), shape=np.array([1, 1]))
+    assert read(token, bits=3).codes.ravel().tolist() == [1, 0, 1]
+    assert read(saved(codes=np.packbits([1]), shape=np.array([1, 1, 1]))).codes.all()
     tokens = np.arange(12)
     data = saved(codes=tokens, shape=np.array([3, 4]))
     file = read(data, bits=5)

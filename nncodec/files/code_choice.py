@@ -163,7 +163,9 @@ def _with_shape(file: Npz, name: str, shape_name: str, taking: Taking) -> CodeAr
         raise CodesError(f"{what} holds Python objects, which are never unpickled; save uint8")
     default = (name, shape_name) == ("codes", "shape")
     names = ("", "") if default else (name, shape_name)
-    flat = form.shape == (int(np.prod(sizes, dtype=object)),) and form.shape != (1,)
+    flat = form.shape == (int(np.prod(sizes, dtype=object)),)
+    if form.shape == (1,) and form.dtype == np.uint8:  # as of one bit, packed or not
+        flat = flat and bool(taking.reading.bits)
     if taking.reading.bits and not flat:
         raise CodesError(f"packed {what} holds bits, no tokens; leave --bits out")
     check_array(sizes, "|u1", taking.reading, f"{what} of the shape", max_bits)
