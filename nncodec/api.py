@@ -14,7 +14,7 @@ from nncodec.coding.threads import Threads, thread_count
 from nncodec.errors import CodesError, ModelError
 from nncodec.files.axis_orders import Reading
 from nncodec.files.code_arrays import CodeArray, array_of, take_given
-from nncodec.files.memory_arrays import tensor_of_array
+from nncodec.files.memory_arrays import as_coverage, tensor_of_array
 from nncodec.files.model_choice import (
     AUTO,
     STANDARD,
@@ -99,7 +99,7 @@ def encode(
     count = thread_count(threads)
     taken = take_given(codes, Reading(axes, layer_depth, bits, bit_order))
     sequence = as_frames(sequence, [taken])
-    marked = validate_covered(taken.codes, coverage)
+    marked = validate_covered(taken.codes, as_coverage(coverage))
     chosen = choose(marked, model, sequence, effort, embed_model, count)
     encoded = encode_source(
         marked,

@@ -22,6 +22,7 @@ from nncodec.coding.threads import Threads, thread_count
 from nncodec.errors import CodesError
 from nncodec.files.axis_orders import Reading
 from nncodec.files.code_arrays import CodeArray, take_given
+from nncodec.files.memory_arrays import as_coverage
 from nncodec.files.model_choice import AUTO, STANDARD, ModelChoice, model_to_decode, sample_of_many
 from nncodec.files.readable import stream_of
 from nncodec.format.axes import CANONICAL
@@ -192,6 +193,7 @@ def _taken(number: int, array: Any, coverage: npt.ArrayLike | None, reading: Rea
     """Takes an array; its codes are ABSENT where a position has ended."""
     try:
         taken = take_given(array, reading)
-        return replace(taken, codes=validate_covered(taken.codes, coverage))
+        marked = validate_covered(taken.codes, as_coverage(coverage))
+        return replace(taken, codes=marked)
     except CodesError as error:
         raise CodesError(f"array {number}: {error}") from error

@@ -24,6 +24,7 @@ MAX_UNITS = 1 << 14
 MAX_POSITIONS = 1 << 22
 MAX_BODY_BYTES = 1 << 22
 MAX_PICTURES = 1 << 22
+MAX_GROUPS = 1 << 17
 MAX_MEMBERS = 1 << 18
 MAX_MEMBERS_BYTES = 1 << 24
 MAX_MEMBER_NAME_BYTES = 1024
@@ -450,6 +451,7 @@ def read_header(data: bytes) -> Header:
     embedded_bytes = fields.varint() if flags & 2 else 0
     require(not flags & 2 or 1 <= embedded_bytes <= MAX_MODEL_BYTES, "no such embedded model")
     most = (len(body) - fields.offset) // (1 if flags & 64 else 6)
+    most = min(most, MAX_GROUPS)
     counts = _read_counts(fields, count, most) if flags & 16 else [count]
     require(max(counts) <= MAX_POSITIONS, "there are too many positions")
     held = sum(sum(member.pictures) for member in members)

@@ -170,8 +170,10 @@ def test_json(run: Run, jobs: list[str]) -> None:
         "bit_order",
         "shape",
         "missing_layers",
+        "missing_pictures",
     ]
     assert (single["shape"], single["missing_layers"]) == ([2, *SHAPE[1:]], 0)
+    assert single["missing_pictures"] == 0
     assert facts["files"][2] == {"file": "packed/c.npz.nnb", "output": "again/c.npz", **single}
 
 

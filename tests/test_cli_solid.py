@@ -495,6 +495,8 @@ def test_a_batch_may_be_in_groups(run: Run) -> None:
     line = "nncodec: cut.bin: the file ends early; 6 of 7 pictures are whole, and written\n"
     assert (result.exit_code, result.stderr) == (0, line)
     assert (np.load("some.npy") == codes[:, :6]).all()
+    facts = json.loads(run("decompress", "cut.bin", "more.npy", "--partial", "--json").stdout)
+    assert (facts["missing_layers"], facts["missing_pictures"]) == (0, 1)
 
 
 def test_many_small_files_apart_are_told_of_solid(run: Run) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import nncodec
 from nncodec.errors import BitstreamError, CodesError
+from nncodec.files import code_choice
 from nncodec.files.array_files import Npz
 from nncodec.files.code_arrays import example_axes
 from nncodec.files.code_files import MOST_NOTES, CodeFile, read_code_file, write_code_file
@@ -346,6 +347,12 @@ def test_codes_that_are_flat_or_of_their_shape(values: tuple[float, float]) -> N
         file = read(data, axes="lnhwc")
         assert (file.codes == CODES).all()
         assert_same(written(file), data)
+    single = saved(codes=np.array([values[1]], dtype=float), shape=np.array([1, 1, 1]))
+    assert read(single).codes.shape == (1, 1, 1, 1, 1)
+    assert_same(written(read(single)), single)
+    token = saved(codes=np.array([5], dtype=np.uint8), shape=np.array([1, 1]))
+    assert read(token, bits=3).codes.ravel().tolist() == [1, 0, 1]
+    assert read(saved(codes=np.packbits([1]), shape=np.array([1, 1, 1]))).codes.all()
     tokens = np.arange(12)
     data = saved(codes=tokens, shape=np.array([3, 4]))
     file = read(data, bits=5)
@@ -361,6 +368,26 @@ def test_the_only_array_that_can_be_codes_is_found() -> None:
     assert_same(written(file), data)
     named = saved(latent=CODES, codes=np.zeros(3), mask=CODES)
     assert (read(named, axes="lnhwc", array="latent").codes == CODES).all()
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+@pytest.mark.parametrize("array", [None, ("a", "b", "c")])
+def test_the_limit_of_bits_is_of_all_arrays(
+    kind: str, array: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = dict.fromkeys("abc", np.zeros((1, 1, 10, 10, 9), dtype=np.uint8))
+    data = saved(**arrays) if kind == "npz" else safetensors.numpy.save(arrays)
+    file = read(data, axes="lnhwc", array=array, max_bits=2700)
+    assert sum(codes.size for codes in file.pictures) == 2700
+    taken: list[str] = []
+    take = code_choice.take_array
+    monkeypatch.setattr(
+        code_choice, "take_array", lambda *given: (taken.append(given[3]), take(*given))[1]
+    )
+    message = "a file of 1800 bits in its first 2 code arrays is above the limit of 1799 code bits"
+    with pytest.raises(CodesError, match=f"{message}; raise --max-bits if you trust it"):
+        read(data, axes="lnhwc", array=array, max_bits=1799)
+    assert len(taken) == 2  # the third is not read
 
 
 def test_several_code_arrays_are_pictures() -> None:

@@ -296,9 +296,29 @@ def test_the_numbers_are_those_of_the_page() -> None:
     assert DECISION_RATE == reference_numbers.DECISION_RATE
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float32", "int16"])
+def test_a_coverage_may_be_a_tensor(kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    coverage = np.arange(40).reshape(2, 4, 5) % 4
+    tensor = torch.tensor(coverage, dtype=getattr(torch, kind))
+    tensor.requires_grad_(tensor.is_floating_point())
+    codes = np.zeros((3, 2, 4, 5, 6), dtype=np.uint8)
+    expected = nncodec.encode(codes, "adaptive", coverage=coverage)
+    assert nncodec.encode(codes, "adaptive", coverage=tensor) == expected
+    many = nncodec.encode_many([codes], "adaptive", coverages=[tensor])
+    assert (nncodec.decode_many_covered(many)[0].coverage == coverage).all()
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 CODES = np.zeros((3, 2, 4, 5, 6), dtype=np.uint8)
+
+
+class Unreadable:
+    """What raises an error of its own where it is asked for its values."""
+
+    def __array__(self, *_: object, **__: object) -> npt.NDArray[np.uint8]:
+        raise KeyError("values")
 
 
 @pytest.mark.parametrize(
@@ -311,6 +331,7 @@ CODES = np.zeros((3, 2, 4, 5, 6), dtype=np.uint8)
         (np.full((2, 4, 5), np.nan), "value NaN at index"),
         (np.full((2, 4, 5), "2"), "the coverage has dtype str32; convert it to uint8"),
         ([[1], [1, 2]], "the coverage cannot be made an array; give whole numbers"),
+        (Unreadable(), "the coverage cannot be made an array; give whole numbers"),
     ],
 )
 def test_what_is_no_coverage_is_refused(coverage: npt.ArrayLike, message: str) -> None:

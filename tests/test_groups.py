@@ -15,7 +15,7 @@ from nncodec.format.extent import Extent, Run
 from nncodec.format.fields import varint
 from nncodec.format.groups import Group, Segment
 from nncodec.format.header import Header, pack_header, unpack_header
-from nncodec.format.limits import MAX_MEMBERS, MAX_MEMBERS_BYTES, MAX_PICTURES
+from nncodec.format.limits import MAX_GROUPS, MAX_MEMBERS, MAX_MEMBERS_BYTES, MAX_PICTURES
 from nncodec.format.members import Member
 from nncodec.format.source import Source
 from tests.forged import framed
@@ -210,6 +210,15 @@ ONE = b"\x00\x01\x00"
         (body(flags=16, groups=b"\x01\x01\x01\x01"), "groups are not counted in the one way"),
         (body(flags=16, groups=b"\x00\x01\x02\x01"), "groups are not counted in the one way"),
         (body(flags=16, groups=b"\x02\x00"), "groups are not counted in the one way"),
+        (
+            body(
+                flags=80,
+                pictures=MAX_GROUPS + 1,
+                groups=varint(MAX_GROUPS + 1) + b"\1",
+                segments=b"\1" * (MAX_GROUPS + 1),
+            ),
+            "131073 groups are above the limit of 131072; ",
+        ),
         (body(flags=16, groups=b"\x02\x01"), "claims more groups than it can have; "),
         (
             body(flags=16, groups=b"\x02\x01", segments=b"\x03\x02\x07\0\0\0" + SEGMENT),
@@ -303,6 +312,8 @@ def test_headers_that_cannot_be() -> None:
         dataclasses.replace(header, members=header.members[:2])
     with pytest.raises(CodesError, match="262145 members are above the limit of 262144"):
         dataclasses.replace(header, members=header.members[:1] * (MAX_MEMBERS + 1))
+    with pytest.raises(CodesError, match="131073 groups are above the limit of 131072"):
+        dataclasses.replace(header, groups=header.groups[:1] * (MAX_GROUPS + 1))
     with pytest.raises(CodesError, match="no member can be named '\\\\ud800'"):
         Member((1,), Source(), "\ud800")
 
@@ -315,8 +326,8 @@ def test_headers_that_are_too_long() -> None:
     header = Header(extent, Source(), b"", groups, members=members)
     with pytest.raises(CodesError, match=r"names take 18\d+ bytes, above the limit of 16777216; p"):
         pack_header(header)
-    extent = Extent(1, (Run(700_000, 1, 1),), 1)
-    single = Group(1, (Segment(1, True, 1, 0),))
-    header = Header(extent, Source(), b"", (single,) * 700_000)
+    extent = Extent(1000, (Run(700, 1, 1),), 1)
+    single = Group(1, (Segment(1, True, 1, 0),) * 1000)
+    header = Header(extent, Source(), b"", (single,) * 700)
     with pytest.raises(CodesError, match=r"header takes 42\d+ bytes, above the limit of 4194304"):
         pack_header(header)

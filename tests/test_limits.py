@@ -18,7 +18,7 @@ from nncodec.format.container import ContainerReader, read_container
 from nncodec.format.extent import Extent
 from nncodec.format.groups import Group, Segment
 from nncodec.format.header import Header, pack_header
-from nncodec.format.limits import memory_bound
+from nncodec.format.limits import memory_bound, memory_of_header
 from nncodec.format.source import Source
 from tests.command_line import invoke
 from tests.forged import Shape, framed_shape, plain_header
@@ -223,6 +223,42 @@ def test_with_less_memory_the_largest_fail_in_good_order() -> None:
 
 
 @needs_proc
+def test_groups_take_no_more_memory_than_the_header_says() -> None:
+    """Of pictures without any layer, each a byte of the header."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _DECODE_GROUPS],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+_DECODE_GROUPS = """
+import resource
+import nncodec
+from nncodec.format.fields import varint
+from tests.forged import framed
+
+def used():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+def without_codes(groups):
+    body = bytes([80, 1]) + varint(groups) + bytes([1, 1, 1, 3, 2])
+    return framed(body + varint(groups) + bytes([1]) + bytes([1]) * groups)
+
+nncodec.decode(without_codes(2))
+data = without_codes(30_000)
+limit = used() + nncodec.read_header(data).memory_bound - (384 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+assert not nncodec.decode(data, threads=1).any()
+"""
+
+
+@needs_proc
 def test_a_model_takes_no_more_memory_than_the_header_says() -> None:
     """Nearly as many planes as there may be, at many positions, in a file of some kilobytes."""
     done = subprocess.run(
@@ -269,11 +305,15 @@ def test_the_bound_grows_with_everything_that_takes_memory() -> None:
     for axis in range(5):
         larger = tuple(size + (index == axis) for index, size in enumerate(plain))
         assert memory_bound(Extent.of_shape(larger)) > memory_bound(Extent.of_shape(plain))
+    assert memory_of_header(1, 1, 1) == 0
+    for more in ((2, 1, 1), (1, 2, 1), (1, 1, 2)):
+        assert memory_of_header(*more) > 200
     segments = (Segment(1, True, 1, 7),)
     header = plain_header((1,) * 5, Source(), b"modelid8", segments)
     embedding = plain_header((1,) * 5, Source(), b"modelid8", segments, embedded_bytes=1000)
     assert embedding.memory_bound > header.memory_bound + 1000
-    assert invoke_info(DATA)["memory_bound"] == memory_bound(Extent.of_shape(CODES.shape))
+    bound = memory_bound(Extent.of_shape(CODES.shape)) + memory_of_header(1, 1, 3)
+    assert invoke_info(DATA)["memory_bound"] == bound
 
 
 def invoke_info(data: bytes) -> dict[str, object]:

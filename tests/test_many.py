@@ -158,6 +158,15 @@ def test_groups_are_no_larger_than_the_limits(monkeypatch: pytest.MonkeyPatch) -
     assert len(nncodec.read_header(nncodec.encode_many(arrays, group=0)).groups) == 1
 
 
+def test_there_are_no_more_groups_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = np.ones((1, 3, 1, 1, 1), dtype=np.uint8)
+    monkeypatch.setattr(many, "MAX_GROUPS", 3)
+    assert_same(nncodec.decode_many(nncodec.encode_many([codes], group=1)), [codes])
+    message = "the pictures need more groups than the limit of 3; use larger ones, or several"
+    with pytest.raises(CodesError, match=message):
+        nncodec.encode_many([codes, codes[:, :1]], group=1)
+
+
 def test_a_model_may_be_held_or_named() -> None:
     arrays = [averaged_codes((2, 1, 6, 5 + number, 8), seed=number) for number in range(4)]
     model = random_model(2, 8)

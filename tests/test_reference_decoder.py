@@ -553,6 +553,22 @@ def test_sizes_at_the_limits(shape: Shape, length: int, taken: bool) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 1])
+def test_most_groups(more: int) -> None:
+    """Of pictures without any layer, each a byte of the header."""
+    groups = reference_decoder.MAX_GROUPS + more
+    body = b"\x50\1" + varint(groups) + b"\1\1\1\3\2" + varint(groups) + b"\1" + b"\1" * groups
+    framed = MAGIC + b"\1" + varint(len(body)) + body
+    data = framed + zlib.crc32(framed).to_bytes(4, "little")
+    if not more:
+        assert_headers_agree(data)
+        return
+    with pytest.raises(FormatError, match="too many groups"):
+        reference_decoder.read_header(data)
+    with pytest.raises(NncodecError, match="131073 groups are above the limit of 131072"):
+        read_header(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("more", [0, 1])
 def test_longest_body(more: int) -> None:
     bodies = reference_decoder.MAX_BODY_BYTES + more
     framed = MAGIC + b"\1" + varint(bodies) + bytes(bodies)

@@ -20,7 +20,7 @@ from nncodec.format.code_tensor import Codes
 from nncodec.format.container import ContainerReader
 from nncodec.format.extent import Extent
 from nncodec.format.header import Header
-from nncodec.format.limits import MAX_BITS, MAX_POSITIONS
+from nncodec.format.limits import MAX_BITS, MAX_GROUPS, MAX_POSITIONS
 from nncodec.format.members import Member
 from nncodec.format.source import Source
 from nncodec.model.model import Model
@@ -256,7 +256,7 @@ def _grouped(tensors: Iterable[Codes], most: int | None) -> Iterator[list[Codes]
         most: the pictures that a group has; as in `Coding`.
     """
     group: list[Codes] = []
-    pictures = positions = 0
+    groups = pictures = positions = 0
     for codes in tensors:
         layers, batch, height, width, channels = codes.shape
         begin, each = 0, height * width
@@ -269,6 +269,12 @@ def _grouped(tensors: Iterable[Codes], most: int | None) -> Iterator[list[Codes]
                 count = min(count, most - pictures)
             if count < 1 and group:
                 yield group
+                groups += 1
+                if groups >= MAX_GROUPS:
+                    raise CodesError(
+                        f"the pictures need more groups than the limit of {MAX_GROUPS}; use larger "
+                        "ones, or several containers"
+                    )
                 group, pictures, positions = [], 0, 0
                 continue
             count = max(1, count)  # where one is above a limit, that is found out later

@@ -256,6 +256,7 @@ class Decompression:
             **source_facts(source),
             "shape": list(tensors[0].shape) if len(tensors) == 1 else None,
             "missing_layers": wanted - layers,
+            "missing_pictures": header.extent.pictures - pictures,
         }
         warnings = []
         if layers < wanted:

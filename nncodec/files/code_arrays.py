@@ -3,6 +3,7 @@
 An array has two values, or is of tokens, whole numbers with the bits of a position each.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,13 @@ from nncodec.files.memory_arrays import as_array
 from nncodec.files.values import BINARISE, most_token_bits, token_values, two_values, values_of
 from nncodec.format.axes import CANONICAL, code_shape
 from nncodec.format.code_tensor import Codes, Coverage, check_sizes
-from nncodec.format.limits import MAX_BITS, MAX_POSITIONS, MAX_UNITS
+from nncodec.format.limits import (
+    MAX_BITS,
+    MAX_POSITIONS,
+    MAX_UNITS,
+    RAISE_MAX_BITS,
+    check_bits,
+)
 from nncodec.format.source import DTYPES, TOKENS, ArraySource
 
 Array = npt.NDArray[Any]
@@ -48,6 +55,27 @@ class CodeArray:
     source: ArraySource
     note: str = ""
     coverage: Coverage | None = None
+
+
+def within(arrays: Iterable[CodeArray | None], max_bits: int) -> list[CodeArray]:
+    """Takes the arrays of a file one after another, as far as they are codes.
+
+    Args:
+        arrays: each is read when it is asked for.
+        max_bits: the most code bits of all; where there are more, the next array is not read.
+
+    Raises:
+        CodesError: there are more.
+    """
+    taken: list[CodeArray] = []
+    bits = 0
+    for one in arrays:
+        if one:
+            taken.append(one)
+            bits += one.codes.size
+            what = f"a file of {bits} bits in its first {len(taken)} code arrays"
+            check_bits(bits, what, max_bits, RAISE_MAX_BITS)
+    return taken
 
 
 def possible_axes(count: int, reading: Reading, what: str) -> tuple[str, ...]:
@@ -255,7 +283,7 @@ def _check_size(sizes: tuple[int, ...], axes: str, what: str, max_bits: int) -> 
     bits = int(np.prod(shape, dtype=object))
     if bits <= max_bits:
         return
-    remedy = "raise --max-bits if you trust it"
+    remedy = RAISE_MAX_BITS
     if max_bits >= MAX_BITS:
         remedy = _split(max_bits * shape[1] // bits)
     raise CodesError(f"{what} {plain} is above the limit of {max_bits} code bits; {remedy}")

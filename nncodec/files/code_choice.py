@@ -9,7 +9,7 @@ import numpy as np
 from nncodec.errors import CodesError
 from nncodec.files.array_files import Form, Npz, list_names, read_form, read_npy
 from nncodec.files.axis_orders import Reading
-from nncodec.files.code_arrays import CodeArray, check_array, take_array, take_bits
+from nncodec.files.code_arrays import CodeArray, check_array, take_array, take_bits, within
 from nncodec.files.coverage_arrays import check_named, find_coverage, fitting_axes, take_coverage
 from nncodec.files.diagnosis import diagnose, is_mangled, mangled_line
 from nncodec.files.extras import pack_extras
@@ -88,16 +88,10 @@ def _of_npz(file: Npz, taking: Taking) -> tuple[list[CodeArray], bytes]:
     coverage = find_coverage(file.forms, taking.coverage, named)
     forms = {name: form for name, form in file.forms.items() if name != coverage}
     pairs = _pairs(forms, taking)
-    found: list[CodeArray] = []
-    if not pairs:
+    if pairs:
+        found = within((_named(file, *pair, taking) for pair in pairs), taking.max_bits)
+    else:
         found = _possible(forms, taking, file)
-    for name, shape_name in pairs:
-        _check_name(name)
-        found.append(
-            _with_shape(file, name, shape_name, taking)
-            if shape_name
-            else _plain(file, name, taking)
-        )
     if coverage:
         axes = fitting_axes(file.forms[coverage].shape, found, taking.reading)
         if axes:
@@ -148,6 +142,11 @@ def _pairs(forms: Mapping[str, Form], taking: Taking) -> list[tuple[str, str]]:
     return [("codes", "shape" if "shape" in names else "")]
 
 
+def _named(file: Npz, name: str, shape_name: str, taking: Taking) -> CodeArray:
+    _check_name(name)
+    return _with_shape(file, name, shape_name, taking) if shape_name else _plain(file, name, taking)
+
+
 def _plain(file: Npz, name: str, taking: Taking) -> CodeArray:
     what = f"array {name!r}"
     _check(file.forms[name], taking, what)
@@ -167,7 +166,9 @@ def _with_shape(file: Npz, name: str, shape_name: str, taking: Taking) -> CodeAr
         raise CodesError(f"{what} holds Python objects, which are never unpickled; save uint8")
     default = (name, shape_name) == ("codes", "shape")
     names = ("", "") if default else (name, shape_name)
-    flat = form.shape == (int(np.prod(sizes, dtype=object)),) and form.shape != (1,)
+    flat = form.shape == (int(np.prod(sizes, dtype=object)),)
+    if form.shape == (1,) and form.dtype == np.uint8:  # as of one bit, packed or not
+        flat = flat and bool(taking.reading.bits)
     if taking.reading.bits and not flat:
         raise CodesError(f"packed {what} holds bits, no tokens; leave --bits out")
     check_array(sizes, "|u1", taking.reading, f"{what} of the shape", max_bits)
@@ -214,8 +215,7 @@ def _possible(forms: Mapping[str, Form], taking: Taking, file: Npz) -> list[Code
         _check_name(name)
         return [_plain(file, name, taking)]
     tried = (_plain_or_none(file, name, taking) for name in forms)
-    found = [one for one in tried if one]
-    return _some(found, list(forms), "the .npz")
+    return _some(within(tried, taking.max_bits), list(forms), "the .npz")
 
 
 def _plain_or_none(file: Npz, name: str, taking: Taking) -> CodeArray | None:
@@ -241,11 +241,10 @@ def _of_tensors(data: bytes, taking: Taking) -> tuple[list[CodeArray], bytes]:
     asked = taking.names or (("codes",) if "codes" in names else ())
     asked = asked or (tuple(names) if len(names) == 1 else ())
     if asked:
-        found = [_tensor(file, name, taking) for name in asked]
+        found = within((_tensor(file, name, taking) for name in asked), taking.max_bits)
     else:
         tried = (_tensor_or_none(file, name, taking) for name in names)
-        found = [one for one in tried if one]
-        found = _some(found, names, "the .safetensors")
+        found = _some(within(tried, taking.max_bits), names, "the .safetensors")
     rest = file.without({one.source.name for one in found})
     return found, pack_extras({"": rest} if rest else {})
 

@@ -128,7 +128,8 @@ def read_code_file(
             the first: whole numbers, batch x height x width of the code tensor, or without those of
             size 1. By default it is "coverage", if there is such an array beside others; False says
             that there is none, whatever the arrays are called.
-        max_bits: the most code bits to read; more are refused before memory is taken for them.
+        max_bits: the most code bits to read, of all arrays; more are refused before memory is taken
+            for them, or, of several arrays, for the next.
 
     Returns:
         The codes, and how to write the same file again.

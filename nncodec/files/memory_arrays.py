@@ -50,6 +50,27 @@ def as_array(codes: Any) -> tuple[Array, str]:
     return array, array.dtype.str
 
 
+def as_coverage(coverage: Any) -> Array | None:
+    """Gives the array of a coverage; None of None.
+
+    Args:
+        coverage: as for `as_array`.
+
+    Raises:
+        CodesError: it is none of these.
+    """
+    if coverage is None:
+        return None
+    try:
+        array, dtype = as_array(coverage)
+    except CodesError as error:
+        line = "the coverage cannot be made an array; give whole numbers"
+        raise CodesError(line) from error.__cause__
+    if dtype == BFLOAT16:  # the upper half of a float32
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
 def _of_tensor(tensor: Any) -> tuple[Array, str]:
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) == "torch.bfloat16":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nncodec.errors import BitstreamError, CodesError
 from nncodec.format.extent import Extent
 from nncodec.format.fields import DAMAGED, Fields, varint
-from nncodec.format.limits import check_limits
+from nncodec.format.limits import MAX_GROUPS, check_limits
 
 MAX_BITS_PER_PAYLOAD_BYTE = 1 << 19
 """A tiny file cannot claim a huge tensor: no frequency is above 65535 / 65536, so a code bit costs
@@ -174,6 +174,8 @@ def check_groups(groups: Sequence[Group], extent: Extent) -> None:
     Raises:
         CodesError: so it is.
     """
+    if len(groups) > MAX_GROUPS:
+        raise CodesError(f"{len(groups)} groups are above the limit of {MAX_GROUPS}")
     held = sum(group.pictures for group in groups)
     if held != extent.pictures:
         raise CodesError(f"the groups hold {held} pictures, not {extent.pictures}")
@@ -208,6 +210,8 @@ def _unpack_counts(fields: Fields, pictures: int, early: bool) -> list[int]:
             raise BitstreamError(f"groups are not counted in the one way allowed; {DAMAGED}")
         if len(counts) + groups > fields.rest // least:
             raise BitstreamError(f"the header claims more groups than it can have; {DAMAGED}")
+        if len(counts) + groups > MAX_GROUPS:  # before memory is taken for them
+            raise CodesError(f"{len(counts) + groups} groups are above the limit of {MAX_GROUPS}")
         counts += [each] * groups
         held, before = held + groups * each, each
     if len(counts) < 2:

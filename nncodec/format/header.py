@@ -34,6 +34,7 @@ from nncodec.format.limits import (
     memory_bound_of_coverage,
     memory_bound_of_model,
     memory_of_codes,
+    memory_of_header,
 )
 from nncodec.format.magic import MAGIC, check_magic
 from nncodec.format.members import Member, check_members, pack_members, unpack_members
@@ -140,7 +141,9 @@ class Header:
         """The most bytes of memory that decoding takes; of several files, decoding a group."""
         # The codes of the other groups of one file lie beside it.
         bits = 0 if self.holds_files else self.bits
-        return max(self._memory_bound(part, bits) for part in set(self.group_extents()))
+        segments = sum(len(group.segments) for group in self.groups)
+        kept = memory_of_header(len(self.extent.runs), len(self.groups), segments)
+        return kept + max(self._memory_bound(part, bits) for part in set(self.group_extents()))
 
     def _memory_bound(self, part: Extent, bits: int) -> int:
         bound = memory_bound(part) + memory_of_codes(max(0, bits - part.bits))

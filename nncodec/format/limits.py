@@ -23,9 +23,13 @@ MAX_POSITIONS = 1 << 22
 MAX_PICTURES = 1 << 22
 """Limit of the pictures of a container: each has a position at least."""
 
+MAX_GROUPS = 1 << 17
+"""Limit of the groups of a container: one without any codes takes a byte of the header, and a reader
+thousands of instructions. There may be one for each of 100,000 small pictures."""
+
 MAX_BODY_BYTES = 1 << 22
-"""Limit of the body of a container's header: of 6 bytes or more for each segment, of which a reader
-makes objects of about 200. A group of its own for each of 100,000 small pictures takes a fifth."""
+"""Limit of the body of a container's header: of 6 bytes or more for each segment and 3 for each run
+of pictures, of which a reader makes objects of about 200 (`memory_of_header`)."""
 
 MAX_MEMBERS = 1 << 18
 """Limit of a container's members: a few deflated bytes say many, and a reader keeps 500 of each."""
@@ -149,6 +153,14 @@ def memory_bound(extent: Extent) -> int:
     padded = sum(run.pictures * (run.height + margin) * (run.width + 3) for run in extent.runs)
     known = (layers + 1) * padded * (2 * channels + 8)
     return memory_of_codes(extent.bits) + known + 24_000 * layers * channels + _PROGRAM_BYTES
+
+
+def memory_of_header(runs: int, groups: int, segments: int) -> int:
+    """Bounds the bytes of memory that what a header says of so many takes, beside their codes.
+
+    One of each is in `memory_bound` already.
+    """
+    return 350 * (runs - 1) + 1500 * (groups - 1) + 250 * max(0, segments - 1)
 
 
 def memory_of_codes(bits: int) -> int:
