@@ -347,7 +347,7 @@ def test_a_sequence_is_found_out_or_asked_for(run: Run, option: str | None) -> N
 def test_info_knows_layers_that_share_a_segment(run: Run, container: bytes) -> None:
     made = json.loads(run("compress", "codes.npz", "new.bin", "--json").stdout)["layers"]
     known = json.loads(run("info", "new.bin", "--json").stdout)["layers"]
-    assert [layer["bytes"] for layer in known] == [layer["bytes"] for layer in made]
+    assert sum(layer["bytes"] for layer in known) == sum(layer["bytes"] for layer in made)
 
 
 def test_compress_summary(run: Run) -> None:

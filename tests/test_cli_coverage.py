@@ -106,6 +106,27 @@ def test_info_says_what_the_header_knows(tmp_path: pathlib.Path) -> None:
     assert facts["input_bits"] == np.clip(coverage, 1, 2).sum() * DEPTH
 
 
+def test_layers_share_the_bytes_of_a_segment_by_theory(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    report = run("compress", "--json", "--axes", "lnhwc", path, "-o", tmp_path / "codes.bin")
+    facts = json.loads(report.stdout)
+    (segment,) = nncodec.read_header((tmp_path / "codes.bin").read_bytes()).segments
+    layers = facts["layers"]
+    assert sum(layer["bytes"] for layer in layers) == segment.byte_length
+    assert len({layer["code_length"] // 100 for layer in layers}) == LAYERS
+    for layer in layers:
+        assert layer["bytes"] == pytest.approx(layer["code_length"] / 8, abs=2)
+
+
+def test_stored_layers_share_the_bytes_of_a_segment_by_their_bits(tmp_path: pathlib.Path) -> None:
+    codes = np.random.default_rng(0).integers(0, 2, (3, 1, 8, 8, 8), np.uint8)
+    np.save(tmp_path / "codes.npy", codes)
+    report = run("compress", "--json", tmp_path / "codes.npy", "-o", tmp_path / "codes.bin")
+    layers = json.loads(report.stdout)["layers"]
+    assert [(layer["bytes"], layer["stored"]) for layer in layers] == [(64, True)] * 3
+
+
 def test_evaluate_gives_rates_of_the_bits_that_there_are(tmp_path: pathlib.Path) -> None:
     codes, coverage = tensor()
     path = save(tmp_path / "codes.npz", codes=codes, depth=coverage[0])
