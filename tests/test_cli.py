@@ -385,7 +385,12 @@ def test_info(run: Run) -> None:
     assert "3 layers of 1 x 24 x 20 x 8 (batch x height x width x bits)" in text
     assert " MB to decode\n" in text
     assert ".npz, array 'bits', dtype <f4 over -1, +1, axes lnhwc\n" in text
-    assert [line.split()[0] for line in text.splitlines()[-4:]] == ["layers", "0", "1", "2"]
+    head, *rows = [line.split() for line in text.splitlines()[-6:]]
+    assert head == ["layers", "bits", "bytes", "rate"]
+    assert [row[0] for row in rows] == ["0", "1", "2", "header", "total"]
+    size = len(read("codes.bin"))
+    assert sum(int(row[2]) for row in rows[:3]) + int(rows[3][1]) == size
+    assert rows[4][1:] == ["11520", str(size), f"{8 * size / 11520:.4f}"]
 
 
 def test_info_reads_the_header_alone(run: Run, container: bytes) -> None:

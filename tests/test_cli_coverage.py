@@ -11,10 +11,11 @@ from click.testing import Result
 import nncodec
 from nncodec.errors import CodesError
 from nncodec.files.code_files import read_code_file, write_code_file
+from nncodec.files.model_files import save_model
 from nncodec.format.code_tensor import mark_absent
 from nncodec.format.source import CoverageSource
 from tests.command_line import invoke
-from tests.samples import averaged_codes
+from tests.samples import averaged_codes, random_model
 
 Array = npt.NDArray[np.generic]
 
@@ -99,11 +100,47 @@ def test_info_says_what_the_header_knows(tmp_path: pathlib.Path) -> None:
     run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
     text = run("info", tmp_path / "codes.bin").stdout
     mean = np.clip(coverage, 1, 2).mean()
-    assert f"positions end early: each has 1 to 2 layers, in the mean {mean:.2f};" in text
+    assert f"positions end early: each has 1 to 2 layers, in the mean {mean:.2f}\n" in text
     assert "'codes', dtype |u1, axes lnhwc, coverage 'coverage'\n" in text
     facts = json.loads(run("info", "--json", tmp_path / "codes.bin").stdout)
     assert facts["ends_early"]
     assert facts["input_bits"] == np.clip(coverage, 1, 2).sum() * DEPTH
+
+
+def test_info_gives_no_rates_of_bits_that_are_unknown(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nncodec.coding.segments.ENDING_SEGMENT_BITS", 1 << 10)
+    codes, coverage = tensor(2)
+    coverage = np.clip(coverage, 1, None)
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    packed, options = tmp_path / "codes.bin", ("--force", "--axes", "lnhwc", "--embed-model")
+    save_model(random_model(LAYERS, DEPTH), tmp_path / "model.safetensors")
+    run("compress", *options, "--model", tmp_path / "model.safetensors", path, packed)
+    facts, size = json.loads(run("info", "--json", packed).stdout), packed.stat().st_size
+    first = coverage.size * DEPTH
+    assert [layer["bits"] for layer in facts["layers"]] == [first, None, None, None]
+    text = run("info", packed).stdout
+    assert "; which layer has how many bits is not stored\n" in text
+    rows = {row[0]: row[1:] for row in map(str.split, text.splitlines()[-7:])}
+    layers = [rows[str(layer)] for layer in range(LAYERS)]
+    assert [row[0] for row in layers] == [str(first), "?", "?", "?"]
+    assert [row[2] == "?" for row in layers] == [False, True, True, True]
+    model, header = int(rows["model"][0]), int(rows["header"][0])
+    assert sum(int(row[1]) for row in layers) + model + header == size
+    assert rows["total"] == [
+        *(str(coverage.sum() * DEPTH), str(size), f"{8 * size / (coverage.sum() * DEPTH):.4f}")
+    ]
+
+
+def test_info_knows_the_bits_of_the_last_layers_together(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
+    text = run("info", tmp_path / "codes.bin").stdout
+    assert "?" not in text
+    (row,) = [line.split() for line in text.splitlines() if line.split()[0] == "0-3"]
+    assert row[1] == str(coverage.sum() * DEPTH)
 
 
 def test_layers_share_the_bytes_of_a_segment_by_theory(tmp_path: pathlib.Path) -> None:

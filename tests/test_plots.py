@@ -179,6 +179,26 @@ def test_info_draws_every_number(run: Run, drawn: list[Any]) -> None:
     assert f"{facts['output_bytes']:,} bytes" in ax.get_title()
 
 
+def test_info_draws_bytes_where_bits_are_unknown(
+    run: Run, drawn: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nncodec.coding.segments.ENDING_SEGMENT_BITS", 1 << 10)
+    coverage = np.broadcast_to(np.arange(20) % 4 + 1, CODES.shape[1:4])
+    codes = CODES * (np.arange(4)[:, None, None, None] < coverage)[..., None].astype(np.uint8)
+    np.savez("codes.npz", codes=codes, coverage=coverage)
+    run("compress", "--axes", "lnhwc", "codes.npz", "early.nnb")
+    facts = json.loads(run("info", "early.nnb", "--json").stdout)
+    sizes = [row["bytes"] for row in facts["layers"]]
+    assert None in [row["bits"] for row in facts["layers"]]
+    assert run("info", "early.nnb", "--plot", "one.png").exit_code == 0
+    assert run("info", "early.nnb", "codes.nnb", "--plot", "two.png").exit_code == 0
+    one, two = drawn[0].axes[0], drawn[1].axes[0]
+    assert [bar.get_height() for bar in one.patches] == sizes
+    assert f"early.nnb ({facts['rate']:.3f})" in lines(two)
+    assert next(iter(lines(two).values())) == sizes
+    assert one.get_ylabel() == two.get_ylabel() == "bytes on disk"
+
+
 def test_several_containers_are_lines(tmp_path: pathlib.Path, drawn: list[Any], run: Run) -> None:
     facts = json.loads(run("info", "codes.nnb", "--json").stdout)
     pathlib.Path("b.nnb").write_bytes(pathlib.Path("codes.nnb").read_bytes())
