@@ -77,7 +77,8 @@ def test_a_code_file_comes_back_with_its_coverage(form: str, tmp_path: pathlib.P
         int((arrays["coverage"].astype(int) > layer).sum()) * DEPTH for layer in range(LAYERS)
     ]
     run("test", packed)
-    run("decompress", packed, again)
+    restored = json.loads(run("decompress", "--json", packed, again).stdout)
+    assert (restored["input_bytes"], restored["output_bits"]) == (packed.stat().st_size, size)
     with np.load(again) as found:
         assert set(found.files) == set(arrays)
         for name, array in arrays.items():
@@ -296,8 +297,11 @@ def test_files_of_a_container_keep_their_coverages(tmp_path: pathlib.Path) -> No
     solid = tmp_path / "all.nnb"
     run("compress", "--axes", "lnhwc", "--solid", solid, *paths)
     assert "positions end early: each has 0 to" in run("info", solid).stdout
-    result = run("decompress", solid, "--output-dir", tmp_path / "again")
+    result = run("decompress", solid, "--json", "--output-dir", tmp_path / "again")
     assert result.stderr == ""
+    facts, restored = (json.loads(one.stdout) for one in (run("info", "--json", solid), result))
+    assert restored["output_bits"] == facts["input_bits"]
+    assert restored["input_bytes"] == facts["output_bytes"]
     for path in paths:
         with np.load(path) as given, np.load(tmp_path / "again" / path.name) as found:
             assert set(found.files) == set(given.files)

@@ -1,11 +1,15 @@
-"""What a header tells of the layers of its container, as far as it does.
+"""What layers have, and take; of a container alone, as far as its header tells.
 
 Where positions end early, a header has how many bits its groups code, and not which layer has how
 many of them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from nncodec.format.code_tensor import ABSENT, Codes
 from nncodec.format.container import packed_bytes
 from nncodec.format.extent import Extent
 from nncodec.format.groups import Group
@@ -56,3 +60,8 @@ def segment_rows(header: Header) -> list[dict[str, Any]]:
     rows.append({"layers": "header", "bytes": rest})
     rows.append({"layers": "total", "bits": bits, "bytes": size, "rate": size * 8 / max(bits, 1)})
     return rows
+
+
+def count_coded(tensors: Sequence[Codes]) -> int:
+    """Counts the bits of decoded codes that were coded: all, unless positions end early."""
+    return sum(int(np.count_nonzero(codes != ABSENT)) for codes in tensors)
