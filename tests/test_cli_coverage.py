@@ -11,10 +11,11 @@ from click.testing import Result
 import nncodec
 from nncodec.errors import CodesError
 from nncodec.files.code_files import read_code_file, write_code_file
+from nncodec.files.model_files import save_model
 from nncodec.format.code_tensor import mark_absent
 from nncodec.format.source import CoverageSource
 from tests.command_line import invoke
-from tests.samples import averaged_codes
+from tests.samples import averaged_codes, random_model
 
 Array = npt.NDArray[np.generic]
 
@@ -76,7 +77,8 @@ def test_a_code_file_comes_back_with_its_coverage(form: str, tmp_path: pathlib.P
         int((arrays["coverage"].astype(int) > layer).sum()) * DEPTH for layer in range(LAYERS)
     ]
     run("test", packed)
-    run("decompress", packed, again)
+    restored = json.loads(run("decompress", "--json", packed, again).stdout)
+    assert (restored["input_bytes"], restored["output_bits"]) == (packed.stat().st_size, size)
     with np.load(again) as found:
         assert set(found.files) == set(arrays)
         for name, array in arrays.items():
@@ -99,11 +101,68 @@ def test_info_says_what_the_header_knows(tmp_path: pathlib.Path) -> None:
     run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
     text = run("info", tmp_path / "codes.bin").stdout
     mean = np.clip(coverage, 1, 2).mean()
-    assert f"positions end early: each has 1 to 2 layers, in the mean {mean:.2f};" in text
+    assert f"positions end early: each has 1 to 2 layers, in the mean {mean:.2f}\n" in text
     assert "'codes', dtype |u1, axes lnhwc, coverage 'coverage'\n" in text
     facts = json.loads(run("info", "--json", tmp_path / "codes.bin").stdout)
     assert facts["ends_early"]
     assert facts["input_bits"] == np.clip(coverage, 1, 2).sum() * DEPTH
+
+
+def test_info_gives_no_rates_of_bits_that_are_unknown(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nncodec.coding.segments.ENDING_SEGMENT_BITS", 1 << 10)
+    codes, coverage = tensor(2)
+    coverage = np.clip(coverage, 1, None)
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    packed, options = tmp_path / "codes.bin", ("--force", "--axes", "lnhwc", "--embed-model")
+    save_model(random_model(LAYERS, DEPTH), tmp_path / "model.safetensors")
+    run("compress", *options, "--model", tmp_path / "model.safetensors", path, packed)
+    facts, size = json.loads(run("info", "--json", packed).stdout), packed.stat().st_size
+    first = coverage.size * DEPTH
+    assert [layer["bits"] for layer in facts["layers"]] == [first, None, None, None]
+    text = run("info", packed).stdout
+    assert "; which layer has how many bits is not stored\n" in text
+    rows = {row[0]: row[1:] for row in map(str.split, text.splitlines()[-7:])}
+    layers = [rows[str(layer)] for layer in range(LAYERS)]
+    assert [row[0] for row in layers] == [str(first), "?", "?", "?"]
+    assert [row[2] == "?" for row in layers] == [False, True, True, True]
+    model, header = int(rows["model"][0]), int(rows["header"][0])
+    assert sum(int(row[1]) for row in layers) + model + header == size
+    assert rows["total"] == [
+        *(str(coverage.sum() * DEPTH), str(size), f"{8 * size / (coverage.sum() * DEPTH):.4f}")
+    ]
+
+
+def test_info_knows_the_bits_of_the_last_layers_together(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    run("compress", "--axes", "lnhwc", path, tmp_path / "codes.bin")
+    text = run("info", tmp_path / "codes.bin").stdout
+    assert "?" not in text
+    (row,) = [line.split() for line in text.splitlines() if line.split()[0] == "0-3"]
+    assert row[1] == str(coverage.sum() * DEPTH)
+
+
+def test_layers_share_the_bytes_of_a_segment_by_theory(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path = save(tmp_path / "codes.npz", codes=codes, coverage=coverage)
+    report = run("compress", "--json", "--axes", "lnhwc", path, "-o", tmp_path / "codes.bin")
+    facts = json.loads(report.stdout)
+    (segment,) = nncodec.read_header((tmp_path / "codes.bin").read_bytes()).segments
+    layers = facts["layers"]
+    assert sum(layer["bytes"] for layer in layers) == segment.byte_length
+    assert len({layer["code_length"] // 100 for layer in layers}) == LAYERS
+    for layer in layers:
+        assert layer["bytes"] == pytest.approx(layer["code_length"] / 8, abs=2)
+
+
+def test_stored_layers_share_the_bytes_of_a_segment_by_their_bits(tmp_path: pathlib.Path) -> None:
+    codes = np.random.default_rng(0).integers(0, 2, (3, 1, 8, 8, 8), np.uint8)
+    np.save(tmp_path / "codes.npy", codes)
+    report = run("compress", "--json", tmp_path / "codes.npy", "-o", tmp_path / "codes.bin")
+    layers = json.loads(report.stdout)["layers"]
+    assert [(layer["bytes"], layer["stored"]) for layer in layers] == [(64, True)] * 3
 
 
 def test_evaluate_gives_rates_of_the_bits_that_there_are(tmp_path: pathlib.Path) -> None:
@@ -255,8 +314,11 @@ def test_files_of_a_container_keep_their_coverages(tmp_path: pathlib.Path) -> No
     solid = tmp_path / "all.nnb"
     run("compress", "--axes", "lnhwc", "--solid", solid, *paths)
     assert "positions end early: each has 0 to" in run("info", solid).stdout
-    result = run("decompress", solid, "--output-dir", tmp_path / "again")
+    result = run("decompress", solid, "--json", "--output-dir", tmp_path / "again")
     assert result.stderr == ""
+    facts, restored = (json.loads(one.stdout) for one in (run("info", "--json", solid), result))
+    assert restored["output_bits"] == facts["input_bits"]
+    assert restored["input_bytes"] == facts["output_bytes"]
     for path in paths:
         with np.load(path) as given, np.load(tmp_path / "again" / path.name) as found:
             assert set(found.files) == set(given.files)

@@ -159,6 +159,24 @@ def test_a_container_becomes_a_folder_of_its_name(run: Run, jobs: str) -> None:
     assert "--rm is not for containers of many files; remove" in result.stderr
 
 
+def test_bytes_are_those_that_files_come_from(run: Run) -> None:
+    run("compress", *INPUTS, "--solid", "x.nnb", *LAYOUT)
+    run("compress", *INPUTS, "--solid", "y.nnb", "--group", "1", *LAYOUT)
+    facts = json.loads(run("decompress", "x.nnb", "--json").stdout)
+    assert facts["input_bytes"] == len(read("x.nnb"))
+    facts = json.loads(run("decompress", "x.nnb", "--json", "--force", "--layers", "1").stdout)
+    last = nncodec.read_header(read("x.nnb")).segments[-1]
+    assert facts["input_bytes"] == len(read("x.nnb")) - last.byte_length
+    facts = json.loads(run("decompress", "y.nnb", "--json", "--only", "b.npy", "one.npy").stdout)
+    groups = nncodec.read_header(read("y.nnb")).groups
+    number = list(SIZES).index("b.npy")
+    others = [group.byte_length for group in groups[:number] + groups[number + 1 :]]
+    assert facts["input_bytes"] == len(read("y.nnb")) - sum(others)
+    assert facts["output_bits"] == np.load("one.npy").size
+    both = json.loads(run("decompress", "x.nnb", "y.nnb", "--json", "-f", "--layers", "1").stdout)
+    assert both["rate"] < 2
+
+
 def test_a_damaged_container_does_not_stop_the_others(run: Run) -> None:
     run("compress", *INPUTS, "--solid", "x.nnb", *LAYOUT)
     run("compress", *INPUTS, "--solid", "y.nnb", *LAYOUT)

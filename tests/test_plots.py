@@ -71,19 +71,42 @@ def test_what_is_spent_is_what_a_container_has() -> None:
     assert spent.layer_depth == 16
 
 
+BITS = [CODES[0].size] * len(CODES)
+
+
 def test_peers_have_every_layer() -> None:
-    rates = peer_rates(CODES)
+    rates = peer_rates(CODES, BITS)
     assert "xz -9e" in rates
     assert all(len(rate) == len(CODES) for rate in rates.values())
-    constant = peer_rates(np.zeros_like(CODES))
+    constant = peer_rates(np.zeros_like(CODES), BITS)
     assert all(max(rate) < 0.2 for rate in constant.values())
     by_channel = np.broadcast_to(np.arange(16) % 3 == 0, CODES.shape).astype(np.uint8)
-    assert all(max(rate) < 0.2 for rate in peer_rates(by_channel).values())
+    assert all(max(rate) < 0.2 for rate in peer_rates(by_channel, BITS).values())
+
+
+def test_rates_of_peers_are_of_the_bits_that_there_are() -> None:
+    all_bits, half = peer_rates(CODES, BITS), peer_rates(CODES, [count // 2 for count in BITS])
+    assert half == {name: [2 * rate for rate in rates] for name, rates in all_bits.items()}
+    assert set(peer_rates(CODES, [0] * len(CODES))["xz -9e"]) == {0}
+
+
+def test_evaluate_divides_all_by_the_bits_that_there_are(run: Run, drawn: list[Any]) -> None:
+    coverage = np.arange(20) % 4 + 1
+    there = np.arange(4)[:, None, None, None] < np.broadcast_to(coverage, CODES.shape[1:4])
+    codes = CODES * there[..., None].astype(np.uint8)
+    np.savez("codes.npz", codes=codes, coverage=np.broadcast_to(coverage, CODES.shape[1:4]))
+    result = run("evaluate", "--axes", "lnhwc", "--json", "--plot", "spent.png", "codes.npz")
+    layers = json.loads(result.stdout)["layers"]
+    bits = [row["bits"] for row in layers]
+    assert bits == [CODES[0].size * (4 - layer) // 4 for layer in range(4)]
+    shown = lines(drawn[0].axes[0])
+    np.testing.assert_allclose(shown["its theory"], [row["rate"] for row in layers])
+    assert {name: shown[name] for name in peer_rates(codes, bits)} == peer_rates(codes, bits)
 
 
 def test_peers_are_spared_what_takes_them_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nncodec.commands.peers.MOST_BITS", CODES.size - 1)
-    assert peer_rates(CODES) == {}
+    assert peer_rates(CODES, BITS) == {}
 
 
 def test_evaluate_draws_every_number(run: Run, drawn: list[Any]) -> None:
@@ -99,7 +122,7 @@ def test_evaluate_draws_every_number(run: Run, drawn: list[Any]) -> None:
     np.testing.assert_allclose(shown["its theory"], [row["rate"] for row in layers])
     spent = measure_spent(CODES, Predictor(None, False), ONE_THREAD)
     assert shown["nncodec, on disk"] == spent.disk_rates
-    assert set(peer_rates(CODES)) < set(shown)
+    assert set(peer_rates(CODES, BITS)) < set(shown)
     assert rates.get_xlabel() == "layer"
     assert rates.get_ylabel() == "bits out for each code bit"
     images = [ax.images[0] for ax in maps if ax.images]
@@ -154,6 +177,26 @@ def test_info_draws_every_number(run: Run, drawn: list[Any]) -> None:
         text.get_text() for text in ax.texts
     }
     assert f"{facts['output_bytes']:,} bytes" in ax.get_title()
+
+
+def test_info_draws_bytes_where_bits_are_unknown(
+    run: Run, drawn: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nncodec.coding.segments.ENDING_SEGMENT_BITS", 1 << 10)
+    coverage = np.broadcast_to(np.arange(20) % 4 + 1, CODES.shape[1:4])
+    codes = CODES * (np.arange(4)[:, None, None, None] < coverage)[..., None].astype(np.uint8)
+    np.savez("codes.npz", codes=codes, coverage=coverage)
+    run("compress", "--axes", "lnhwc", "codes.npz", "early.nnb")
+    facts = json.loads(run("info", "early.nnb", "--json").stdout)
+    sizes = [row["bytes"] for row in facts["layers"]]
+    assert None in [row["bits"] for row in facts["layers"]]
+    assert run("info", "early.nnb", "--plot", "one.png").exit_code == 0
+    assert run("info", "early.nnb", "codes.nnb", "--plot", "two.png").exit_code == 0
+    one, two = drawn[0].axes[0], drawn[1].axes[0]
+    assert [bar.get_height() for bar in one.patches] == sizes
+    assert f"early.nnb ({facts['rate']:.3f})" in lines(two)
+    assert next(iter(lines(two).values())) == sizes
+    assert one.get_ylabel() == two.get_ylabel() == "bytes on disk"
 
 
 def test_several_containers_are_lines(tmp_path: pathlib.Path, drawn: list[Any], run: Run) -> None:

@@ -38,7 +38,7 @@ class LayerSize:
     Attributes:
         layer: its number, from 0.
         bits: its code bits.
-        bytes: its payload; layers that share a segment share its bytes by their code bits.
+        bytes: its payload; layers that share a segment share its bytes by their code lengths.
         code_length: the sum of -log2 of the probability of every bit, in bits; None where unknown.
         stored: whether it was cheaper to store its bits as they are.
     """
@@ -95,7 +95,8 @@ def encoded_of(header: Header, groups: Sequence[CodedGroup], embedded: bytes) ->
         np.sum([getattr(coded, name) for coded in groups], axis=0).tolist()
         for name in ("bits", "lengths")
     )
-    sizes = zip(bits, header.layer_bytes(), lengths, header.layer_stored(), strict=True)
+    shares = np.sum([coded.layer_bytes() for coded in groups], axis=0).tolist()
+    sizes = zip(bits, shares, lengths, header.layer_stored(), strict=True)
     layers = [LayerSize(index, *size) for index, size in enumerate(sizes)]
     parts = [Part(number, coded.payloads) for number, coded in enumerate(groups)]
     return Encoded(pack(Container(header, parts, embedded)), header, layers)

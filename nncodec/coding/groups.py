@@ -6,9 +6,10 @@ sizes: its codes are the bits of a layer after those of the layer before, [layer
 What decodes a group is in group_decoder.py.
 """
 
+import itertools
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -47,6 +48,27 @@ class CodedGroup:
     payloads: list[bytes]
     bits: list[int]
     lengths: list[float]
+
+    def layer_bytes(self) -> list[int]:
+        """Gives the payload bytes of each layer; layers of one segment share its bytes."""
+        sizes = [0] * len(self.bits)
+        for segment, layers in zip(self.group.segments, self.group.segment_layers(), strict=True):
+            costs = self.bits if segment.stored else self.lengths
+            part = slice(layers.start, layers.stop)
+            sizes[part] = share_bytes(segment.byte_length, costs[part])
+        return sizes
+
+
+def share_bytes(size: int, costs: Sequence[float]) -> list[int]:
+    """Shares the bytes of a payload among its layers.
+
+    Args:
+        size: how many they are.
+        costs: of each layer: its code length, or of stored bits how many it has.
+    """
+    total = sum(costs)
+    ends = [round(size * cost / total) for cost in itertools.accumulate(costs, initial=0.0)]
+    return [end - begin for begin, end in itertools.pairwise(ends)]
 
 
 def encode_group(

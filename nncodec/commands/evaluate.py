@@ -139,7 +139,7 @@ def evaluate(
         if plot:
             title = f"{os.path.basename(label)}: {extent(codes.shape)}, model {model_name}"
             where = Where(plot, maps_of(len(codes), map_layers), picture, force)
-            plot_spent(title, spent, peer_rates(file.codes), where)
+            plot_spent(title, spent, peer_rates(file.codes, bits_of_layers), where)
     if len(files) == 1:
         summary = results[0]
     else:

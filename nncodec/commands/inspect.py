@@ -1,6 +1,7 @@
 """The commands that look at compressed files and at models, and write none."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +33,8 @@ from nncodec.errors import BitstreamError, NncodecError
 from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import list_models, name_of_model
 from nncodec.files.streams import STANDARD_STREAM, file_label, open_input
-from nncodec.format.container import ContainerReader
+from nncodec.files.urls import is_url
+from nncodec.format.container import ContainerReader, packed_bytes
 from nncodec.format.header import Header, read_header
 from nncodec.model.model import Model
 
@@ -64,6 +66,8 @@ def info(files: Sequence[str], plot: str | None, force: bool, as_json: bool) -> 
             with open_input(name) as (stream, label):
                 header = read_header(stream)
             headers.append((label, header, name_of_model(header.model_id)))
+            if cut := _cut_off(name, header):
+                click.echo(f"nncodec: {label}: {cut}", err=True)
         except NncodecError as error:  # noqa: PERF203
             click.echo(f"nncodec: {error}", err=True)
             failed.append({"file": file_label(name), "error": str(error)})
@@ -85,6 +89,19 @@ def info(files: Sequence[str], plot: str | None, force: bool, as_json: bool) -> 
         print_text(containers_table(headers))
     if failed:
         sys.exit(1)
+
+
+def _cut_off(name: str, header: Header) -> str:
+    """Says that a file is shorter than its header has it, if its length is known."""
+    if name == STANDARD_STREAM or is_url(name) or not os.path.isfile(name):
+        return ""
+    there, size = os.path.getsize(name), packed_bytes(header)
+    if there >= size:
+        return ""
+    return (
+        f"the file ends early, it has {there} of its {size} bytes; decompress --partial gives what "
+        "is whole, or get another copy"
+    )
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """Reports of containers of several members."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,7 @@ from nncodec.commands.reports import (
     table,
 )
 from nncodec.format.container import packed_bytes
-from nncodec.format.header import VERSION, Header
+from nncodec.format.header import VERSION, Header, pack_header
 
 NAMED = 5
 """How many names a line has at most."""
@@ -35,6 +35,21 @@ def member_bits(header: Header) -> list[int | None]:
     None where that is not known: a member shares a group in which positions end early.
     """
     return _bits(header, [sum(member.pictures) for member in header.members])
+
+
+def bytes_read(header: Header, members: Collection[int], layers: int) -> int:
+    """Counts the bytes of a container that its first layers of some members are decoded from."""
+    pictures = [sum(member.pictures) for member in header.members]
+    groups = {group for owner, group, _ in _pieces(header, pictures) if owner in members}
+    payloads = sum(
+        segment.byte_length
+        for group in groups
+        for segment, those in zip(
+            header.groups[group].segments, header.groups[group].segment_layers(), strict=True
+        )
+        if those.start < layers
+    )
+    return len(pack_header(header)) + header.embedded_bytes + payloads
 
 
 def _bits(header: Header, pictures: Sequence[int]) -> list[int | None]:

@@ -14,6 +14,7 @@ import numpy as np
 from nncodec.coding.codec import Encoded, decode_tensors
 from nncodec.coding.many import encode_file
 from nncodec.coding.threads import Progress, Threads
+from nncodec.commands.layer_reports import count_coded
 from nncodec.commands.output_names import (
     CODE_SUFFIXES,
     SUFFIX,
@@ -252,7 +253,7 @@ class Decompression:
         layers, pictures = len(tensors[0]), sum(codes.shape[1] for codes in tensors)
         facts = {
             "input_bytes": sum(map(len, read)),
-            "output_bits": sum(codes.size for codes in tensors),
+            "output_bits": count_coded(tensors),
             **source_facts(source),
             "shape": list(tensors[0].shape) if len(tensors) == 1 else None,
             "missing_layers": wanted - layers,

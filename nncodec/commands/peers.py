@@ -6,18 +6,19 @@
 import importlib
 import importlib.util
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from nncodec.commands.reports import rate_of
 from nncodec.format.code_tensor import Codes
 
 MOST_BITS = 1 << 25
 """Of more code bits, which would take them minutes, nothing is measured."""
 
 
-def peer_rates(codes: Codes) -> dict[str, list[float]]:
+def peer_rates(codes: Codes, bits: Sequence[int]) -> dict[str, list[float]]:
     """Measures xz, and zstd and brotli where they are installed, at their strongest settings.
 
     Each has every layer alone, its bits packed position by position or channel by channel,
@@ -25,6 +26,7 @@ def peer_rates(codes: Codes) -> dict[str, list[float]]:
 
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
+        bits: how many code bits each layer has: fewer than that, where positions end early.
 
     Returns:
         The bits out for each code bit of every layer, by the compressor's name.
@@ -32,11 +34,11 @@ def peer_rates(codes: Codes) -> dict[str, list[float]]:
     if codes.size > MOST_BITS:
         return {}
     rates: dict[str, list[float]] = {name: [] for name, _ in _peers()}
-    for layer in codes:
-        orders = [np.packbits(bits).tobytes() for bits in (layer, np.moveaxis(layer, -1, 0))]
+    for layer, count in zip(codes, bits, strict=True):
+        orders = [np.packbits(one).tobytes() for one in (layer, np.moveaxis(layer, -1, 0))]
         for name, compress in _peers():
             size = min(len(compress(data)) for data in orders)
-            rates[name].append(size * 8 / layer.size)
+            rates[name].append(rate_of(size * 8, count))
     return rates
 
 

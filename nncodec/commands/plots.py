@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nncodec.commands.reports import rate_of
 from nncodec.commands.spending import Spent
 from nncodec.errors import NncodecError
 from nncodec.files.streams import check_output, file_label, naming, open_output
@@ -143,7 +144,7 @@ def plot_spent(
 def plot_containers(
     containers: Sequence[tuple[str, dict[str, Any]]], plot: str, *, force: bool
 ) -> None:
-    """Draws what each layer of some containers takes.
+    """Draws what each layer of some containers takes: its rate, or bytes where bits are unknown.
 
     Args:
         containers: the name of each, and the facts that `info --json` prints.
@@ -156,13 +157,19 @@ def plot_containers(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    rows = [facts["layers"] for _, facts in containers]
+    known = all(row["bits"] is not None for layers in rows for row in layers)
+    what = "bits on disk for each code bit" if known else "bytes on disk"
+    heights = [
+        [rate_of(8 * row["bytes"], row["bits"]) if known else row["bytes"] for row in layers]
+        for layers in rows
+    ]
     figure = Figure((8, 4.2), layout="constrained")
     ax = figure.subplots()
     if len(containers) == 1:
         ((label, facts),) = containers
         layers = facts["layers"]
-        rates = [row["bytes"] * 8 / row["bits"] for row in layers]
-        bars = ax.bar([row["layer"] for row in layers], rates, color=_OWN, width=0.75)
+        bars = ax.bar([row["layer"] for row in layers], heights[0], color=_OWN, width=0.75)
         if len(layers) <= 16:
             texts = [f"{row['bytes']:,}" for row in layers]
             ax.bar_label(bars, texts, padding=2, fontsize=8)
@@ -171,17 +178,17 @@ def plot_containers(
             f"rate {facts['rate']:.4f}, model {facts['model']}",
             fontsize=10,
         )
-        ax.set_ylim(0, max(1.05, 1.1 * max(rates)))
-        ax.set_ylabel("bits on disk for each code bit\n(above the bars: bytes)")
+        ax.set_ylim(0, max(1.05, 1.1 * max(heights[0])))
+        ax.set_ylabel(f"{what}\n(above the bars: bytes)" if known else what)
     else:
-        for label, facts in containers:
-            rates = [row["bytes"] * 8 / row["bits"] for row in facts["layers"]]
-            ax.plot(rates, marker="o", markersize=4, label=f"{label} ({facts['rate']:.3f})")
+        for (label, facts), sizes in zip(containers, heights, strict=True):
+            ax.plot(sizes, marker="o", markersize=4, label=f"{label} ({facts['rate']:.3f})")
         ax.set_ylim(bottom=0)
-        ax.set_ylabel("bits on disk for each code bit")
+        ax.set_ylabel(what)
         if len(containers) <= 12:
             ax.legend(fontsize=8, frameon=False)
-    ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
+    if known:
+        ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
     ax.set_xlabel("layer")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _tidy(ax)

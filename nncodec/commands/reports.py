@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from nncodec.coding.codec import Encoded, LayerSize
+from nncodec.commands.layer_reports import header_layers, segment_rows
 from nncodec.errors import ModelError
 from nncodec.files.model_files import FoundModel
 from nncodec.format.code_tensor import ABSENT, Codes
@@ -26,13 +27,7 @@ NOT_SAID = (
 def container_facts(
     header: Header, model: str, layers: Iterable[LayerSize] | None = None
 ) -> dict[str, Any]:
-    """Gives what --json prints of a container; code lengths only where `layers` has them."""
-    if layers is None:
-        sizes = zip(header.layer_bytes(), header.layer_stored(), strict=True)
-        layers = (
-            LayerSize(layer, header.bits_per_layer, size, None, stored)
-            for layer, (size, stored) in enumerate(sizes)
-        )
+    """Gives what --json prints of a container; without `layers` what its header says."""
     bits = header.coded_bits
     size = packed_bytes(header)
     return {
@@ -47,7 +42,7 @@ def container_facts(
         "memory_bound": header.memory_bound,
         **source_facts(header.file_source),
         "shape": list(header.shape) if len(header.extent.runs) == 1 else None,
-        "layers": [asdict(layer) for layer in layers],
+        "layers": header_layers(header) if layers is None else [asdict(one) for one in layers],
     }
 
 
@@ -63,22 +58,20 @@ def model_text(header: Header, model: str) -> str:
 def container_text(label: str, header: Header, model: str) -> str:
     """Describes a container by its header, and names its model as it is called here."""
     facts = container_facts(header, model)
-    rows: list[dict[str, Any]] = []
-    for segment, layers in zip(header.segments, header.segment_layers(), strict=True):
-        bits, size = len(layers) * header.bits_per_layer, segment.byte_length
-        span = f"{layers[0]}-{layers[-1]}" if len(layers) > 1 else str(layers[0])
-        row = {"layers": span, "bits": bits, "bytes": size, "rate": size * 8 / bits}
-        rows.append({**row, "stored": segment.stored})
+    rows = segment_rows(header)
+    unknown = ""
+    if any(row.get("bits") == "?" for row in rows):
+        unknown = "; which layer has how many bits is not stored"
     return (
         f"{label}: nncodec container, version {VERSION}\n"
         f"  codes   {extent(header.shape)} (batch x height x width x bits){frames(header)}\n"
         f"  source  {source_text(header.source)}\n"
         f"  model   {model_text(header, model)}\n"
-        f"{coverage_line(header, '; bits below are as if all had all')}"
+        f"{coverage_line(header, unknown)}"
         f"  size    {header.coded_bits} bits -> {facts['output_bytes']} bytes, "
         f"rate {facts['rate']:.4f}\n"
         f"  memory  at most {header.memory_bound / 1e6:.0f} MB to decode\n"
-        f"{table(rows) if rows else '  no layers'}"
+        f"{table(rows) if header.segments else '  no layers'}"
     )
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from nncodec.coding.many import decode_members
 from nncodec.coding.threads import Threads
 from nncodec.commands.held_files import check_below, names_of, numbers_of, output_below
-from nncodec.commands.member_reports import some_of
+from nncodec.commands.layer_reports import count_coded
+from nncodec.commands.member_reports import bytes_read, some_of
 from nncodec.commands.one_file import GOES_ON, Decompression, FileReport, Watch, layers_left
 from nncodec.commands.output_names import check_suffix
 from nncodec.commands.reports import NOT_SAID, counted, loses_coverage
@@ -30,7 +31,7 @@ from nncodec.files.streams import (
 )
 from nncodec.files.urls import is_url, open_url
 from nncodec.format.code_tensor import Codes
-from nncodec.format.container import ContainerReader, packed_bytes
+from nncodec.format.container import ContainerReader
 from nncodec.format.header import Header
 
 
@@ -70,18 +71,17 @@ def extract(
         with naming(label):
             goes_on = decompression.partial and every and bool(stream.read(1))
         header, lost = reader.header, outcome.lost
-    extents, layers = header.member_extents(), min(outcome.layers, reader.wanted)
-    kept = [one for number in wanted if number not in lost for one in extents[number]]
-    bits = sum(one.first_layers(layers).bits for one in kept)
-    done = len(wanted) - len(lost)
+    layers = min(outcome.layers, reader.wanted)
+    kept = [number for number in wanted if number not in lost]
+    done = len(kept)
     if not done:
         none = f"{some_of([names[number] for number in lost])} cannot be restored"
         none = none if only else "no file is whole"
         raise NncodecError(f"{label}: {none}; get another copy")
     facts = {
-        "input_bytes": _size(input_, header),
-        "output_bits": bits,
-        "files": [names[number] for number in wanted if number not in lost],
+        "input_bytes": bytes_read(header, kept, layers),
+        "output_bits": outcome.bits,
+        "files": [names[number] for number in kept],
         "lost": [names[number] for number in lost],
         "missing_layers": reader.wanted - layers,
     }
@@ -109,11 +109,13 @@ class _Outcome:
         lost: the numbers of those that are not whole.
         unsaid: of those that do not say where their positions end.
         layers: how many the others have at least.
+        bits: how many of their bits were coded.
     """
 
     lost: list[int]
     unsaid: list[int]
     layers: int
+    bits: int
 
 
 def _extract(
@@ -126,7 +128,7 @@ def _extract(
 ) -> _Outcome:
     """Writes files."""
     header = reader.header
-    layers = header.layers
+    layers, bits = header.layers, 0
     with naming(label):
         model = model_to_decode(reader, decompression.model)
     # With --partial what follows the last group is no error, as it is where all are read.
@@ -152,7 +154,7 @@ def _extract(
         for number, tensors in _named(decoded, label, damage):
             content = io.BytesIO()
             output = left.pop(number)
-            layers = min(layers, *map(len, tensors))
+            layers, bits = min(layers, *map(len, tensors)), bits + count_coded(tensors)
             if loses_coverage(tensors, header.members[number].source):
                 unsaid.append(number)
             with naming(output_label(output)):
@@ -161,7 +163,7 @@ def _extract(
                     os.makedirs(os.path.dirname(output), exist_ok=True)
             with watch.writing(), open_output(output, force=decompression.force) as target:
                 target.write(content.getbuffer())
-    return _Outcome(list(left), unsaid, layers)
+    return _Outcome(list(left), unsaid, layers, bits)
 
 
 def _named(
@@ -240,8 +242,8 @@ def restore_one(
     with watch.writing(), open_output(output, force=decompression.force) as target:
         target.write(content.getbuffer())
     facts = {
-        "input_bytes": _size(input_, reader.header),
-        "output_bits": sum(codes.size for codes in tensors),
+        "input_bytes": bytes_read(reader.header, [number], reader.wanted),
+        "output_bits": count_coded(tensors),
         "shapes": [list(codes.shape) for codes in tensors],
         "missing_layers": reader.wanted - len(tensors[0]),
     }
@@ -266,10 +268,3 @@ def _tensors_of(
     if one is None:
         raise BitstreamError(f"{name} is damaged; get another copy")
     return one[1]
-
-
-def _size(path: str, header: Header) -> int:
-    """The bytes of a container; of one that a URL names, as its header has them."""
-    if not is_url(path):
-        return os.path.getsize(path)
-    return packed_bytes(header)

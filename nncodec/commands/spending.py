@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nncodec.coding.codec import traverse_known
-from nncodec.coding.groups import shortest_payload
+from nncodec.coding.groups import share_bytes, shortest_payload
 from nncodec.coding.range_coder import code_lengths
 from nncodec.coding.segments import CodedSegment
 from nncodec.coding.threads import Threads
@@ -23,7 +23,7 @@ class Spent:
     Attributes:
         code_lengths: float64 [layers], in bits.
         disk_rates: the bits of payload for each code bit, of every layer; layers that share a
-            payload share its bytes.
+            payload share its bytes by their code lengths.
         theory_rates: the code length for each code bit, of every layer.
         positions: float32 [layers, height, width], the bits spent at each position of the first
             picture.
@@ -55,10 +55,11 @@ def measure_spent(codes: Codes, predictor: Predictor, threads: Threads) -> Spent
     positions: list[npt.NDArray[np.float32]] = []
 
     def measure(segment: CodedSegment) -> None:
-        bits = sum(segment.bits())
-        coded, _ = shortest_payload(segment)
-        disk.extend([len(coded) * 8 / bits] * len(segment.codes))
-        lengths.extend(segment.code_lengths())
+        bits, costs = segment.bits(), segment.code_lengths()
+        coded, stored = shortest_payload(segment)
+        shares = share_bytes(len(coded), bits if stored else costs)
+        disk.extend(share * 8 / count for share, count in zip(shares, bits, strict=True))
+        lengths.extend(costs)
         spent = code_lengths(segment.codes[:, 0], segment.frequencies[:, 0]).sum(axis=-1)
         if segment.marks is not None and segment.decisions is not None:
             first = slice(spent[0].size)
