@@ -191,7 +191,9 @@ def only_source(header: Header) -> ArraySource:
     """
     source, *others = header.array_sources()
     if others:
-        raise CodesError(f"the container holds {1 + len(others)} arrays; use decode_many")
+        raise CodesError(
+            f"the container holds {1 + len(others)} arrays; use decode_many, with only=[k] for some"
+        )
     return source
 
 
