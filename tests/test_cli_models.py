@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from nncodec.files import model_files
 from nncodec.files.model_files import FOLDERS_VARIABLE, save_model
@@ -193,6 +194,14 @@ def test_models(run: Run) -> None:
     cost = ("unknown", str(round(NETWORK.network.products())))
     assert net.split() == ["net", NETWORK_ID, "3", "6", *cost, size, "mine/net.safetensors"]
     assert trained.split()[:4] == ["trained", TRAINED_ID, "2", "6"]
+
+
+def test_what_else_a_training_leaves_is_not_listed(run: Run) -> None:
+    save_model(TRAINED, "mine/model.safetensors")
+    for name, metadata in (("checkpoint", {"nncodec_checkpoint": "{}"}), ("network", None)):
+        save_file({"a": np.ones(2)}, f"mine/{name}.safetensors", metadata)
+    (facts,) = json.loads(run("models", "--json").stdout)
+    assert facts["name"] == "model"
 
 
 # --- refusals ----------------------------------------------------------------------------------

@@ -48,17 +48,30 @@ class FoundModel:
         Returns:
             "model_id" in hexadecimal digits, "layers" and "channels".
         """
+        header = self._header()
         try:
-            if not self.path.is_file():  # a named pipe would keep waiting
-                return {}
-            with self.path.open("rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
             layers, channels = map(int, header["start.units"]["shape"][:2])
             model_id = str(header["__metadata__"]["model_id"])
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return {}
         return {"model_id": model_id, "layers": layers, "channels": channels}
+
+    def is_other(self) -> bool:
+        """Whether it seems to be a sound file of something else, as a checkpoint of a training."""
+        header = self._header()
+        texts = header.get("__metadata__", {}) if isinstance(header, dict) else None
+        return isinstance(texts, dict) and "model_id" not in texts
+
+    def _header(self) -> Any:
+        """Reads the safetensors header; None if there is none."""
+        try:
+            if not self.path.is_file():  # a named pipe would keep waiting
+                return None
+            with self.path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                return json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+        except (OSError, ValueError, RecursionError):
+            return None
 
     def load(self) -> Model:
         """Reads the model, or takes it as it was read before; errors as for `load_model`."""
@@ -106,6 +119,8 @@ def _read_once(path: Path, *_: int) -> Model:
 
 def list_models() -> list[FoundModel]:
     """Lists the models that ship, then those in the folders of NNCODEC_MODELS, each by name.
+
+    Damaged ones are among them; what else a training leaves in a folder is not.
 
     Raises:
         ModelError: a folder cannot be read.
@@ -192,7 +207,9 @@ def _models_in(folder: Path) -> Iterator[FoundModel]:
             f"{folder}: {error.strerror}; correct {FOLDERS_VARIABLE}, which names it"
         ) from error
     for name in names:
-        yield FoundModel(name.removesuffix(SUFFIX), folder / name)
+        found = FoundModel(name.removesuffix(SUFFIX), folder / name)
+        if not found.is_other():
+            yield found
 
 
 def _where() -> str:
