@@ -222,6 +222,25 @@ def test_models_that_are_not_there(run: Run, command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [["compress", "codes.npy", "new"], ["evaluate", "codes.npy"]])
+def test_folders_of_trainings_are_no_models(run: Run, command: list[str]) -> None:
+    save_model(TRAINED, "mine/model.safetensors")
+    for name, reason in (
+        ("mine", "there is no model 'mine'; give mine/model.safetensors"),
+        ("./mine", "./mine: is a folder; give ./mine/model.safetensors"),
+    ):
+        assert_refused(run, [*command, "--model", name], f"codes.npy: {reason}")
+
+
+def test_models_are_no_networks(run: Run) -> None:
+    save_model(TRAINED, "model.safetensors")
+    line = (
+        "model.safetensors: is no checkpoint of a training; give a network.safetensors, which "
+        "nncodec train leaves"
+    )
+    assert_refused(run, ["evaluate", "codes.npy", "--network", "model.safetensors"], line)
+
+
+@pytest.mark.parametrize("command", [["compress", "codes.npy", "new"], ["evaluate", "codes.npy"]])
 def test_models_that_do_not_fit(run: Run, command: list[str]) -> None:
     save_model(random_model(1, 6), "shallow.safetensors")
     save_model(random_model(2, 5), "narrow.safetensors")

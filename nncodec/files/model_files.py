@@ -19,6 +19,9 @@ from nncodec.model.model import Model
 from nncodec.model.packing import pack_model, unpack_model
 
 SUFFIX = ".safetensors"
+_OF_A_TRAINING = "model.safetensors"
+"""What the model is called in the folder of a training."""
+
 FOLDERS_VARIABLE = "NNCODEC_MODELS"
 """Environment variable: folders to look for models in, separated as in PATH."""
 
@@ -143,13 +146,20 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     if not isinstance(name, str | os.PathLike):
         raise ModelError(f"a {type(name).__name__} is no model; give its name or its path")
     text = os.fspath(name)
+    inside = os.path.join(text, _OF_A_TRAINING)
     if is_path(text):
+        if os.path.isfile(inside):
+            raise ModelError(f"{file_label(text)}: is a folder; give {file_label(inside)}")
         return read_model(text)
     found = [candidate for candidate in list_models() if candidate.name == text]
     if not found and re.fullmatch(r"[0-9a-f]{16}", text):
         return find_model(bytes.fromhex(text))
     if not found:
-        raise ModelError(f"there is no model {text!r}; {_where()}, or give the path of a file")
+        there = os.path.isfile(inside)
+        remedy = (
+            f"give {file_label(inside)}" if there else f"{_where()}, or give the path of a file"
+        )
+        raise ModelError(f"there is no model {text!r}; {remedy}")
     return found[0].load()
 
 
