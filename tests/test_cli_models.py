@@ -278,7 +278,9 @@ def test_files_whose_model_is_missing_or_another(run: Run, command: list[str]) -
     save_model(NETWORK, "mine/net.safetensors")
     compressed(run, "--model", "trained.safetensors")
     needed = f"codes.bin: the file needs model {TRAINED_ID}"
-    assert_refused(run, command, f"{needed}; {where('net')}; give it with --model")
+    assert_refused(
+        run, command, f"{needed}; {where('net')}; give it with --model, in Python model="
+    )
     for name in ("net", "mine/net.safetensors"):
         line = f"{needed}, not {NETWORK_ID}; give that one"
         assert_refused(run, [*command, "--model", name], line)

@@ -181,7 +181,8 @@ def find_model(model_id: bytes) -> Model:
             model = found.load()
             if model.model_id == model_id:
                 return model
-    raise ModelError(f"the file needs model {model_id.hex()}; {_where()}; give it with --model")
+    needed = f"the file needs model {model_id.hex()}"
+    raise ModelError(f"{needed}; {_where()}; give it with --model, in Python model=")
 
 
 def register_model(model: Model) -> None:
