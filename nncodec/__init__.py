@@ -8,7 +8,8 @@ header = nncodec.read_header(data)
 with nncodec.open(path) as f:       # or a URL, a stream: reads what is asked for
     for layer in f.layers(): ...    # while the rest decodes
 model = nncodec.load_model(path)    # encode(codes, model=model)
-file = nncodec.read_code_file(path) # .codes, and .source for write_code_file(path, codes, source)
+file = nncodec.read_code_file(path) # .codes, .coverage, and .source, what the file was
+nncodec.write_code_file(path, file.codes, file.source, coverage=file.coverage)
 """
 
 from importlib import import_module

@@ -69,9 +69,10 @@ def encode(
         bits: the values are tokens, whole numbers of so many bits, which are c.
         bit_order: which bit of a token is channel 0: "msb", the highest; "lsb", the lowest; "auto",
             what is cheaper.
-        coverage: whole numbers [batch, height, width], as the code tensor has these, whatever the
-            axes of the array: how many layers each position has, from the first; all by default.
-            Bits beyond must be 0; they are not coded, and the coverage is.
+        coverage: integers [batch, height, width], or of one picture [height, width], as the code
+            tensor has these, whatever the axes of the array: how many layers each position has,
+            from the first; all by default. Bits beyond must be 0, of other values the smaller one;
+            they are not coded, and the coverage is.
         effort: what a network may cost if "auto" is to take it: "fast" takes none, "standard" one
             that takes 2 to 2.5 times as long as none and saves 1 %, "best" any that makes the
             container smaller.
@@ -191,7 +192,9 @@ def only_source(header: Header) -> ArraySource:
     """
     source, *others = header.array_sources()
     if others:
-        raise CodesError(f"the container holds {1 + len(others)} arrays; use decode_many")
+        raise CodesError(
+            f"the container holds {1 + len(others)} arrays; use decode_many, with only=[k] for some"
+        )
     return source
 
 

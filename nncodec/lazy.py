@@ -47,6 +47,7 @@ def open(
 
     Raises:
         BitstreamError: the file is damaged, or no container.
+        CodesError: it holds several arrays, which are for `decode_many`.
         NncodecError: it cannot be opened.
 
     Example:
@@ -66,7 +67,7 @@ class LazyFile:
 
     Payloads are read in their order and kept, so that no byte is read twice. Several threads may
     use it. Of pictures in several groups, which lie one behind the other, the first layers take the
-    bytes before those of the last group, too; what holds several arrays is for `decode_many`.
+    bytes before those of the last group, too.
 
     Attributes:
         header: what the container says of itself.
@@ -81,6 +82,7 @@ class LazyFile:
         try:
             with naming_errors(self._label):
                 self.header: Header = read_header(self._stream)
+                self._source = only_source(self.header)
         except BaseException:
             self.close()
             raise
@@ -88,11 +90,7 @@ class LazyFile:
 
     @property
     def shape(self) -> Shape:
-        """Of the code tensor: layers, batch, height, width, layer_depth.
-
-        Raises:
-            CodesError: the pictures are of several sizes.
-        """
+        """Of the code tensor: layers, batch, height, width, layer_depth."""
         return self.header.shape
 
     @property
@@ -132,8 +130,7 @@ class LazyFile:
 
         Raises:
             BitstreamError: the file is damaged, or ends within these layers.
-            CodesError: it has fewer layers, or several arrays, or these layers have more code bits
-                than `max_bits`.
+            CodesError: it has fewer layers, or these have more code bits than `max_bits`.
             ModelError: the model is missing, or not the one that the container names.
         """
         return self.decode_covered(layers, like=like).codes
@@ -152,7 +149,7 @@ class LazyFile:
             container, model = self._first(layers)
             marked = decode_container(container, model=model, threads=Threads(self._threads))
             codes, coverage = covered(marked[:layers])
-            return Covered(give_like(like, codes, only_source(self.header)), coverage)
+            return Covered(give_like(like, codes, self._source), coverage)
 
     def layers(self, layers: int | None = None) -> Iterator[Codes]:
         """Gives one layer after another, each as soon as it is decoded.
@@ -225,7 +222,6 @@ class LazyFile:
     def _first(self, layers: int | None) -> tuple[Container, Model | None]:
         """A container of the segments that hold so many first layers, and what decodes it."""
         header = self.header
-        only_source(header)
         needed = needed_segments(header, layers, self._max_bits, together=True)
         ends = itertools.accumulate(len(group.segments) for group in header.groups)
         parts = [

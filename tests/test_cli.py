@@ -269,7 +269,7 @@ def test_partial(run: Run) -> None:
     write("cut.bin", data[:-1])
     line = (
         "cut.bin: the file ends early, only 2 of its 3 layers are whole; "
-        "--partial gives what is whole, or get another copy"
+        "--partial (in Python layers=2) gives what is whole, or get another copy"
     )
     assert_refused(run, ["decompress", "cut.bin", "cut.npz"], line)
 

@@ -395,8 +395,20 @@ def test_a_coverage_that_does_not_fit_its_type_is_not_written(tmp_path: pathlib.
     path = save(tmp_path / "codes.npz", codes=codes * 0, coverage=coverage > 0)
     file = read_code_file(path, axes="lnhwc")
     with pytest.raises(CodesError, match="a coverage of 4 layers does not fit its dtype bool"):
-        write_code_file(tmp_path / "again.npz", file.codes, file.source)
+        write_code_file(tmp_path / "again.npz", file.codes, file.source, np.full(coverage.shape, 4))
     assert not (tmp_path / "again.npz").exists()
+
+
+def test_a_file_that_had_a_coverage_is_not_written_without(tmp_path: pathlib.Path) -> None:
+    codes, coverage = tensor()
+    path, again = save(tmp_path / "codes.npz", codes=codes, coverage=coverage), tmp_path / "a.npz"
+    file = read_code_file(path, axes="lnhwc")
+    line = "the original had a coverage 'coverage', and none is given; give coverage=, that of "
+    with pytest.raises(CodesError, match=line):
+        write_code_file(again, file.codes, file.source)
+    assert not again.exists()
+    write_code_file(again, file.codes, file.source, file.coverage)
+    np.testing.assert_array_equal(np.load(again)["coverage"], coverage)
 
 
 def test_training_reads_the_coverage_of_its_files(tmp_path: pathlib.Path) -> None:

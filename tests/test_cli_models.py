@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from nncodec.files import model_files
 from nncodec.files.model_files import FOLDERS_VARIABLE, save_model
@@ -195,6 +196,14 @@ def test_models(run: Run) -> None:
     assert trained.split()[:4] == ["trained", TRAINED_ID, "2", "6"]
 
 
+def test_what_else_a_training_leaves_is_not_listed(run: Run) -> None:
+    save_model(TRAINED, "mine/model.safetensors")
+    for name, metadata in (("checkpoint", {"nncodec_checkpoint": "{}"}), ("network", None)):
+        save_file({"a": np.ones(2)}, f"mine/{name}.safetensors", metadata)
+    (facts,) = json.loads(run("models", "--json").stdout)
+    assert facts["name"] == "model"
+
+
 # --- refusals ----------------------------------------------------------------------------------
 
 MISSING = "No such file or directory"
@@ -210,6 +219,25 @@ def test_models_that_are_not_there(run: Run, command: list[str]) -> None:
     for name in ("best.safetensors", "mine/best"):
         line = f"codes.npy: {name}: {MISSING}; give a model file that can be read"
         assert_refused(run, [*command, "--model", name], line)
+
+
+@pytest.mark.parametrize("command", [["compress", "codes.npy", "new"], ["evaluate", "codes.npy"]])
+def test_folders_of_trainings_are_no_models(run: Run, command: list[str]) -> None:
+    save_model(TRAINED, "mine/model.safetensors")
+    for name, reason in (
+        ("mine", "there is no model 'mine'; give mine/model.safetensors"),
+        ("./mine", "./mine: is a folder; give ./mine/model.safetensors"),
+    ):
+        assert_refused(run, [*command, "--model", name], f"codes.npy: {reason}")
+
+
+def test_models_are_no_networks(run: Run) -> None:
+    save_model(TRAINED, "model.safetensors")
+    line = (
+        "model.safetensors: is no checkpoint of a training; give a network.safetensors, which "
+        "nncodec train leaves"
+    )
+    assert_refused(run, ["evaluate", "codes.npy", "--network", "model.safetensors"], line)
 
 
 @pytest.mark.parametrize("command", [["compress", "codes.npy", "new"], ["evaluate", "codes.npy"]])
@@ -250,7 +278,9 @@ def test_files_whose_model_is_missing_or_another(run: Run, command: list[str]) -
     save_model(NETWORK, "mine/net.safetensors")
     compressed(run, "--model", "trained.safetensors")
     needed = f"codes.bin: the file needs model {TRAINED_ID}"
-    assert_refused(run, command, f"{needed}; {where('net')}; give it with --model")
+    assert_refused(
+        run, command, f"{needed}; {where('net')}; give it with --model, in Python model="
+    )
     for name in ("net", "mine/net.safetensors"):
         line = f"{needed}, not {NETWORK_ID}; give that one"
         assert_refused(run, [*command, "--model", name], line)

@@ -326,9 +326,8 @@ class Unreadable:
     [
         (np.full((4, 5), 3), r"the coverage has the shape \(4, 5\), the codes have \(2, 4, 5\)"),
         (np.full((2, 4, 5), 4), r"value 4 at index \(0, 0, 0\) of the coverage; every value must "),
-        (np.full((2, 4, 5), -1), "value -1 at .* must be a whole number of layers, 0 to 3"),
-        (np.full((2, 4, 5), 1.5), "value 1.5 at index"),
-        (np.full((2, 4, 5), np.nan), "value NaN at index"),
+        (np.full((2, 4, 5), -1), "value -1 at .* must be a number of layers, 0 to 3"),
+        (np.full((2, 4, 5), 1.0), "the coverage has dtype float64; convert it to uint8"),
         (np.full((2, 4, 5), "2"), "the coverage has dtype str32; convert it to uint8"),
         ([[1], [1, 2]], "the coverage cannot be made an array; give whole numbers"),
         (Unreadable(), "the coverage cannot be made an array; give whole numbers"),
@@ -339,6 +338,29 @@ def test_what_is_no_coverage_is_refused(coverage: npt.ArrayLike, message: str) -
         nncodec.encode(CODES, coverage=coverage)
     with pytest.raises(CodesError, match=f"array 1: .*{message}"):
         nncodec.encode_many([CODES, CODES], coverages=[None, coverage])
+
+
+def test_a_coverage_of_one_picture_needs_no_batch() -> None:
+    codes, coverage = CODES[:, :1], np.arange(20).reshape(4, 5) % 4
+    data = nncodec.encode(codes, coverage=coverage)
+    np.testing.assert_array_equal(nncodec.decode_covered(data).coverage, coverage[None])
+    with pytest.raises(CodesError, match=r"has the shape \(5, 4\), the codes have \(1, 4, 5\)"):
+        nncodec.encode(codes, coverage=coverage.T)
+
+
+def test_bits_beyond_a_coverage_are_the_smaller_value() -> None:
+    signs = np.sign(np.random.default_rng(0).normal(size=(3, 4, 5, 2)))
+    coverage = np.full((4, 5), 2)
+    signs[2] = 0  # what is left over
+    message = r"0 at .*take numpy.where\(x < 0, -1, 1\) in its place, and -1 beyond a coverage$"
+    with pytest.raises(CodesError, match=message):
+        nncodec.encode(signs, axes="lhwc", coverage=coverage)
+    signs[2] = 1
+    with pytest.raises(CodesError, match="to the smaller of the two values, or raise"):
+        nncodec.encode(signs, axes="lhwc", coverage=coverage)
+    signs[2] = -1
+    data = nncodec.encode(signs, axes="lhwc", coverage=coverage)
+    np.testing.assert_array_equal(nncodec.decode(data, like="array"), signs)
 
 
 def test_bits_beyond_the_coverage_are_refused() -> None:

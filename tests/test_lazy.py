@@ -166,19 +166,14 @@ def test_where_positions_end_is_given() -> None:
         assert (f.decode_covered().coverage == 6).all()
 
 
-def test_several_arrays_are_for_decode_many() -> None:
-    arrays = [CODES, averaged_codes((6, 2, 5, 7, 8), 3)]
-    data = nncodec.encode_many(arrays, "adaptive")
-    with nncodec.open(data) as f:
-        assert f.layer_count == 6
-        assert "of several sizes" in repr(f)
-        line = "the container holds 2 arrays; use decode_many"
-        with pytest.raises(nncodec.CodesError, match=line):
-            f.decode()
-        with pytest.raises(nncodec.CodesError, match=line):
-            list(f.layers())
-        with pytest.raises(nncodec.CodesError, match="of several sizes; use decode_many"):
-            _ = f.shape
+@pytest.mark.parametrize("other", [CODES, averaged_codes((6, 2, 5, 7, 8), 3)])
+def test_several_arrays_are_not_opened(other: npt.NDArray[np.uint8], tmp_path: Path) -> None:
+    path = tmp_path / "all.nnb"
+    path.write_bytes(nncodec.encode_many([CODES, other], "adaptive"))
+    with pytest.raises(nncodec.CodesError) as caught:
+        nncodec.open(path)
+    line = f"{path}: the container holds 2 arrays; use decode_many, with only=[k] for some"
+    assert str(caught.value) == line
 
 
 def test_arrays_as_they_were() -> None:

@@ -377,7 +377,7 @@ def test_containers_are_decoded_by_the_model_that_they_name(folder: Path, model:
     assert nncodec.read_header(data).model_id == model.model_id
     needed = f"the file needs model {model.model_id.hex()}"
     where = f"found were none in {folder.parent / 'package' / 'pretrained'}, {folder}"
-    assert refusal(data) == f"{needed}; {where}; give it with --model"
+    assert refusal(data) == f"{needed}; {where}; give it with --model, in Python model="
 
     wrong = replace(model, start=random_start(2, 6, 9, with_network=model.network is not None))
     assert refusal(data, model=wrong) == f"{needed}, not {wrong.model_id.hex()}; give that one"

@@ -347,7 +347,7 @@ def test_what_is_not_found_is_named_with_where_it_was_looked_for(
     with pytest.raises(ModelError) as caught:
         find_model(SMALL.model_id)
     needed = f"the file needs model {SMALL.model_id.hex()}"
-    assert str(caught.value) == f"{needed}; {where}; give it with --model"
+    assert str(caught.value) == f"{needed}; {where}; give it with --model, in Python model="
 
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -356,7 +356,7 @@ def test_what_is_not_found_is_named_with_where_it_was_looked_for(
     with pytest.raises(ModelError) as caught:
         find_model(SMALL.model_id)
     where = f"found were other in {shipped}, {folder}"
-    assert str(caught.value) == f"{needed}; {where}; give it with --model"
+    assert str(caught.value) == f"{needed}; {where}; give it with --model, in Python model="
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,11 @@ import torch
 
 from examples.photo.network import BLOCK, LAYER_DEPTH, PhotoNetwork, cover_evenly, decode, encode
 from examples.photo.quality import Pixels
-from nncodec import Model, NncodecError, load_model, read_code_file, write_code_file
+from nncodec import Model, NncodecError, load_model, read_code_file
 from nncodec.coding.codec import decode_container, encode_source
 from nncodec.coding.threads import Threads, thread_count
 from nncodec.errors import TruncatedError
+from nncodec.files.code_files import write_marked
 from nncodec.files.model_choice import model_to_decode
 from nncodec.files.model_files import ADAPTIVE
 from nncodec.files.streams import file_label, naming
@@ -161,7 +162,7 @@ def read_photo(
         marked = decode_container(container, model=found, threads=Threads(thread_count(None)))
     codes, coverage = split_absent(marked[:layers])
     arrays = io.BytesIO()
-    write_code_file(arrays, codes, header.source, coverage)
+    write_marked(arrays, [marked[:layers]], header.source)
     height, width = _picture_size(arrays, header.shape, label)
     return PhotoCodes(codes, height, width, coverage), _sizes(size, header.layer_bytes())
 

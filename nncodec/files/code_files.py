@@ -29,9 +29,9 @@ from nncodec.format.axes import array_shape
 from nncodec.format.code_tensor import (
     Codes,
     Coverage,
+    covered,
     mark_absent,
     pack_bits,
-    split_absent,
     validate_codes,
 )
 from nncodec.format.fields import DAMAGED
@@ -149,10 +149,10 @@ def read_code_file(
         source = Source(tuple(one.source for one in taken), extras)
     except CodesError as error:
         raise CodesError(f"{file_label(file)}: {error}") from error.__cause__
-    covered = taken[0].coverage
-    if covered is not None and layers is not None:
-        covered = np.minimum(covered, np.uint16(layers))
-    return CodeFile(pictures, source, _notes(taken), covered)
+    cover = taken[0].coverage
+    if cover is not None and layers is not None:
+        cover = np.minimum(cover, np.uint16(layers))
+    return CodeFile(pictures, source, _notes(taken), cover)
 
 
 def _notes(taken: Sequence[CodeArray]) -> tuple[str, ...]:
@@ -202,8 +202,8 @@ def write_code_file(
             array of the source; the first layers of the original give the original's arrays,
             shorter in the axis that holds the layers.
         source: what `read_code_file` said of the original.
-        coverage: whole numbers [batch, height, width], how many layers each position has; all by
-            default. It is written if the original had one.
+        coverage: whole numbers [batch, height, width], how many layers each position has. It
+            is written, and needed, if the original had one.
 
     Raises:
         CodesError: the codes are none, do not fit the source, or cannot be written.
@@ -220,8 +220,8 @@ def write_marked(
     file: str | os.PathLike[str] | BinaryIO, tensors: Sequence[Codes], source: Source
 ) -> None:
     """Writes code tensors, ABSENT where there are no codes; otherwise as `write_code_file`."""
-    pairs = [split_absent(tensor) for tensor in tensors]
-    write_code_file(file, [codes for codes, _ in pairs], source, pairs[0][1])
+    pairs = [covered(tensor) for tensor in tensors]
+    write_code_file(file, [codes for codes, _ in pairs], source, pairs[0].coverage)
 
 
 def _file_bytes(tensors: Sequence[Codes], source: Source, coverage: npt.ArrayLike | None) -> bytes:

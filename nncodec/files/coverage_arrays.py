@@ -149,16 +149,19 @@ def coverage_arrays(
     Args:
         codes: uint8 {0, 1}, [layers, batch, height, width, layer_depth].
         source: of the original.
-        coverage: [batch, height, width]; None if every position has all layers.
+        coverage: [batch, height, width]; None is refused if the original had one.
 
     Raises:
-        CodesError: it is none of the codes, or does not fit the original's dtype.
+        CodesError: it is missing, none of the codes, or does not fit the original's dtype.
     """
     if source.coverage is None:
         return {}
     sizes = codes.shape[1:4]
-    if coverage is None:
-        coverage = np.full(sizes, len(codes))
+    if coverage is None:  # that all layers are there would be a guess
+        raise CodesError(
+            f"the original had a coverage {source.coverage.name!r}, and none is given; give "
+            "coverage=, that of read_code_file or of decode_covered"
+        )
     checked = validate_coverage(coverage, codes)
     dtype = np.dtype(source.coverage.dtype)
     largest = 1 if dtype.kind == "b" else np.iinfo(dtype).max

@@ -19,6 +19,9 @@ from nncodec.model.model import Model
 from nncodec.model.packing import pack_model, unpack_model
 
 SUFFIX = ".safetensors"
+_OF_A_TRAINING = "model.safetensors"
+"""What the model is called in the folder of a training."""
+
 FOLDERS_VARIABLE = "NNCODEC_MODELS"
 """Environment variable: folders to look for models in, separated as in PATH."""
 
@@ -48,17 +51,30 @@ class FoundModel:
         Returns:
             "model_id" in hexadecimal digits, "layers" and "channels".
         """
+        header = self._header()
         try:
-            if not self.path.is_file():  # a named pipe would keep waiting
-                return {}
-            with self.path.open("rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
             layers, channels = map(int, header["start.units"]["shape"][:2])
             model_id = str(header["__metadata__"]["model_id"])
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return {}
         return {"model_id": model_id, "layers": layers, "channels": channels}
+
+    def is_other(self) -> bool:
+        """Whether it seems to be a sound file of something else, as a checkpoint of a training."""
+        header = self._header()
+        texts = header.get("__metadata__", {}) if isinstance(header, dict) else None
+        return isinstance(texts, dict) and "model_id" not in texts
+
+    def _header(self) -> Any:
+        """Reads the safetensors header; None if there is none."""
+        try:
+            if not self.path.is_file():  # a named pipe would keep waiting
+                return None
+            with self.path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                return json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+        except (OSError, ValueError, RecursionError):
+            return None
 
     def load(self) -> Model:
         """Reads the model, or takes it as it was read before; errors as for `load_model`."""
@@ -107,6 +123,8 @@ def _read_once(path: Path, *_: int) -> Model:
 def list_models() -> list[FoundModel]:
     """Lists the models that ship, then those in the folders of NNCODEC_MODELS, each by name.
 
+    Damaged ones are among them; what else a training leaves in a folder is not.
+
     Raises:
         ModelError: a folder cannot be read.
     """
@@ -128,13 +146,20 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     if not isinstance(name, str | os.PathLike):
         raise ModelError(f"a {type(name).__name__} is no model; give its name or its path")
     text = os.fspath(name)
+    inside = os.path.join(text, _OF_A_TRAINING)
     if is_path(text):
+        if os.path.isfile(inside):
+            raise ModelError(f"{file_label(text)}: is a folder; give {file_label(inside)}")
         return read_model(text)
     found = [candidate for candidate in list_models() if candidate.name == text]
     if not found and re.fullmatch(r"[0-9a-f]{16}", text):
         return find_model(bytes.fromhex(text))
     if not found:
-        raise ModelError(f"there is no model {text!r}; {_where()}, or give the path of a file")
+        there = os.path.isfile(inside)
+        remedy = (
+            f"give {file_label(inside)}" if there else f"{_where()}, or give the path of a file"
+        )
+        raise ModelError(f"there is no model {text!r}; {remedy}")
     return found[0].load()
 
 
@@ -156,7 +181,8 @@ def find_model(model_id: bytes) -> Model:
             model = found.load()
             if model.model_id == model_id:
                 return model
-    raise ModelError(f"the file needs model {model_id.hex()}; {_where()}; give it with --model")
+    needed = f"the file needs model {model_id.hex()}"
+    raise ModelError(f"{needed}; {_where()}; give it with --model, in Python model=")
 
 
 def register_model(model: Model) -> None:
@@ -192,7 +218,9 @@ def _models_in(folder: Path) -> Iterator[FoundModel]:
             f"{folder}: {error.strerror}; correct {FOLDERS_VARIABLE}, which names it"
         ) from error
     for name in names:
-        yield FoundModel(name.removesuffix(SUFFIX), folder / name)
+        found = FoundModel(name.removesuffix(SUFFIX), folder / name)
+        if not found.is_other():
+            yield found
 
 
 def _where() -> str:

@@ -180,5 +180,8 @@ def _more_values(array: Array, dtype: str, places: list[tuple[int, ...]], what: 
     if dtype[1] in "iu" and not (array < 0).any():
         remedy = f"if these are tokens, whole numbers, give --bits {int(array.max()).bit_length()}"
     elif dtype != BFLOAT16 and bool(np.isin(array, (-1, 0, 1)).all()):
-        remedy = "0 is what sign gives of 0: take numpy.where(x < 0, -1, 1) in its place"
+        remedy = (
+            "0 is what sign gives of 0: take numpy.where(x < 0, -1, 1) in its place, and -1 beyond "
+            "a coverage"
+        )
     return f"{what} holds more than two values, {', '.join(named)}; {remedy}"

@@ -56,8 +56,11 @@ def validate_coverage(array: npt.ArrayLike, codes: Codes) -> npt.NDArray[np.uint
     """Checks that an array says of codes how many layers each position has.
 
     Args:
-        array: whole numbers, [batch, height, width].
+        array: whole numbers, [batch, height, width]; of one picture [height, width], too.
         codes: [layers, batch, height, width, layer_depth]; where a position has ended, 0.
+
+    Returns:
+        The same, [batch, height, width].
 
     Raises:
         CodesError: another shape, a number that is not one of layers, or a 1 that is not there.
@@ -66,16 +69,18 @@ def validate_coverage(array: npt.ArrayLike, codes: Codes) -> npt.NDArray[np.uint
         coverage = np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CodesError("the coverage cannot be made an array; give whole numbers") from error
+    shape = coverage.shape
+    if len(shape) == 2 and codes.shape[1] == 1:
+        coverage = coverage[np.newaxis]
     if coverage.shape != codes.shape[1:4]:
         raise CodesError(
-            f"the coverage has the shape {coverage.shape}, the codes have {codes.shape[1:4]} "
+            f"the coverage has the shape {shape}, the codes have {codes.shape[1:4]} "
             "positions (batch, height, width); give a number of layers for each"
         )
-    if coverage.dtype.kind not in "biuf":
+    if coverage.dtype.kind not in "biu":
         raise CodesError(f"the coverage has dtype {coverage.dtype.name}; convert it to uint8")
-    with np.errstate(invalid="ignore"):  # NaN
-        good = (coverage >= 0) & (coverage <= len(codes)) & (coverage == np.floor(coverage))
-    rule = f"must be a whole number of layers, 0 to {len(codes)}"
+    good = (coverage >= 0) & (coverage <= len(codes))
+    rule = f"must be a number of layers, 0 to {len(codes)}"
     require_values(good, coverage, "the coverage", rule)
     checked = coverage.astype(np.uint16)
     beyond = (mark_absent(codes, checked) == ABSENT) & (codes > 0)
@@ -83,7 +88,7 @@ def validate_coverage(array: npt.ArrayLike, codes: Codes) -> npt.NDArray[np.uint
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(beyond)), codes.shape))
         raise CodesError(
             f"the bit at index {index} is 1, beyond the coverage of its position; set what is not "
-            "to be kept to 0, or raise the coverage"
+            "to be kept to the smaller of the two values, or raise the coverage"
         )
     return checked
 

@@ -213,6 +213,6 @@ def truncated(header: Header, number: int, segments: int) -> TruncatedError:
         return TruncatedError(NO_WHOLE_LAYER)
     return TruncatedError(
         f"the file ends early, only {whole} of its {layers} layers are whole; "
-        "--partial gives what is whole, or get another copy",
+        f"--partial (in Python layers={whole}) gives what is whole, or get another copy",
         whole,
     )

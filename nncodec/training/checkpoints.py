@@ -59,8 +59,12 @@ def write_checkpoint(path: str, checkpoint: Checkpoint) -> None:
         file.write(data)
 
 
-def read_checkpoint(path: str) -> Checkpoint:
+def read_checkpoint(path: str, remedy: str = _START_AGAIN) -> Checkpoint:
     """Reads a checkpoint.
+
+    Args:
+        path: of the file.
+        remedy: what to do about one that is damaged or none, for the message.
 
     Returns:
         The checkpoint, its tensors on the CPU.
@@ -78,22 +82,22 @@ def read_checkpoint(path: str) -> Checkpoint:
                 tensors = {name: file.get_tensor(name) for name in names}
         except SafetensorError as error:
             reason = " ".join(str(error).split())
-            raise ModelError(f"is no whole checkpoint ({reason}); {_START_AGAIN}") from error
+            raise ModelError(f"is no whole checkpoint ({reason}); {remedy}") from error
         if _KEY not in metadata:
-            raise ModelError(f"is no checkpoint of a training; {_START_AGAIN}")
+            raise ModelError(f"is no checkpoint of a training; {remedy}")
         try:
             entry = json.loads(metadata[_KEY])
             version, state, digest = entry["version"], entry["state"], entry["sha256"]
             values = json.loads(state)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ModelError(f"is a damaged checkpoint; {_START_AGAIN}") from error
+            raise ModelError(f"is a damaged checkpoint; {remedy}") from error
         if version != FORMAT_VERSION:
             raise ModelError(
                 f"is a checkpoint of format version {version!r}, and this nncodec reads version "
                 f"{FORMAT_VERSION}; go on with the version that wrote it"
             )
         if digest != _digest(tensors, state):
-            raise ModelError(f"is a damaged checkpoint: its checksum is wrong; {_START_AGAIN}")
+            raise ModelError(f"is a damaged checkpoint: its checksum is wrong; {remedy}")
     groups: dict[str, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
         group, _, name = full_name.partition("/")

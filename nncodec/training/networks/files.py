@@ -39,7 +39,7 @@ def load_network(path: str) -> Network:
     Raises:
         NncodecError: the file cannot be read, is damaged, or holds no network.
     """
-    file = read_checkpoint(path)
+    file = read_checkpoint(path, "give a network.safetensors, which nncodec train leaves")
     with naming(file_label(path)):
         if "name" not in file.state:
             raise ModelError("holds the state of a training; give network.safetensors beside it")
