@@ -242,7 +242,7 @@ def restore_one(
     with watch.writing(), open_output(output, force=decompression.force) as target:
         target.write(content.getbuffer())
     facts = {
-        "input_bytes": bytes_read(reader.header, [number], reader.wanted),
+        "input_bytes": bytes_read(reader.header, [number], len(tensors[0])),
         "output_bits": count_coded(tensors),
         "shapes": [list(codes.shape) for codes in tensors],
         "missing_layers": reader.wanted - len(tensors[0]),

@@ -17,14 +17,7 @@ from typing import BinaryIO
 
 from nncodec.errors import BitstreamError, CodesError, UnsupportedError
 from nncodec.format.extent import Extent, Shape, pack_extent, unpack_extent
-from nncodec.format.fields import (
-    DAMAGED,
-    NEWER,
-    Fields,
-    read_exactly,
-    read_up_to,
-    varint,
-)
+from nncodec.format.fields import DAMAGED, NEWER, Fields, read_exactly, read_up_to, varint
 from nncodec.format.groups import Group, Segment, check_groups, pack_groups, unpack_groups
 from nncodec.format.limits import (
     MAX_BODY_BYTES,
