@@ -18,7 +18,7 @@ import nncodec
 from nncodec.errors import BitstreamError, CodesError
 from nncodec.files import code_choice
 from nncodec.files.array_files import Npz
-from nncodec.files.code_arrays import example_axes
+from nncodec.files.code_arrays import CodeArray, example_axes, take_array
 from nncodec.files.code_files import CodeFile, read_code_file, write_code_file
 from nncodec.files.extras import pack_extras
 from nncodec.files.tensor_files import file_bytes, read_tensors
@@ -370,10 +370,12 @@ def test_the_limit_of_bits_is_of_all_arrays(
     file = read(data, axes="lnhwc", array=array, max_bits=2700)
     assert sum(codes.size for codes in file.pictures) == 2700
     taken: list[str] = []
-    take = code_choice.take_array
-    monkeypatch.setattr(
-        code_choice, "take_array", lambda *given: (taken.append(given[3]), take(*given))[1]
-    )
+
+    def take(*given: Any) -> CodeArray:
+        taken.append(given[3])
+        return take_array(*given)
+
+    monkeypatch.setattr(code_choice, "take_array", take)
     message = "a file of 1800 bits in its first 2 code arrays is above the limit of 1799 code bits"
     with pytest.raises(CodesError, match=f"{message}; raise --max-bits if you trust it"):
         read(data, axes="lnhwc", array=array, max_bits=1799)

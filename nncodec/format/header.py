@@ -17,14 +17,7 @@ from typing import BinaryIO
 
 from nncodec.errors import BitstreamError, CodesError, UnsupportedError
 from nncodec.format.extent import Extent, Shape, pack_extent, unpack_extent
-from nncodec.format.fields import (
-    DAMAGED,
-    NEWER,
-    Fields,
-    read_exactly,
-    read_up_to,
-    varint,
-)
+from nncodec.format.fields import DAMAGED, NEWER, Fields, read_exactly, read_up_to, varint
 from nncodec.format.groups import Group, Segment, check_groups, pack_groups, unpack_groups
 from nncodec.format.limits import (
     MAX_BODY_BYTES,
@@ -141,8 +134,7 @@ class Header:
         """The most bytes of memory that decoding takes; of several files, decoding a group."""
         # The codes of the other groups of one file lie beside it.
         bits = 0 if self.holds_files else self.bits
-        segments = sum(len(group.segments) for group in self.groups)
-        kept = memory_of_header(len(self.extent.runs), len(self.groups), segments)
+        kept = memory_of_header(len(self.extent.runs), len(self.groups), len(self.segments))
         return kept + max(self._memory_bound(part, bits) for part in set(self.group_extents()))
 
     def _memory_bound(self, part: Extent, bits: int) -> int:

@@ -24,8 +24,8 @@ MAX_PICTURES = 1 << 22
 """Limit of the pictures of a container: each has a position at least."""
 
 MAX_GROUPS = 1 << 17
-"""Limit of the groups of a container: one without any codes takes a byte of the header, and a reader
-thousands of instructions. There may be one for each of 100,000 small pictures."""
+"""Limit of the groups of a container: one without any codes takes a byte of the header, and the
+reader hundreds. There may be one for each of 100,000 small pictures."""
 
 MAX_BODY_BYTES = 1 << 22
 """Limit of the body of a container's header: of 6 bytes or more for each segment and 3 for each run
