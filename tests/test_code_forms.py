@@ -18,7 +18,7 @@ import nncodec
 from nncodec.errors import BitstreamError, CodesError
 from nncodec.files import code_choice
 from nncodec.files.array_files import Npz
-from nncodec.files.code_arrays import example_axes, take_array
+from nncodec.files.code_arrays import CodeArray, example_axes, take_array
 from nncodec.files.code_files import MOST_NOTES, CodeFile, read_code_file, write_code_file
 from nncodec.files.extras import pack_extras
 from nncodec.files.tensor_files import file_bytes, read_tensors
@@ -381,7 +381,7 @@ def test_the_limit_of_bits_is_of_all_arrays(
     assert sum(codes.size for codes in file.pictures) == 2700
     taken: list[str] = []
 
-    def take(*given: Any) -> Any:
+    def take(*given: Any) -> CodeArray:
         taken.append(given[3])
         return take_array(*given)
 

@@ -184,6 +184,7 @@ def check_groups(groups: Sequence[Group], extent: Extent) -> None:
         check_limits(part)
         where = f" of group {number}" if len(groups) > 1 else ""
         _check_layers(group, part, where)
+        whole = group.whole_layers
         for index, (segment, layers) in enumerate(
             zip(group.segments, group.segment_layers(), strict=True)
         ):
@@ -191,8 +192,8 @@ def check_groups(groups: Sequence[Group], extent: Extent) -> None:
             least_number = min(segment.layers - 1, segment.byte_length, segment.checksum)
             if least_number < 0 or segment.checksum >> 32:
                 raise CodesError(f"{what} cannot be {segment}")
-            least, most = _bits_of_segment(group, layers, part)
-            if segment.stored and layers.stop <= group.whole_layers:
+            least, most = _bits_of_segment(group, whole, layers, part)
+            if segment.stored and layers.stop <= whole:
                 if segment.byte_length != (most + 7) // 8:
                     raise CodesError(f"{what} stores {most} bits in {segment.byte_length} bytes")
             else:
@@ -250,11 +251,18 @@ def _check_layers(group: Group, extent: Extent, where: str) -> None:
         raise CodesError(f"the segments{where} hold {covered} layers, not {layers}")
 
 
-def _bits_of_segment(group: Group, layers: range, extent: Extent) -> tuple[int, int]:
-    """How many bits and decisions a segment has at least, and at most."""
-    decisions, first = group.decisions or (), group.whole_layers
-    whole = max(0, min(first, layers.stop) - layers.start)
-    least = whole * extent.bits_per_layer + (first in layers) * extent.positions
+def _bits_of_segment(group: Group, whole: int, layers: range, extent: Extent) -> tuple[int, int]:
+    """How many bits and decisions a segment has at least, and at most.
+
+    Args:
+        group: that it is of.
+        whole: how many whole layers that has, counted once for all of its segments.
+        layers: of the segment.
+        extent: of the group.
+    """
+    decisions = group.decisions or ()
+    of_whole = max(0, min(whole, layers.stop) - layers.start)
+    least = of_whole * extent.bits_per_layer + (whole in layers) * extent.positions
     most = len(layers) * extent.bits_per_layer
     return least, most + sum(decisions[layers.start : layers.stop]) * extent.positions
 

@@ -134,8 +134,7 @@ class Header:
         """The most bytes of memory that decoding takes; of several files, decoding a group."""
         # The codes of the other groups of one file lie beside it.
         bits = 0 if self.holds_files else self.bits
-        segments = sum(len(group.segments) for group in self.groups)
-        kept = memory_of_header(len(self.extent.runs), len(self.groups), segments)
+        kept = memory_of_header(len(self.extent.runs), len(self.groups), len(self.segments))
         return kept + max(self._memory_bound(part, bits) for part in set(self.group_extents()))
 
     def _memory_bound(self, part: Extent, bits: int) -> int:
