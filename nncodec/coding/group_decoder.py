@@ -92,8 +92,9 @@ class _Decoder:
         self._codes, self._marks, self._payloads, self._each = codes, marks, payloads, each
         self._segments = group.segments[: len(payloads)]
         self._layers = group.segment_layers()[: len(payloads)]
+        whole = group.whole_layers
         self._packed = [
-            segment.stored and layers.stop <= group.whole_layers
+            segment.stored and layers.stop <= whole
             for segment, layers in zip(self._segments, self._layers, strict=True)
         ]
         lengths = [
