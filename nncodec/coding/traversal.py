@@ -36,7 +36,7 @@ from nncodec.model.coverage import (
     show_marks,
 )
 from nncodec.model.fixed_point import FREQUENCY_ONE
-from nncodec.model.kernels.compilation import compiled, inlined
+from nncodec.model.kernels.compilation import compiled, inlined, linked
 from nncodec.model.model import Model
 from nncodec.model.network.planes import NetworkStage
 from nncodec.model.network.stage import begin_position, predict_network
@@ -188,7 +188,7 @@ def _hand_over(stage: Stage, coverage: CoverageStage, layer: int) -> None:
             hand_over(stage.weights, stage.grid, layer)
 
 
-@inlined
+@linked
 def _decide(
     stage: Stage, coverage: CoverageStage, coders: Coders, segment: int, spot: Spot, number: int
 ) -> int:

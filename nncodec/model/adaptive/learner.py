@@ -49,7 +49,7 @@ from nncodec.model.contexts import (
 )
 from nncodec.model.contexts import GATES as PAIRS
 from nncodec.model.fixed_point import LOGIT_BITS, to_logit
-from nncodec.model.kernels.compilation import inlined
+from nncodec.model.kernels.compilation import inlined, linked
 from nncodec.model.kernels.integers import clamped, rounded
 from nncodec.model.kernels.long_rows import (
     Extent,
@@ -98,7 +98,7 @@ class Place(NamedTuple):
     share: int
 
 
-@inlined
+@linked
 def begin_block(weights: Weights, grid: Grid, workspace: Workspace, place: Place) -> None:
     """Computes the parts of the logits that are known before the first bit of a block."""
     _let_rates_fall(weights, workspace, place)

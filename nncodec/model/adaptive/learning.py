@@ -39,7 +39,7 @@ from nncodec.model.contexts import (
 )
 from nncodec.model.contexts import GATES as PAIRS
 from nncodec.model.fixed_point import FREQUENCY_BITS
-from nncodec.model.kernels.compilation import inlined
+from nncodec.model.kernels.compilation import inlined, linked
 from nncodec.model.kernels.integers import clamped, rounded
 from nncodec.model.kernels.long_rows import (
     LANES,
@@ -75,7 +75,7 @@ def learn_bit(weights: Weights, workspace: Workspace, place: Place, rank: int, s
     accumulate(sums, KNOWN_SUM, weights.surprise, row, surprise, begin)
 
 
-@inlined
+@linked
 def finish_block(weights: Weights, grid: Grid, workspace: Workspace, place: Place) -> None:
     """Learns from all bits of a block, and keeps how much it resembles its neighbours."""
     _learn_units(weights, workspace, place)

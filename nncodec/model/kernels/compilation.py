@@ -2,9 +2,9 @@
 
 Every bit takes hundreds of small sums before the next can be predicted, too few at a time for
 whole-array operations to be fast. Compiled functions are loops over plain integers; they take and
-return what they would without being compiled. The traversal is the one function that Python calls.
-What runs for every bit becomes part of it. What runs for a position, and is long, is a function of
-its own: to become part of another costs the compiler more than to be called costs the codec.
+return what they would without being compiled. The traversal is the one function that Python calls;
+all others become part of it. Short ones are inlined before they are compiled. To copy long ones so
+would take most of the compiler's time, so they are compiled first, and linked into their callers.
 
 Compiled functions pass whole arrays and the index of a row: a view of a row, or an array that is
 passed on, has a counter of references, which costs as much as a sum over a row.
@@ -28,6 +28,7 @@ R = TypeVar("R")
 _PACKAGE = Path(__file__).parents[2]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_LINKED = dict.fromkeys(("no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"), True)
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -51,10 +52,9 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return fast
 
 
-def called(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles a function that compiled functions call; Python cannot call it."""
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
-    fast: Callable[P, R] = numba.njit(**options)(function)
+def linked(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function a part of those that call it, as `inlined`, but once it is machine code."""
+    fast: Callable[P, R] = numba.njit(**_LINKED, **_OPTIONS)(function)
     return fast
 
 

@@ -11,7 +11,7 @@ from nncodec.model.contexts import (
     first_sign,
 )
 from nncodec.model.fixed_point import FREQUENCY_ONE, LOGIT_LIMIT
-from nncodec.model.kernels.compilation import called, inlined
+from nncodec.model.kernels.compilation import inlined, linked
 from nncodec.model.kernels.integers import clamped, rounded
 from nncodec.model.kernels.long_rows import padded_columns
 from nncodec.model.kernels.matrices import (
@@ -33,7 +33,7 @@ _CELL_LIMIT = (1 << 15) - 1
 _SIGMOID_BITS = 16
 
 
-@called
+@linked
 def operate(
     network: NetworkStage,
     grid: Grid,
@@ -77,7 +77,7 @@ def operate(
             workspace.skipped[channel] = skipped << SCALE_BITS
 
 
-@called
+@linked
 def clear(network: NetworkStage, spot: Spot, number: int, place: tuple[int, int, int]) -> None:
     """Makes what an operation writes zero, at adjacent positions of a row: as outside."""
     operations = network.operations
@@ -104,7 +104,7 @@ def clear_beside(network: NetworkStage, spot: Spot) -> None:
             network.planes[i] = 0
 
 
-@called
+@linked
 def _gather(
     network: NetworkStage,
     grid: Grid,
@@ -167,7 +167,7 @@ def _carried(network: NetworkStage, spot: Spot, row: int, column: int) -> int:
     return first
 
 
-@called
+@linked
 def _activate_plane(
     network: NetworkStage,
     spot: Spot,
@@ -204,7 +204,7 @@ def put_through_tanh(network: NetworkStage, numbers: Int16, begin: int, count: i
         numbers[i] = rounded(_tanh(network, int(numbers[i])), _SIGMOID_BITS - VALUE_BITS)
 
 
-@called
+@linked
 def _step(network: NetworkStage, spot: Spot, number: int, row: int, column: int) -> None:
     """A step of an LSTM at a position."""
     operations, planes, squash = network.operations, network.planes, network.squash

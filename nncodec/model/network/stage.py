@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nncodec.model.contexts import BLOCKS, CHANNELS, MARGIN, OF_BLOCK, Grid, Spot
 from nncodec.model.coverage import CoverageStage, has_layer
-from nncodec.model.kernels.compilation import called, inlined
+from nncodec.model.kernels.compilation import inlined, linked
 from nncodec.model.kernels.integers import clamped, rounded
 from nncodec.model.kernels.long_rows import LANES, accumulate, padded_columns
 from nncodec.model.kernels.matrices import COPIED, Scaling, scale_sums
@@ -22,7 +22,7 @@ from nncodec.model.network.planes import TOGETHER, NetworkStage
 Bits = npt.NDArray[np.uint8]
 
 
-@called
+@linked
 def begin_position(
     network: NetworkStage,
     grid: Grid,
@@ -77,7 +77,7 @@ def begin_position(
                 column += abs(count)
 
 
-@called
+@linked
 def _count_alike(
     coverage: CoverageStage, grid: Grid, spot: Spot, back: int, place: tuple[int, int, int]
 ) -> int:
@@ -104,7 +104,7 @@ def _count_alike(
     return count if has else -count
 
 
-@called
+@linked
 def _show_row(
     grid: Grid, coverage: CoverageStage | None, spot: Spot, bits: Bits, index: int
 ) -> None:
@@ -120,7 +120,7 @@ def _show_row(
             grid.signs[first + channel] = has * (2 * bit - 1)
 
 
-@inlined
+@linked
 def predict_network(network: NetworkStage, grid: Grid, spot: Spot, channel: int) -> int:
     """Gives the logit of a bit; bits of a position are asked for in order.
 
