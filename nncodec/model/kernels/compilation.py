@@ -28,7 +28,11 @@ R = TypeVar("R")
 _PACKAGE = Path(__file__).parents[2]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-_LINKED = dict.fromkeys(("no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"), True)
+_LINKED: dict[str, Any] = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "forceinline": True,
+}
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
