@@ -27,15 +27,16 @@ def names_of(header: Header, path: str) -> list[str]:
     ]
 
 
-def holds_files(path: str) -> bool:
-    """Whether a file is a container of members; it may be anything."""
+def header_of_many(path: str) -> Header | None:
+    """Reads the header of a container of many files; None of a file that is anything else."""
     if path == STANDARD_STREAM or not (is_url(path) or os.path.isfile(path)):
-        return False
+        return None
     try:
         with open_input(path) as (stream, _):
-            return read_header(stream).holds_files
+            header = read_header(stream)
     except NncodecError:
-        return False
+        return None
+    return header if header.holds_files else None
 
 
 def numbers_of(names: Sequence[str], only: Sequence[str], label: str) -> list[int]:

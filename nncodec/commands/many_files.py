@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import click
 
 from nncodec.commands.dask_pool import DaskPool
-from nncodec.commands.held_files import holds_files, names_of, output_below
+from nncodec.commands.held_files import header_of_many, names_of, output_below
 from nncodec.commands.one_file import Decompression, FileReport, Watch
 from nncodec.commands.output_names import check_folder, claim, folder_name
 from nncodec.commands.outputs import Arguments, plan
@@ -21,9 +21,8 @@ from nncodec.commands.restore import extract
 from nncodec.commands.terminal import above_bars, files_bar, print_text
 from nncodec.commands.worker_pool import Job, Result, run_jobs
 from nncodec.errors import NncodecError
-from nncodec.files.streams import file_label, naming, open_input
+from nncodec.files.streams import file_label, naming
 from nncodec.files.urls import is_url
-from nncodec.format.header import read_header
 
 MOST_LINES = 32
 """Of more files, there is no line for each that went well."""
@@ -93,14 +92,12 @@ def restore_many(decompression: Decompression, arguments: Arguments) -> dict[str
     """
     found: dict[str, Restoring] = {}
     for name, output in plan(arguments, folder_name):
-        if isinstance(output, NncodecError) or not holds_files(name):
+        if isinstance(output, NncodecError) or (header := header_of_many(name)) is None:
             continue
         folder = output
         if arguments.folder is not None and name in arguments.files:
             folder = arguments.folder
-        with open_input(name) as (stream, _):
-            names = names_of(read_header(stream), name)
-        outputs = tuple(output_below(folder, one) for one in names)
+        outputs = tuple(output_below(folder, one) for one in names_of(header, name))
         run = functools.partial(extract, decompression, name, folder, ())
         found[name] = Restoring(folder, outputs, run)
     return found
@@ -179,11 +176,10 @@ def convert_files(
 
 
 def _make_folders(folder: str, outputs: Sequence[str]) -> None:
-    for below in (folder, *map(os.path.dirname, outputs)):
+    folders = [folder, *sorted(set(map(os.path.dirname, outputs)) - {"", folder})]
+    for below in folders:
         check_folder(below, "name another")
-    with naming(file_label(folder)):
-        os.makedirs(folder, exist_ok=True)
-    for below in sorted({os.path.dirname(output) for output in outputs} - {""}):
+    for below in folders:
         with naming(file_label(below)):
             os.makedirs(below, exist_ok=True)
 
