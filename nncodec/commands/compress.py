@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
 
 import click
 
@@ -41,6 +40,7 @@ from nncodec.commands.restore import extract, restore_one
 from nncodec.commands.solid import compress_solid
 from nncodec.commands.solid_hint import solid_hint
 from nncodec.commands.terminal import print_text, progress_bar
+from nncodec.files.coverage_arrays import CoverageName
 from nncodec.files.streams import STANDARD_STREAM
 
 _REMOVE_MANY = "--rm is not for containers of many files; remove them yourself"
@@ -78,7 +78,7 @@ def compress(
     array: tuple[str, ...],
     shape_array: tuple[str, ...],
     layers: int | None,
-    coverage: str | Literal[False] | None,
+    coverage: CoverageName,
     max_bits: int,
     threads: int | None,
     embed_model: bool,

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
 
 import click
 import numpy as np
@@ -20,6 +19,7 @@ from nncodec.commands.reading import Reading
 from nncodec.commands.reports import extent
 from nncodec.commands.spending import measure_spent
 from nncodec.commands.terminal import print_text, progress_bar
+from nncodec.files.coverage_arrays import CoverageName
 from nncodec.files.model_choice import AUTO, STANDARD, choose_predictor
 from nncodec.files.model_files import ADAPTIVE, name_of_model
 from nncodec.files.streams import open_input
@@ -75,7 +75,7 @@ def evaluate(
     array: tuple[str, ...],
     shape_array: tuple[str, ...],
     layers: int | None,
-    coverage: str | Literal[False] | None,
+    coverage: CoverageName,
     max_bits: int,
     threads: int | None,
     as_json: bool,

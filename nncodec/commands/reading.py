@@ -1,9 +1,10 @@
 """How code files are read, as the options of a command say. No click is needed here."""
 
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from nncodec.files.code_files import CodeFile, read_code_file
+from nncodec.files.coverage_arrays import CoverageName
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Reading:
     array: tuple[str, ...]
     shape_array: tuple[str, ...]
     layers: int | None
-    coverage: str | Literal[False] | None
+    coverage: CoverageName
     max_bits: int
 
     def read(self, stream: BinaryIO) -> CodeFile:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -10,7 +9,13 @@ from nncodec.errors import CodesError
 from nncodec.files.array_files import Form, Npz, list_names, read_form, read_npy
 from nncodec.files.axis_orders import Reading
 from nncodec.files.code_arrays import CodeArray, check_array, take_array, take_bits, within
-from nncodec.files.coverage_arrays import check_named, find_coverage, fitting_axes, take_coverage
+from nncodec.files.coverage_arrays import (
+    CoverageName,
+    check_named,
+    find_coverage,
+    fitting_axes,
+    take_coverage,
+)
 from nncodec.files.diagnosis import diagnose, is_mangled, mangled_line
 from nncodec.files.extras import pack_extras
 from nncodec.files.tensor_files import DTYPES as TENSOR_DTYPES
@@ -37,7 +42,7 @@ class Taking:
     names: tuple[str, ...]
     shape_names: tuple[str, ...]
     max_bits: int
-    coverage: str | Literal[False] | None = None
+    coverage: CoverageName = None
 
 
 def take_codes(data: bytes, taking: Taking) -> tuple[list[CodeArray], bytes]:

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from nncodec.files.array_files import Array, npy_bytes, read_bytes, write_bytes,
 from nncodec.files.axis_orders import AUTO, Reading
 from nncodec.files.code_arrays import CodeArray, array_of, check_codes
 from nncodec.files.code_choice import Taking, take_codes
-from nncodec.files.coverage_arrays import coverage_arrays
+from nncodec.files.coverage_arrays import CoverageName, coverage_arrays
 from nncodec.files.extras import unpack_extras
 from nncodec.files.streams import file_label
 from nncodec.files.tensor_files import file_bytes, read_tensors, tensor_of
@@ -103,7 +103,7 @@ def read_code_file(
     array: Names = None,
     shape_array: Names = None,
     layers: int | None = None,
-    coverage: str | Literal[False] | None = None,
+    coverage: CoverageName = None,
     max_bits: int = MAX_BITS,
 ) -> CodeFile:
     """Reads a code file.

@@ -22,15 +22,16 @@ from nncodec.format.source import COVERAGE, ArraySource, CoverageSource
 
 _AXES = (True, False)
 
-Asked = str | Literal[False] | None
+CoverageName = str | Literal[False] | None
+"""The name of an array; None for "coverage", if there is one; False for none."""
 
 
-def find_coverage(names: Iterable[str], asked: Asked, used: Iterable[str]) -> str | None:
+def find_coverage(names: Iterable[str], asked: CoverageName, used: Iterable[str]) -> str | None:
     """Finds the name of the array with the coverage; None if there is none.
 
     Args:
         names: of the arrays of a `.npz`.
-        asked: the name that was asked for; None for "coverage", if there is one; False for none.
+        asked: which was asked for.
         used: the names of arrays that are asked for as something else.
 
     Raises:
@@ -56,7 +57,7 @@ def find_coverage(names: Iterable[str], asked: Asked, used: Iterable[str]) -> st
     return COVERAGE if COVERAGE in others - set(used) and len(others) > 1 else None
 
 
-def check_named(found: bool, asked: Asked) -> None:
+def check_named(found: bool, asked: CoverageName) -> None:
     """Refuses a file without the coverage that was asked for."""
     if isinstance(asked, str) and not found:
         raise CodesError(f"there is no coverage {asked!r} in it; that is an array of a .npz file")
